@@ -1,0 +1,53 @@
+//! FreeBSD releases to make jails from: `listreleases`, `fetchreleases`.
+
+use serde_json::{json, Value};
+
+use crate::context::{Context, Level, Start};
+use crate::error::Result;
+use crate::iocage::{command, pools, releases};
+use crate::request::Arguments;
+
+pub fn list(context: &Context, _: Arguments) -> Result<Value> {
+    let pool = pools::require_active(&context.system, &context.config)?;
+    let local = releases::local(&context.system, &pool)?;
+    Ok(match releases::remote(&context.system, &pool) {
+        Ok(remote) => {
+            context.remember_remote_releases(&remote);
+            json!({ "local": local, "remote": remote })
+        }
+        Err(error) => json!({
+            "local": local,
+            "remote": context.known_remote_releases(),
+            "remote_error": error.message,
+        }),
+    })
+}
+
+pub fn fetch(context: &Context, arguments: Arguments) -> Result<Value> {
+    let releases = arguments.releases()?;
+    // Without one iocage would activate the first pool that it finds.
+    pools::require_active(&context.system, &context.config)?;
+
+    let mut started = Vec::new();
+    let mut running = Vec::new();
+    for release in releases {
+        let id = format!("sysadm_iocage_fetch_release_{release}");
+        match context.start_job(&id, &command::fetch_release(&release)) {
+            Ok(Start::Started) => {
+                context.host.log(Level::Info, &format!("job {id} started"));
+                started.push(id);
+            }
+            Ok(Start::AlreadyRunning) => running.push(id),
+            Err(error) if started.is_empty() => return Err(error),
+            Err(error) => {
+                let doing = format!("started {}, but not {id}", started.join(", "));
+                return Err(error.context(&doing));
+            }
+        }
+    }
+    let mut answer = json!({ "started_dispatcher_id": started });
+    if !running.is_empty() {
+        answer["already_running"] = json!(running);
+    }
+    Ok(answer)
+}

@@ -1,0 +1,181 @@
+//! The plugin's configuration: which commands, which pools, how patient.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::{limits, names};
+
+/// Where the default instance looks for its configuration.
+pub const DEFAULT_PATH: &str = "/usr/local/etc/sysadm/iocage.json";
+
+/// The commands that the plugin runs, by absolute path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commands {
+    pub zfs: PathBuf,
+    pub zpool: PathBuf,
+    pub jls: PathBuf,
+    pub iocage: PathBuf,
+    pub fetch: PathBuf,
+    pub git: PathBuf,
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub commands: Commands,
+    /// How long a command that answers a request may take.
+    pub command_timeout: Duration,
+    /// How old what is known of the network may grow before it is asked again.
+    pub catalogue_max_age: Duration,
+    /// The only pools that exist for the plugin; `None` for all of the host's.
+    pub pools: Option<Vec<String>>,
+    /// Where the drop-in pair for the sysadm server finds the library. Checked, not used here.
+    pub library: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            commands: Commands {
+                zfs: "/sbin/zfs".into(),
+                zpool: "/sbin/zpool".into(),
+                jls: "/usr/sbin/jls".into(),
+                iocage: "/usr/local/bin/iocage".into(),
+                fetch: "/usr/bin/fetch".into(),
+                git: "/usr/local/bin/git".into(),
+            },
+            command_timeout: Duration::from_secs(30),
+            catalogue_max_age: Duration::from_secs(3600),
+            pools: None,
+            library: "/usr/local/lib/libsysadm_iocage.so".into(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration text; keys that it does not have keep their defaults.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, naming the key that is not known or whose value is not right.
+    pub fn parse(text: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| Error::invalid(format!("the configuration is not JSON: {error}")))?;
+        let Value::Object(object) = value else {
+            return Err(Error::invalid("the configuration is not a JSON object"));
+        };
+        let mut config = Config::default();
+        for (key, value) in &object {
+            match key.as_str() {
+                "commands" => config.commands.set(value)?,
+                "command_timeout_seconds" => {
+                    config.command_timeout = seconds(key, value, limits::COMMAND_TIMEOUT_SECONDS)?
+                }
+                "catalogue_max_age_seconds" => {
+                    config.catalogue_max_age =
+                        seconds(key, value, limits::CATALOGUE_MAX_AGE_SECONDS)?
+                }
+                "pools" => config.pools = Some(pools(value)?),
+                "library" => config.library = absolute_path(key, value)?,
+                _ => return Err(Error::invalid(format!("unknown configuration key {key:?}"))),
+            }
+        }
+        Ok(config)
+    }
+
+    /// The configuration at [`DEFAULT_PATH`], or the defaults where there is no such file.
+    ///
+    /// # Errors
+    /// As [`Config::parse`], and where the file is there but cannot be read.
+    pub fn of_host() -> Result<Self> {
+        Self::read(Path::new(DEFAULT_PATH))
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let mut text = String::new();
+        let read = std::fs::File::open(path).and_then(|file| {
+            file.take(limits::CONFIGURATION_BYTES as u64)
+                .read_to_string(&mut text)
+        });
+        match read {
+            Ok(_) => Self::parse(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::invalid(format!("the configuration: {error}"))),
+        }
+        .map_err(|error| error.context(&path.display().to_string()))
+    }
+
+    /// Whether `pool` exists for the plugin.
+    pub fn allows_pool(&self, pool: &str) -> bool {
+        self.pools
+            .as_ref()
+            .is_none_or(|pools| pools.iter().any(|name| name == pool))
+    }
+}
+
+impl Commands {
+    fn set(&mut self, value: &Value) -> Result<()> {
+        let commands = value
+            .as_object()
+            .ok_or_else(|| Error::invalid("configuration key \"commands\": not an object"))?;
+        for (name, path) in commands {
+            let slot = match name.as_str() {
+                "zfs" => &mut self.zfs,
+                "zpool" => &mut self.zpool,
+                "jls" => &mut self.jls,
+                "iocage" => &mut self.iocage,
+                "fetch" => &mut self.fetch,
+                "git" => &mut self.git,
+                _ => {
+                    let message = format!("unknown configuration key \"commands.{name}\"");
+                    return Err(Error::invalid(message));
+                }
+            };
+            *slot = absolute_path(&format!("commands.{name}"), path)?;
+        }
+        Ok(())
+    }
+}
+
+fn wrong(key: &str, what: &str) -> Error {
+    Error::invalid(format!("configuration key {key:?}: {what}"))
+}
+
+fn absolute_path(key: &str, value: &Value) -> Result<PathBuf> {
+    match value.as_str() {
+        Some(path) if path.starts_with('/') && !path.contains('\0') => Ok(path.into()),
+        _ => Err(wrong(key, "not an absolute path")),
+    }
+}
+
+fn seconds(key: &str, value: &Value, range: std::ops::RangeInclusive<u64>) -> Result<Duration> {
+    match value.as_u64() {
+        Some(seconds) if range.contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => {
+            let what = format!(
+                "not a whole number from {} to {}",
+                range.start(),
+                range.end()
+            );
+            Err(wrong(key, &what))
+        }
+    }
+}
+
+fn pools(value: &Value) -> Result<Vec<String>> {
+    let list = value
+        .as_array()
+        .ok_or_else(|| wrong("pools", "not an array"))?;
+    list.iter()
+        .map(|item| {
+            let name = item
+                .as_str()
+                .ok_or_else(|| wrong("pools", "not an array of strings"))?;
+            names::pool(name).map_err(|why| wrong("pools", &why))?;
+            Ok(name.to_string())
+        })
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! What an instance has for its actions to work with.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::iocage::command::Version;
+use crate::jobs::Jobs;
+use crate::system::System;
+
+/// How serious a message to the host's log is; the numbers are syslog's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Error = 3,
+    Info = 6,
+}
+
+/// The host program's side: a dispatcher for long jobs, and a log.
+pub trait Host: Send + Sync {
+    /// Queues a job. `None` where the host has no dispatcher, `Some(false)` where it refuses.
+    fn queue_process(&self, job_id: &str, command: &[String]) -> Option<bool>;
+    /// Whether a job that was queued waits or runs.
+    fn is_job_active(&self, job_id: &str) -> bool;
+    fn log(&self, level: Level, message: &str);
+}
+
+/// A host that offers nothing: the plugin runs its jobs itself and logs nowhere.
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn queue_process(&self, _: &str, _: &[String]) -> Option<bool> {
+        None
+    }
+
+    fn is_job_active(&self, _: &str) -> bool {
+        false
+    }
+
+    fn log(&self, _: Level, _: &str) {}
+}
+
+/// Whether a job was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    Started,
+    /// A job of this id runs, and a second one would only get in its way.
+    AlreadyRunning,
+}
+
+/// One instance's configuration, host and memory.
+pub struct Context {
+    pub config: Config,
+    pub system: System,
+    pub host: Box<dyn Host>,
+    pub jobs: Jobs,
+    /// Held while pools are switched or datasets destroyed, so that what was checked still holds.
+    changes: Mutex<()>,
+    /// Held from asking whether a job runs until it is started, so that none starts twice.
+    starts: Mutex<()>,
+    /// The last remote list of releases, for when the network is away.
+    remote_releases: Mutex<Vec<String>>,
+    iocage_version: Mutex<Option<(Identity, Version)>>,
+}
+
+/// Which file a command was: its path, size and time of change.
+type Identity = (PathBuf, u64, Option<SystemTime>);
+
+impl Context {
+    pub fn new(config: Config, host: Box<dyn Host>) -> Self {
+        Context {
+            system: System::new(&config),
+            config,
+            host,
+            jobs: Jobs::default(),
+            changes: Mutex::default(),
+            starts: Mutex::default(),
+            remote_releases: Mutex::default(),
+            iocage_version: Mutex::default(),
+        }
+    }
+
+    /// Waits until nobody else changes pools or datasets through this instance.
+    pub fn lock_changes(&self) -> MutexGuard<'_, ()> {
+        lock(&self.changes)
+    }
+
+    /// Starts `iocage` with these arguments as a job: in the host's dispatcher, or here where the
+    /// host has none.
+    pub fn start_job(&self, job_id: &str, arguments: &[String]) -> Result<Start> {
+        let _starting = lock(&self.starts);
+        if self.host.is_job_active(job_id) || self.jobs.is_active(job_id) {
+            return Ok(Start::AlreadyRunning);
+        }
+        let program = self.system.iocage_path();
+        let mut command = vec![program.display().to_string()];
+        command.extend_from_slice(arguments);
+        match self.host.queue_process(job_id, &command) {
+            Some(true) => {}
+            Some(false) => {
+                let message = format!("the host's dispatcher refused the job {job_id}");
+                return Err(Error::new(Code::Failed, message));
+            }
+            None => self.jobs.start(job_id, program, arguments)?,
+        }
+        Ok(Start::Started)
+    }
+
+    /// The installed iocage's version; asked once for each iocage that is installed.
+    pub fn iocage_version(&self) -> Result<Version> {
+        let path = self.system.iocage_path();
+        let identity = std::fs::metadata(path)
+            .map(|data| (path.to_path_buf(), data.len(), data.modified().ok()))
+            .map_err(|error| {
+                Error::new(Code::Unavailable, format!("{}: {error}", path.display()))
+            })?;
+        let mut known = lock(&self.iocage_version);
+        match &*known {
+            Some((of, version)) if *of == identity => Ok(*version),
+            _ => {
+                let version = Version::of_host(&self.system)?;
+                *known = Some((identity, version));
+                Ok(version)
+            }
+        }
+    }
+
+    /// The last list of remote releases that was had.
+    pub fn known_remote_releases(&self) -> Vec<String> {
+        lock(&self.remote_releases).clone()
+    }
+
+    pub fn remember_remote_releases(&self, releases: &[String]) {
+        *lock(&self.remote_releases) = releases.to_vec();
+    }
+}
+
+/// Locks whatever a panic may have left behind: every value here is whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

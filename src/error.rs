@@ -1,0 +1,82 @@
+//! Why a request could not be done: one kind, one line of text.
+
+use std::fmt;
+
+/// The kind of an error, as a client sees it in a reply's `code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// An argument of the request is missing, malformed or not known.
+    InvalidArgument,
+    /// What the request names does not exist.
+    NotFound,
+    /// The action needs an active pool, or the named pool is not the active one.
+    NotActive,
+    /// The request contradicts the state of the host or of another request.
+    Conflict,
+    /// Doing it would destroy or break something that still depends on it.
+    InUse,
+    /// A command did not end within its time limit.
+    Timeout,
+    /// Something that the action needs (a command, a pool, a mount) is not usable now.
+    Unavailable,
+    /// A command was run and failed.
+    Failed,
+}
+
+impl Code {
+    /// The word that stands in a reply.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::InvalidArgument => "invalid_argument",
+            Code::NotFound => "not_found",
+            Code::NotActive => "not_active",
+            Code::Conflict => "conflict",
+            Code::InUse => "in_use",
+            Code::Timeout => "timeout",
+            Code::Unavailable => "unavailable",
+            Code::Failed => "failed",
+        }
+    }
+}
+
+/// An error: what kind, and one line that says what could not be done and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    pub code: Code,
+    pub message: String,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Control characters in `message` become spaces, so that it stays one line whatever a
+    /// command printed into it.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let message: String = message.into();
+        let message = message
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        Error { code, message }
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Error::new(Code::InvalidArgument, message)
+    }
+
+    /// The same error with what was being done in front.
+    pub fn context(self, doing: &str) -> Self {
+        Error {
+            message: format!("{doing}: {}", self.message),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,461 @@
+//! The C interface. Each function turns pointers into strings, calls the plugin, and turns the
+//! answer back; a panic ends here as an error reply.
+//!
+//! cbindgen makes `include/sysadm_iocage.h` of this file: its comments are the header's.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_void, CStr, CString};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr;
+
+use crate::actions::Access;
+use crate::config::Config;
+use crate::context::{Host, Level, NoHost};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::plugin::Plugin;
+use crate::reply::{Reply, Status};
+use once_cell::sync::OnceCell;
+
+/// The version of this interface. It grows when a program built against an older one would break.
+pub const SYSADM_IOCAGE_ABI_VERSION: u32 = 1;
+
+/// The user may see everything and change nothing.
+pub const SYSADM_IOCAGE_ACCESS_READ: i32 = 0;
+
+/// The user may do everything.
+pub const SYSADM_IOCAGE_ACCESS_FULL: i32 = 1;
+
+/// A message about something that could not be done. The levels are those of syslog(3).
+pub const SYSADM_IOCAGE_LOG_ERROR: i32 = 3;
+
+/// A message about something that was changed.
+pub const SYSADM_IOCAGE_LOG_INFO: i32 = 6;
+
+/// An instance of the plugin; opaque.
+pub struct SysadmIocage {
+    plugin: Plugin,
+}
+
+/// The host program's side. Every member but `struct_size` may be 0 or NULL.
+///
+/// The callbacks are called from whatever thread is inside a call of the library, several at
+/// once, and must not call sysadm_iocage_close(). The strings that they get are valid until they
+/// return. The struct is copied; what `user_data` points to must live until
+/// sysadm_iocage_close() has returned.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SysadmIocageHost {
+    /// sizeof(sysadm_iocage_host), so that members can be added at the end.
+    pub struct_size: usize,
+
+    /// Handed to every callback as it is.
+    pub user_data: *mut c_void,
+
+    /// Queues a long job, a command that the host is to run: `argv` is its absolute path and its
+    /// arguments, ended by NULL. Returns whether the job was taken. Without this callback the
+    /// library runs its jobs itself.
+    pub queue_process: Option<
+        unsafe extern "C" fn(
+            user_data: *mut c_void,
+            job_id: *const c_char,
+            argv: *const *const c_char,
+        ) -> bool,
+    >,
+
+    /// Returns whether a job that was queued waits or runs.
+    pub is_job_active:
+        Option<unsafe extern "C" fn(user_data: *mut c_void, job_id: *const c_char) -> bool>,
+
+    /// Takes a message for the host's log; `level` is one of SYSADM_IOCAGE_LOG_*.
+    pub log:
+        Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>,
+}
+
+/// Answers a request on a default instance, with full access.
+///
+/// The instance is made at the first call, configured by /usr/local/etc/sysadm/iocage.json where
+/// that exists, and lives as long as the process. It has no host: it runs its jobs itself.
+///
+/// `args_json`: the request's `args`, a JSON object with `action`.
+///
+/// Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL
+/// but for want of memory.
+///
+/// # Safety
+/// `args_json` is NULL or points to a string that ends in NUL.
+#[no_mangle]
+pub unsafe extern "C" fn sysadm_iocage_request(args_json: *const c_char) -> *mut c_char {
+    static DEFAULT: OnceCell<Plugin> = OnceCell::new();
+
+    reply_text(None, || {
+        // SAFETY: as this function's own contract.
+        let args = unsafe { text(args_json, "args_json", limits::REQUEST_BYTES) }?;
+        // A configuration that cannot be used now may be mended before the next call.
+        let plugin = DEFAULT.get_or_try_init(|| {
+            Config::of_host().map(|config| Plugin::new(config, Box::new(NoHost)))
+        })?;
+        Ok(plugin.evaluate(args, Access::Full))
+    })
+}
+
+/// Makes an instance of the plugin.
+///
+/// `config_json`: the configuration, a JSON object; NULL for the defaults.
+///
+/// `host`: the host's side; NULL for none.
+///
+/// `error`: where not NULL, gets NULL on success and on failure a message, to be freed with
+/// sysadm_iocage_free().
+///
+/// Returns the instance, to be ended with sysadm_iocage_close(), or NULL where the configuration
+/// is not right.
+///
+/// # Safety
+/// Each argument is NULL or points to what it is said to point to.
+#[no_mangle]
+pub unsafe extern "C" fn sysadm_iocage_open(
+    config_json: *const c_char,
+    host: *const SysadmIocageHost,
+    error: *mut *mut c_char,
+) -> *mut SysadmIocage {
+    let opened = guarded(|| {
+        let config = match config_json.is_null() {
+            true => Config::default(),
+            // SAFETY: as this function's own contract.
+            false => Config::parse(unsafe {
+                text(config_json, "config_json", limits::CONFIGURATION_BYTES)
+            }?)?,
+        };
+        let host: Box<dyn Host> = match host.is_null() {
+            true => Box::new(NoHost),
+            // SAFETY: as this function's own contract.
+            false => Box::new(CHost(unsafe { copy_host(host) }?)),
+        };
+        Ok(Box::into_raw(Box::new(SysadmIocage {
+            plugin: Plugin::new(config, host),
+        })))
+    });
+    let (instance, message) = match opened {
+        Ok(instance) => (instance, ptr::null_mut()),
+        Err(why) => (ptr::null_mut(), c_string(why.message)),
+    };
+    if error.is_null() {
+        // SAFETY: it was made here, and nobody else has it.
+        unsafe { sysadm_iocage_free(message) };
+    } else {
+        // SAFETY: as this function's own contract.
+        unsafe { error.write(message) };
+    }
+    instance
+}
+
+/// Answers a request on an instance.
+///
+/// `plugin`: the instance.
+///
+/// `args_json`: the request's `args`, a JSON object with `action`.
+///
+/// `access`: SYSADM_IOCAGE_ACCESS_READ or SYSADM_IOCAGE_ACCESS_FULL. Under READ an action that
+/// changes anything does nothing and answers with status 403.
+///
+/// `status`: where not NULL, gets 200 for an answer (an action's error is one), 400 for what is
+/// no request, 403 for want of access, 500 for a fault of the library.
+///
+/// Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL
+/// but for want of memory.
+///
+/// # Safety
+/// `plugin` is NULL or an instance that is not closed; the other pointers are NULL or valid.
+#[no_mangle]
+pub unsafe extern "C" fn sysadm_iocage_evaluate(
+    plugin: *const SysadmIocage,
+    args_json: *const c_char,
+    access: i32,
+    status: *mut i32,
+) -> *mut c_char {
+    let mut number = Status::Internal as i32;
+    let reply = reply_text(Some(&mut number), || {
+        // SAFETY: as this function's own contract.
+        let (plugin, args) = unsafe {
+            (
+                instance(plugin)?,
+                text(args_json, "args_json", limits::REQUEST_BYTES)?,
+            )
+        };
+        Ok(plugin.evaluate(args, access_level(access)?))
+    });
+    if !status.is_null() {
+        // SAFETY: as this function's own contract.
+        unsafe { status.write(number) };
+    }
+    reply
+}
+
+/// Answers a whole WebSocket message.
+///
+/// `plugin`: the instance.
+///
+/// `message_json`: the message, a JSON object with `id`, `namespace` ("sysadm"), `name`
+/// ("iocage") and `args`.
+///
+/// `access`: as for sysadm_iocage_evaluate().
+///
+/// Returns the whole response message, a JSON object with the same `id`, to be freed with
+/// sysadm_iocage_free(). Never NULL but for want of memory.
+///
+/// # Safety
+/// `plugin` is NULL or an instance that is not closed; `message_json` is NULL or a string.
+#[no_mangle]
+pub unsafe extern "C" fn sysadm_iocage_message(
+    plugin: *const SysadmIocage,
+    message_json: *const c_char,
+    access: i32,
+) -> *mut c_char {
+    let answered = guarded(|| {
+        // SAFETY: as this function's own contract.
+        let (plugin, message) = unsafe {
+            (
+                instance(plugin)?,
+                text(message_json, "message_json", limits::REQUEST_BYTES)?,
+            )
+        };
+        Ok(plugin.message(message, access_level(access)?))
+    });
+    let message = answered.unwrap_or_else(|error| refusal(&error).into_message(None));
+    c_string(message.to_string())
+}
+
+/// Tells what a dispatcher's log of a job means.
+///
+/// `plugin`: the instance.
+///
+/// `job_id`: the job's id.
+///
+/// `job_log_json`: the job's log, a JSON object as the sysadm server's dispatcher keeps it:
+/// `state`, `cmd_list`, `current_cmd`, each command as a key for its output, and
+/// `return_codes/<command>`. NULL for a job that the library runs itself, whose log it has.
+///
+/// Returns the arguments of an event for clients, a JSON object with `event_system`, `job_id`,
+/// `state`, `process_details` (the log), while a file is downloaded `filename`, `percent_done` (0
+/// to 100) and `download_rate` (such as "12.5MB/s"), and at the end `success` ("true" or "false")
+/// and, where it failed, `error` with iocage's last words. It is to be freed with
+/// sysadm_iocage_free(). NULL for a job that is not of this library; `{"error": ...}` for a log
+/// that cannot be read.
+///
+/// # Safety
+/// `plugin` is NULL or an instance that is not closed; the other pointers are NULL or strings.
+#[no_mangle]
+pub unsafe extern "C" fn sysadm_iocage_progress(
+    plugin: *const SysadmIocage,
+    job_id: *const c_char,
+    job_log_json: *const c_char,
+) -> *mut c_char {
+    let told = guarded(|| {
+        // SAFETY: as this function's own contract.
+        let (plugin, job_id) = unsafe {
+            (
+                instance(plugin)?,
+                text(job_id, "job_id", limits::REQUEST_BYTES)?,
+            )
+        };
+        let log = match job_log_json.is_null() {
+            true => None,
+            // SAFETY: as this function's own contract.
+            false => {
+                Some(unsafe { text(job_log_json, "job_log_json", limits::JOB_LOG_TEXT_BYTES) }?)
+            }
+        };
+        plugin.progress(job_id, log)
+    });
+    match told {
+        Ok(Some(event)) => c_string(event.to_string()),
+        Ok(None) => ptr::null_mut(),
+        Err(error) => c_string(refusal(&error).args.to_string()),
+    }
+}
+
+/// Ends an instance: ends the jobs that it runs itself, and waits for their processes and its own
+/// threads. It must be the last call on the instance.
+///
+/// `plugin`: the instance; NULL is fine.
+///
+/// # Safety
+/// `plugin` is NULL or an instance that is not closed and that no other thread is using.
+#[no_mangle]
+pub unsafe extern "C" fn sysadm_iocage_close(plugin: *mut SysadmIocage) {
+    if !plugin.is_null() {
+        // SAFETY: it came from Box::into_raw, and this is its last use.
+        let plugin = unsafe { Box::from_raw(plugin) };
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(plugin)));
+    }
+}
+
+/// Frees a string that the library returned.
+///
+/// `string`: the string; NULL is fine.
+///
+/// # Safety
+/// `string` is NULL or came from this library and is not freed yet.
+#[no_mangle]
+pub unsafe extern "C" fn sysadm_iocage_free(string: *mut c_char) {
+    if !string.is_null() {
+        // SAFETY: it came from CString::into_raw.
+        drop(unsafe { CString::from_raw(string) });
+    }
+}
+
+/// Returns the version of the interface that the library has: compare it with
+/// SYSADM_IOCAGE_ABI_VERSION before anything else is called.
+#[no_mangle]
+pub extern "C" fn sysadm_iocage_abi_version() -> u32 {
+    SYSADM_IOCAGE_ABI_VERSION
+}
+
+/// Returns the version of the library, such as "0.1.0". It is not to be freed.
+#[no_mangle]
+pub extern "C" fn sysadm_iocage_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// A host behind C callbacks.
+struct CHost(SysadmIocageHost);
+
+// SAFETY: the header demands that the callbacks may be called from any thread, and `user_data` is
+// only handed on to them.
+unsafe impl Send for CHost {}
+// SAFETY: as above.
+unsafe impl Sync for CHost {}
+
+impl Host for CHost {
+    fn queue_process(&self, job_id: &str, command: &[String]) -> Option<bool> {
+        let queue = self.0.queue_process?;
+        let job_id = CString::new(job_id).ok()?;
+        let words: Vec<CString> = command
+            .iter()
+            .map(|word| CString::new(word.as_str()))
+            .collect::<std::result::Result<_, _>>()
+            .ok()?;
+        let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
+        argv.push(ptr::null());
+        // SAFETY: the strings live until the call returns, and argv ends in NULL.
+        Some(unsafe { queue(self.0.user_data, job_id.as_ptr(), argv.as_ptr()) })
+    }
+
+    fn is_job_active(&self, job_id: &str) -> bool {
+        match (self.0.is_job_active, CString::new(job_id)) {
+            // SAFETY: the string lives until the call returns.
+            (Some(is_active), Ok(id)) => unsafe { is_active(self.0.user_data, id.as_ptr()) },
+            _ => false,
+        }
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        if let (Some(log), Ok(message)) = (self.0.log, CString::new(message)) {
+            // SAFETY: the string lives until the call returns.
+            unsafe { log(self.0.user_data, level as i32, message.as_ptr()) };
+        }
+    }
+}
+
+/// Copies as much of the host's struct as it has: one of an older host is shorter.
+///
+/// # Safety
+/// `host` points to `struct_size` bytes of a sysadm_iocage_host.
+unsafe fn copy_host(host: *const SysadmIocageHost) -> Result<SysadmIocageHost> {
+    // SAFETY: struct_size is the first member of every version.
+    let size = unsafe { host.cast::<usize>().read() };
+    if size < size_of::<usize>() {
+        return Err(Error::invalid("host: struct_size is not set"));
+    }
+    let mut copy = SysadmIocageHost {
+        struct_size: size,
+        user_data: ptr::null_mut(),
+        queue_process: None,
+        is_job_active: None,
+        log: None,
+    };
+    let known = size.min(size_of::<SysadmIocageHost>());
+    // SAFETY: both have `known` bytes; members that are not copied stay NULL, and a size that
+    // ends inside a member would be no struct's.
+    unsafe { ptr::copy_nonoverlapping(host.cast::<u8>(), (&raw mut copy).cast::<u8>(), known) };
+    Ok(copy)
+}
+
+/// # Safety
+/// `plugin` is NULL or an instance that is not closed.
+unsafe fn instance<'a>(plugin: *const SysadmIocage) -> Result<&'a Plugin> {
+    // SAFETY: as this function's own contract.
+    let instance = unsafe { plugin.as_ref() };
+    instance
+        .map(|instance| &instance.plugin)
+        .ok_or_else(|| Error::invalid("plugin is NULL"))
+}
+
+/// # Safety
+/// `string` is NULL or points to a string that ends in NUL and outlives the call.
+unsafe fn text<'a>(string: *const c_char, what: &str, limit: usize) -> Result<&'a str> {
+    if string.is_null() {
+        return Err(Error::invalid(format!("{what} is NULL")));
+    }
+    // SAFETY: as this function's own contract.
+    let string = unsafe { CStr::from_ptr(string) };
+    if string.count_bytes() > limit {
+        let why = format!("{what} is longer than {limit} bytes");
+        return Err(Error::invalid(why));
+    }
+    string
+        .to_str()
+        .map_err(|_| Error::invalid(format!("{what} is not UTF-8")))
+}
+
+fn access_level(access: i32) -> Result<Access> {
+    match access {
+        SYSADM_IOCAGE_ACCESS_READ => Ok(Access::Read),
+        SYSADM_IOCAGE_ACCESS_FULL => Ok(Access::Full),
+        _ => Err(Error::invalid(format!(
+            "access is {access}, neither READ (0) nor FULL (1)"
+        ))),
+    }
+}
+
+/// Answers, whatever happens, and tells the status.
+fn reply_text(status: Option<&mut i32>, answer: impl FnOnce() -> Result<Reply>) -> *mut c_char {
+    let reply = guarded(answer).unwrap_or_else(|error| refusal(&error));
+    if let Some(status) = status {
+        *status = reply.status as i32;
+    }
+    c_string(reply.args.to_string())
+}
+
+/// The reply to a call whose arguments were not right, or that met a fault of ours.
+fn refusal(error: &Error) -> Reply {
+    let status = match error.code {
+        crate::error::Code::Failed => Status::Internal,
+        _ => Status::BadRequest,
+    };
+    Reply::refusal(status, &error.message)
+}
+
+/// Calls `work`; a panic becomes an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Nothing is left half done by a panic: what is behind locks is whole at any time.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<&str>()
+            .map(|text| text.to_string())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(Error::new(
+            crate::error::Code::Failed,
+            format!("a fault of the plugin: {what}"),
+        ))
+    })
+}
+
+/// A string for the caller. A NUL, which no JSON text has, would end it early.
+fn c_string(text: String) -> *mut c_char {
+    CString::new(text.replace('\0', " "))
+        .unwrap_or_default()
+        .into_raw()
+}

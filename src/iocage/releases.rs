@@ -1,0 +1,122 @@
+//! Releases: those fetched to the pool and those that the network offers.
+
+use std::cmp::Ordering;
+
+use super::datasets::{self, Family};
+use crate::error::{Code, Error, Result};
+use crate::names;
+use crate::system::System;
+
+/// The mark behind a release that FreeBSD no longer supports.
+pub const END_OF_LIFE: &str = " (EOL)";
+
+/// The releases fetched to `pool`, oldest first.
+pub fn local(system: &System, pool: &str) -> Result<Vec<String>> {
+    let parent = Family::Releases.dataset(pool);
+    let rows = datasets::list(system, &parent, "filesystem", Some(1), &["name"])?;
+    let members = rows
+        .iter()
+        .filter_map(|row| Family::Releases.member(pool, &row[0]));
+    let mut releases: Vec<String> = members.map(String::from).collect();
+    releases.sort_by(|a, b| by_version(a, b));
+    Ok(releases)
+}
+
+/// The releases that the network offers, oldest first, as `iocage list -R` knows them.
+///
+/// # Errors
+/// Where iocage cannot say, and where asking it would change something: it creates datasets that
+/// it misses, and reading does not write.
+pub fn remote(system: &System, pool: &str) -> Result<Vec<String>> {
+    let root = datasets::root(pool);
+    if system.mounts()?.mountpoint(&root).is_none() {
+        let why = format!("{root} is not mounted; iocage sets it up when it first fetches");
+        return Err(Error::new(Code::Unavailable, why));
+    }
+    let output = system.iocage(&["list", "-R"], 1)?;
+    let mut releases = parse_remote(&output.stdout);
+    if output.exit_code != 0 {
+        return Err(output.failure());
+    }
+    if releases.is_empty() {
+        return Err(Error::new(
+            Code::Failed,
+            format!("{}: no releases in it", output.command),
+        ));
+    }
+    releases.sort_by(|a, b| by_version(a, b));
+    releases.dedup();
+    Ok(releases)
+}
+
+/// Reads `[0] 9.3-RELEASE (EOL)` of iocage before 1.3 and the bare names since.
+fn parse_remote(output: &str) -> Vec<String> {
+    let lines = output
+        .lines()
+        .map(str::trim)
+        .map(|line| match line.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').map_or(line, |(_, name)| name.trim()),
+            None => line,
+        });
+    lines
+        .filter_map(|line| {
+            let rest = line.split_once(' ').map_or("", |(_, rest)| rest.trim());
+            let name = names::release(line).ok()?;
+            match rest {
+                "" => Some(name),
+                "(EOL)" => Some(name + END_OF_LIFE),
+                // A sentence that begins like a release is no release.
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+/// Oldest first: by number, so that 9.3 comes before 10.1, then by the rest.
+pub fn by_version(a: &str, b: &str) -> Ordering {
+    let key = |name: &str| {
+        let version = name.split('-').next().unwrap_or("");
+        let numbers: Vec<u64> = version
+            .split('.')
+            .map_while(|part| part.parse().ok())
+            .collect();
+        numbers
+    };
+    key(a).cmp(&key(b)).then_with(|| a.cmp(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_the_remote_list_are_read() {
+        let old = "[0] 9.3-RELEASE (EOL)\n[1] 10.3-RELEASE\n";
+        assert_eq!(parse_remote(old), ["9.3-RELEASE (EOL)", "10.3-RELEASE"]);
+        let new = "13.2-RELEASE\n\n14.1-RELEASE\nchecking 12.0-RELEASE\n12.0-RELEASE is gone\n";
+        assert_eq!(parse_remote(new), ["13.2-RELEASE", "14.1-RELEASE"]);
+        assert!(parse_remote("Traceback (most recent call last):\n  File x\n").is_empty());
+    }
+
+    #[test]
+    fn releases_are_ordered_by_number_not_by_text() {
+        let mut releases = [
+            "13.2-RELEASE",
+            "10.10-RELEASE",
+            "9.3-RELEASE",
+            "10.3-RELEASE",
+            "x",
+        ];
+        releases.sort_by(|a, b| by_version(a, b));
+        assert_eq!(
+            releases,
+            [
+                "x",
+                "9.3-RELEASE",
+                "10.3-RELEASE",
+                "10.10-RELEASE",
+                "13.2-RELEASE"
+            ]
+        );
+    }
+}

@@ -1,0 +1,260 @@
+//! Jobs that the plugin runs itself, for a host without a dispatcher.
+//!
+//! Each has a log in the shape of the sysadm server's dispatcher, so that one reader understands
+//! both.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use serde_json::{json, Map, Value};
+
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::system::command::{self, End};
+use crate::system::platform::local_time;
+
+/// The jobs of one instance. Dropping it ends those that still run, and waits for their end.
+#[derive(Default)]
+pub struct Jobs {
+    jobs: Mutex<HashMap<String, Job>>,
+    closing: Arc<AtomicBool>,
+}
+
+struct Job {
+    log: Arc<Mutex<Log>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Log {
+    id: String,
+    command: String,
+    output: String,
+    started: String,
+    /// When it ended and with which exit code.
+    finished: Option<(String, i32)>,
+}
+
+impl Jobs {
+    /// Whether a job of this id runs.
+    pub fn is_active(&self, id: &str) -> bool {
+        self.lock()
+            .get(id)
+            .is_some_and(|job| lock(&job.log).finished.is_none())
+    }
+
+    /// Starts a job. One of the same id must not run.
+    pub fn start(&self, id: &str, program: &Path, arguments: &[String]) -> Result<()> {
+        let mut jobs = self.lock();
+        self.forget_the_finished(&mut jobs);
+        let active = jobs
+            .values()
+            .filter(|job| lock(&job.log).finished.is_none())
+            .count();
+        if active >= limits::JOBS_AT_ONCE {
+            let message = format!("{active} jobs run already; try again when one has ended");
+            return Err(Error::new(Code::Unavailable, message));
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let line = command::line(program, &arguments);
+        let cannot = |error: io::Error| Error::new(Code::Unavailable, format!("{line}: {error}"));
+
+        // One pipe for both, so that the log has them in the order in which they were printed.
+        let (output, writer) = io::pipe().map_err(cannot)?;
+        let mut command = command::prepare(program, &arguments);
+        command
+            .stdout(writer.try_clone().map_err(cannot)?)
+            .stderr(writer);
+        let child = command::spawn(&mut command, &line)?;
+        drop(command); // and with it our end of the pipe, or it would never be at its end
+
+        let log = Arc::new(Mutex::new(Log {
+            id: id.into(),
+            command: line,
+            output: String::new(),
+            started: local_time(),
+            finished: None,
+        }));
+        let closing = Arc::clone(&self.closing);
+        let watched = Arc::clone(&log);
+        let thread = std::thread::spawn(move || {
+            let end = command::supervise(child, vec![output.into()], None, |_, bytes| {
+                lock(&watched).append(bytes);
+                !closing.load(Ordering::Relaxed)
+            });
+            let mut log = lock(&watched);
+            let code = match end {
+                End::Exited(status) => command::exit_code(status),
+                End::TimedOut | End::Stopped => {
+                    log.append(b"\nended: the host has closed the plugin\n");
+                    -1
+                }
+                End::Lost(error) => {
+                    log.append(format!("\n{error}\n").as_bytes());
+                    -1
+                }
+            };
+            log.finished = Some((local_time(), code));
+        });
+        jobs.insert(
+            id.into(),
+            Job {
+                log,
+                thread: Some(thread),
+            },
+        );
+        Ok(())
+    }
+
+    /// The log of a job that runs or has run.
+    pub fn log(&self, id: &str) -> Option<Map<String, Value>> {
+        let jobs = self.lock();
+        let job = jobs.get(id)?;
+        let log = lock(&job.log);
+        Some(log.to_json())
+    }
+
+    fn forget_the_finished(&self, jobs: &mut HashMap<String, Job>) {
+        let mut finished: Vec<(String, String)> = jobs
+            .iter()
+            .filter_map(|(id, job)| Some((lock(&job.log).finished.as_ref()?.0.clone(), id.clone())))
+            .collect();
+        finished.sort();
+        let excess = finished.len().saturating_sub(limits::FINISHED_JOBS_KEPT);
+        for (_, id) in finished.drain(..excess) {
+            jobs.remove(&id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Job>> {
+        lock(&self.jobs)
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        for (_, job) in self.lock().drain() {
+            drop(job);
+        }
+        command::reap_lingering();
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // It has no panic to tell of; and if it had, nobody would be left to hear it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Log {
+    fn append(&mut self, bytes: &[u8]) {
+        self.output.push_str(&String::from_utf8_lossy(bytes));
+        if self.output.len() > limits::JOB_LOG_BYTES {
+            let surplus = self.output.len() - limits::JOB_LOG_BYTES;
+            let start = (surplus..).find(|at| self.output.is_char_boundary(*at));
+            self.output.drain(..start.unwrap_or(surplus));
+        }
+    }
+
+    fn to_json(&self) -> Map<String, Value> {
+        let mut log = Map::new();
+        log.insert("process_id".into(), json!(self.id));
+        log.insert("cmd_list".into(), json!([self.command]));
+        log.insert("time_started".into(), json!(self.started));
+        log.insert(self.command.clone(), json!(self.output));
+        match &self.finished {
+            None => {
+                log.insert("state".into(), json!("running"));
+                log.insert("current_cmd".into(), json!(self.command));
+            }
+            Some((time, code)) => {
+                log.insert("state".into(), json!("finished"));
+                log.insert("time_finished".into(), json!(time));
+                let key = format!("return_codes/{}", self.command);
+                log.insert(key, json!(code.to_string()));
+            }
+        }
+        log
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn start(jobs: &Jobs, id: &str, script: &str) {
+        let arguments = ["-c", script].map(String::from);
+        jobs.start(id, Path::new("/bin/sh"), &arguments).unwrap();
+    }
+
+    fn wait(jobs: &Jobs, id: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while jobs.is_active(id) {
+            assert!(Instant::now() < deadline, "{id} does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn the_log_has_the_shape_of_the_servers() {
+        let jobs = Jobs::default();
+        start(&jobs, "a", "echo out; echo err >&2; exit 3");
+        wait(&jobs, "a");
+        let log = jobs.log("a").unwrap();
+        let line = "/bin/sh -c \"echo out; echo err >&2; exit 3\"";
+        assert_eq!(log["process_id"], "a");
+        assert_eq!(log["cmd_list"], json!([line]));
+        assert_eq!(log["state"], "finished");
+        assert_eq!(log[line], "out\nerr\n");
+        assert_eq!(log[&format!("return_codes/{line}")], "3");
+        assert!(log.contains_key("time_started") && log.contains_key("time_finished"));
+        assert_eq!(jobs.log("b"), None);
+    }
+
+    #[test]
+    fn several_run_at_once_up_to_the_limit() {
+        let jobs = Jobs::default();
+        for number in 0..limits::JOBS_AT_ONCE {
+            start(&jobs, &number.to_string(), "sleep 30");
+        }
+        assert_eq!(jobs.log("0").unwrap()["state"], "running");
+        let error = jobs.start("more", Path::new("/bin/true"), &[]).unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
+    }
+
+    #[test]
+    fn dropping_ends_what_runs() {
+        let started = Instant::now();
+        let jobs = Jobs::default();
+        start(&jobs, "a", "trap '' TERM; while :; do sleep 1; done");
+        let log = Arc::clone(&jobs.lock()["a"].log);
+        drop(jobs);
+        assert_eq!(lock(&log).finished.as_ref().unwrap().1, -1);
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_log_keeps_its_end_only() {
+        let jobs = Jobs::default();
+        start(
+            &jobs,
+            "a",
+            "i=0; while [ $i -lt 3 ]; do head -c 700000 /dev/zero; i=$((i+1)); done; echo end",
+        );
+        wait(&jobs, "a");
+        let log = lock(&jobs.lock()["a"].log).output.clone();
+        assert!(log.len() <= limits::JOB_LOG_BYTES && log.ends_with("end\n"));
+    }
+}

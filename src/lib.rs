@@ -1,0 +1,32 @@
+//! Manages the jails that iocage keeps on a FreeBSD host: JSON in, JSON out.
+//!
+//! The product is a C library (see [`ffi`] and `include/sysadm_iocage.h`), which the sysadm
+//! server loads as its iocage class. A request is a straight walk, and nothing calls upward:
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`ffi`] | pointers to strings and back; no panic passes |
+//! | [`plugin`] | which action, and may this user |
+//! | [`request`] | the arguments, checked and typed |
+//! | [`actions`] | the story of each action |
+//! | [`iocage`] | what iocage keeps on disk and in ZFS |
+//! | [`system`] | run a command, read the mount table, ask for jails |
+//! | [`reply`] | back to JSON |
+//!
+//! Beside the walk: [`config`] (which commands and pools), [`context`] (what an instance has),
+//! [`jobs`] (long work), [`names`] (naming rules), [`limits`] (every bound) and [`error`].
+#![deny(unsafe_code)]
+
+pub mod actions;
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod ffi;
+pub mod iocage;
+pub mod jobs;
+pub mod limits;
+pub mod names;
+pub mod plugin;
+pub mod reply;
+pub mod request;
+pub mod system;

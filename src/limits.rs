@@ -1,0 +1,62 @@
+//! Every bound of the plugin, each with its reason.
+
+use std::time::Duration;
+
+/// A request's text. The largest honest one, a `fetchreleases` with every release there is,
+/// has a few hundred bytes.
+pub const REQUEST_BYTES: usize = 1 << 20;
+
+/// Releases in one `fetchreleases`. FreeBSD has published fewer in thirty years.
+pub const RELEASES_PER_REQUEST: usize = 64;
+
+/// What a client may put into one string argument, before its own rule is even looked at; error
+/// messages quote arguments, and should stay readable.
+pub const ARGUMENT_BYTES: usize = 256;
+
+/// What one command may print. `zfs list` prints about 150 bytes a dataset, so this is room for
+/// 400,000 of them; beyond it something is wrong, and memory is not endless.
+pub const COMMAND_OUTPUT_BYTES: usize = 64 << 20;
+
+/// A jail's `config.json`, and `defaults.json`. iocage writes about 4 KiB.
+pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
+
+/// A plugin index. The one with 74 plugins has 25 KiB.
+pub const INDEX_FILE_BYTES: u64 = 16 << 20;
+
+/// The plugin's own configuration.
+pub const CONFIGURATION_BYTES: usize = 1 << 20;
+
+/// Jobs that the plugin itself runs at once. Each is a download or an installation, which more
+/// company makes only slower.
+pub const JOBS_AT_ONCE: usize = 16;
+
+/// Logs of finished jobs that are kept for a host to ask about.
+pub const FINISHED_JOBS_KEPT: usize = 64;
+
+/// The end of a job's output that its log keeps. A fetch prints about 100 KiB.
+pub const JOB_LOG_BYTES: usize = 1 << 20;
+
+/// A job's log as a dispatcher hands it over. The sysadm server's keeps everything that was
+/// printed, twice at times, each control character as six.
+pub const JOB_LOG_TEXT_BYTES: usize = 64 << 20;
+
+/// Between asking a process group to end (TERM) and ending it (KILL).
+pub const TERMINATION_GRACE: Duration = Duration::from_millis(500);
+
+/// How long a killed process is waited for. One that hangs in the kernel, on a suspended pool
+/// say, does not even die; it is reaped later instead of hanging the request too.
+pub const REAP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long output is still read after the command itself has ended, where a child of its own
+/// keeps the pipe open.
+pub const OUTPUT_LINGER: Duration = Duration::from_millis(200);
+
+/// What `command_timeout_seconds` may say.
+pub const COMMAND_TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=3600;
+
+/// What `catalogue_max_age_seconds` may say: up to a year.
+pub const CATALOGUE_MAX_AGE_SECONDS: std::ops::RangeInclusive<u64> = 0..=31_536_000;
+
+/// `iocage clean` destroys datasets one by one and stops jails on the way, so it gets this much
+/// longer than `command_timeout_seconds`.
+pub const CLEANING_TIMEOUT_FACTOR: u32 = 20;

@@ -1,0 +1,248 @@
+//! The naming rules of pools, releases, plugins, interfaces and addresses.
+//!
+//! Each rule takes what a client sent and says in a few words what is wrong with it. Nothing that
+//! has not passed here ever reaches a command line.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use crate::limits;
+
+/// What is wrong with a name, to follow "argument ...:".
+pub type Wrong = String;
+
+/// ZFS's rule for the name of a pool: it begins with a letter and goes on with letters, digits,
+/// `_`, `-`, `.`, `:` and space; some words are reserved.
+///
+/// Source: zpoolconcepts(7) and zpool-create(8) of OpenZFS.
+pub fn pool(name: &str) -> Result<(), Wrong> {
+    bounded(name)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.: ".contains(c);
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Err(format!("{name:?} does not begin with a letter"));
+    }
+    if let Some(c) = name.chars().find(|c| !allowed(*c)) {
+        return Err(format!(
+            "{name:?} has the character {c:?}, which no pool name has"
+        ));
+    }
+    let reserved = ["mirror", "raidz", "draid", "spare"];
+    if name == "log" || reserved.iter().any(|word| name.starts_with(word)) {
+        return Err(format!("{name:?} is reserved by ZFS"));
+    }
+    Ok(())
+}
+
+/// The first word of `text` as the name of a FreeBSD release, such as `10.3-RELEASE`.
+///
+/// Only the first word counts, so that a line of `listreleases` (`9.3-RELEASE (EOL)`) can be sent
+/// back as it is. Capital letters, as iocage itself makes them, so that one release has one job.
+pub fn release(text: &str) -> Result<String, Wrong> {
+    bounded(text)?;
+    let name = text
+        .split(' ')
+        .find(|word| !word.is_empty())
+        .unwrap_or("")
+        .to_ascii_uppercase();
+    let number = |text: &str| {
+        !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    let is_release = || {
+        let (version, kind) = name.split_once('-')?;
+        let (major, minor) = version.split_once('.')?;
+        let word = kind
+            .split('-')
+            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        let letter = kind.starts_with(|c: char| c.is_ascii_alphabetic());
+        Some(number(major) && number(minor) && word && letter)
+    };
+    if is_release() == Some(true) {
+        Ok(name)
+    } else {
+        Err(format!(
+            "{text:?} is not the name of a release such as \"10.3-RELEASE\""
+        ))
+    }
+}
+
+/// The name of a plugin or a jail: letters, digits, `.`, `_` and `-`, beginning with a letter or
+/// a digit.
+pub fn jail(name: &str) -> Result<(), Wrong> {
+    bounded(name)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !name.as_bytes()[0].is_ascii_alphanumeric() {
+        return Err(format!("{name:?} does not begin with a letter or a digit"));
+    }
+    if !name.bytes().all(allowed) {
+        return Err(format!(
+            "{name:?} has other characters than letters, digits, '.', '_' and '-'"
+        ));
+    }
+    Ok(())
+}
+
+/// The name of a network interface, such as `re0` or `em0.100`; at most 15 characters, which is
+/// FreeBSD's IFNAMSIZ without the NUL.
+pub fn interface(name: &str) -> Result<(), Wrong> {
+    bounded(name)?;
+    if name.len() > 15 {
+        return Err(format!("{name:?} is longer than 15 characters"));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !name.as_bytes()[0].is_ascii_alphabetic() || !name.bytes().all(allowed) {
+        return Err(format!("{name:?} is not the name of a network interface"));
+    }
+    Ok(())
+}
+
+/// An IPv4 address with an optional prefix length, such as `10.20.0.130/24`.
+pub fn ip4(text: &str) -> Result<(), Wrong> {
+    address::<Ipv4Addr>(text, 32, "an IPv4 address")
+}
+
+/// An IPv6 address with an optional prefix length, such as `2001:db8::7/64`.
+pub fn ip6(text: &str) -> Result<(), Wrong> {
+    address::<Ipv6Addr>(text, 128, "an IPv6 address")
+}
+
+fn address<A: FromStr>(text: &str, longest_prefix: u8, what: &str) -> Result<(), Wrong> {
+    bounded(text)?;
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    if address.parse::<A>().is_err() {
+        return Err(format!("{text:?} is not {what}"));
+    }
+    let in_range = |prefix: &str| {
+        prefix.bytes().all(|byte| byte.is_ascii_digit())
+            && prefix
+                .parse::<u8>()
+                .is_ok_and(|length| length <= longest_prefix)
+    };
+    match prefix {
+        Some(prefix) if !in_range(prefix) => Err(format!(
+            "{text:?} has no prefix length from 0 to {longest_prefix}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn bounded(text: &str) -> Result<(), Wrong> {
+    if text.is_empty() {
+        return Err("empty".into());
+    }
+    if text.len() > limits::ARGUMENT_BYTES {
+        return Err(format!("longer than {} bytes", limits::ARGUMENT_BYTES));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_follow_the_naming_rule_of_zfs() {
+        for name in ["tank", "tank1", "my_zpool", "T-1.2:3", "a b"] {
+            assert_eq!(pool(name), Ok(()), "{name}");
+        }
+        let wrong = [
+            "",
+            " tank",
+            "1tank",
+            "-f",
+            "tank/iocage",
+            "tank@s",
+            "tank;",
+            "tänk",
+            "mirror",
+            "raidz1",
+            "draid",
+            "spares",
+            "log",
+            "a\nb",
+            "a\0",
+        ];
+        for name in wrong {
+            assert!(pool(name).is_err(), "{name:?}");
+        }
+        assert_eq!(pool("logs"), Ok(()), "only the whole word log is reserved");
+    }
+
+    #[test]
+    fn a_release_is_its_first_word_in_capitals() {
+        assert_eq!(release("10.3-RELEASE"), Ok("10.3-RELEASE".into()));
+        assert_eq!(release("  9.3-RELEASE (EOL)"), Ok("9.3-RELEASE".into()));
+        assert_eq!(release("13.2-release"), Ok("13.2-RELEASE".into()));
+        assert_eq!(release("14.0-RC1-p2"), Ok("14.0-RC1-P2".into()));
+        for text in [
+            "",
+            " ",
+            "-r",
+            "10-RELEASE",
+            "10.3",
+            "10.3-",
+            "a.b-RELEASE",
+            "10.3-REL/EASE",
+        ] {
+            assert!(release(text).is_err(), "{text:?}");
+        }
+        for text in [
+            "10.3-RELEASE/../x",
+            "10.3-RELEASE;x",
+            "10.3-RELEASE\n-x",
+            "1٣.1-RELEASE",
+        ] {
+            assert!(release(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_their_family_and_a_prefix_in_range() {
+        for text in ["10.20.0.130", "10.20.0.130/0", "10.20.0.130/32"] {
+            assert_eq!(ip4(text), Ok(()), "{text}");
+            assert!(ip6(text).is_err(), "{text}");
+        }
+        for text in ["2001:db8::7", "::1/128", "fe80::1/64"] {
+            assert_eq!(ip6(text), Ok(()), "{text}");
+            assert!(ip4(text).is_err(), "{text}");
+        }
+        for text in [
+            "10.20.0.130/33",
+            "10.20.0.130/",
+            "10.20.0.130/+8",
+            "10.20.0",
+            "010.0.0.1",
+        ] {
+            assert!(ip4(text).is_err(), "{text}");
+        }
+        for text in ["::1/129", "fe80::1%re0", "::1/64/64", "2001:db8::7 vnet=1"] {
+            assert!(ip6(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn interfaces_and_jails_take_no_dash_in_front_and_no_strange_characters() {
+        for name in ["re0", "em0.100", "vlan_10", "a23456789012345"] {
+            assert_eq!(interface(name), Ok(()), "{name}");
+        }
+        for name in [
+            "",
+            "-re0",
+            "0re",
+            "re0|",
+            "re 0",
+            "a234567890123456",
+            "re0,re1",
+        ] {
+            assert!(interface(name).is_err(), "{name:?}");
+        }
+        for name in ["5", "web", "a.b_c-d"] {
+            assert_eq!(jail(name), Ok(()), "{name}");
+        }
+        for name in ["", ".", "-n", "_x", "a/b", "a b", "../x", "wéb"] {
+            assert!(jail(name).is_err(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! A request's arguments, checked and typed.
+//!
+//! Every value that a client sends passes through here before anything is run. An error names
+//! the argument and says what is wrong with it.
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::iocage::command::Addresses;
+use crate::{limits, names};
+
+/// The arguments of one request, `action` among them.
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments<'a>(pub &'a Map<String, Value>);
+
+impl Arguments<'_> {
+    /// Refuses arguments that an action does not have: a mistyped `dryrun` must not destroy.
+    pub fn only(&self, known: &[&str]) -> Result<()> {
+        let unknown = |key: &&String| *key != "action" && !known.contains(&key.as_str());
+        match self.0.keys().find(unknown) {
+            Some(key) => Err(wrong(&shorten(key), "this action has no such argument")),
+            None => Ok(()),
+        }
+    }
+
+    /// A pool's name, where one is given.
+    pub fn optional_pool(&self) -> Result<Option<String>> {
+        self.optional("pool", |name| names::pool(name).map(|()| name.into()))
+    }
+
+    /// A pool's name.
+    pub fn pool(&self) -> Result<String> {
+        self.optional_pool()?.ok_or_else(|| missing("pool"))
+    }
+
+    /// The names of one or more releases, each once.
+    pub fn releases(&self) -> Result<Vec<String>> {
+        let key = "releases";
+        let one = |text: &str| names::release(text).map_err(|why| wrong(key, &why));
+        let list = match self.0.get(key) {
+            None | Some(Value::Null) => return Err(missing(key)),
+            Some(Value::String(text)) => return Ok(vec![one(text)?]),
+            Some(Value::Array(list)) => list,
+            Some(_) => return Err(wrong(key, "neither a string nor an array of strings")),
+        };
+        if list.is_empty() {
+            return Err(wrong(key, "an empty list"));
+        }
+        if list.len() > limits::RELEASES_PER_REQUEST {
+            let why = format!("more than {} of them", limits::RELEASES_PER_REQUEST);
+            return Err(wrong(key, &why));
+        }
+        let mut releases = Vec::new();
+        for item in list {
+            let text = item
+                .as_str()
+                .ok_or_else(|| wrong(key, "not an array of strings"))?;
+            let release = one(text)?;
+            if !releases.contains(&release) {
+                releases.push(release);
+            }
+        }
+        Ok(releases)
+    }
+
+    /// The id of a plugin.
+    pub fn plugin(&self) -> Result<String> {
+        self.optional("plugin", |id| names::jail(id).map(|()| id.into()))?
+            .ok_or_else(|| missing("plugin"))
+    }
+
+    /// `net_device` with `ip4`, `ip6` or both.
+    pub fn addresses(&self) -> Result<Addresses> {
+        let own = |text: &str| Ok(text.to_string());
+        let interface = self.optional("net_device", |name| {
+            names::interface(name).and_then(|()| own(name))
+        })?;
+        let ip4 = self.optional("ip4", |text| names::ip4(text).and_then(|()| own(text)))?;
+        let ip6 = self.optional("ip6", |text| names::ip6(text).and_then(|()| own(text)))?;
+        let interface = interface.ok_or_else(|| missing("net_device"))?;
+        if ip4.is_none() && ip6.is_none() {
+            return Err(Error::invalid(
+                "arguments \"ip4\" and \"ip6\": one of them is required",
+            ));
+        }
+        Ok(Addresses {
+            interface,
+            ip4,
+            ip6,
+        })
+    }
+
+    /// A truth value, false where it is not given; `"true"` and `"false"` will do too.
+    pub fn flag(&self, key: &str) -> Result<bool> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(truth)) => Ok(*truth),
+            Some(Value::String(text)) if text == "true" => Ok(true),
+            Some(Value::String(text)) if text == "false" => Ok(false),
+            Some(_) => Err(wrong(key, "neither true nor false")),
+        }
+    }
+
+    /// A string where it is given, checked by its rule.
+    fn optional<T>(
+        &self,
+        key: &str,
+        rule: impl Fn(&str) -> std::result::Result<T, names::Wrong>,
+    ) -> Result<Option<T>> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => rule(text).map(Some).map_err(|why| wrong(key, &why)),
+            Some(_) => Err(wrong(key, "not a string")),
+        }
+    }
+}
+
+fn missing(key: &str) -> Error {
+    wrong(key, "missing")
+}
+
+fn wrong(key: &str, why: &str) -> Error {
+    Error::invalid(format!("argument {key:?}: {why}"))
+}
+
+/// What a client sent, short enough to quote.
+pub fn shorten(text: &str) -> String {
+    const READABLE: usize = 60;
+    match text.char_indices().nth(READABLE) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn with<T>(args: Value, read: impl Fn(Arguments) -> Result<T>) -> Result<T> {
+        read(Arguments(args.as_object().unwrap()))
+    }
+
+    #[test]
+    fn releases_come_as_a_string_or_a_list_and_each_once() {
+        let releases = |args| with(args, |args| args.releases());
+        assert_eq!(
+            releases(json!({"releases": "10.3-RELEASE"})).unwrap(),
+            ["10.3-RELEASE"]
+        );
+        let twice = json!({"releases": ["10.3-RELEASE", "9.3-RELEASE (EOL)", "10.3-release"]});
+        assert_eq!(releases(twice).unwrap(), ["10.3-RELEASE", "9.3-RELEASE"]);
+        let many = vec!["10.3-RELEASE"; limits::RELEASES_PER_REQUEST + 1];
+        for wrong in [
+            json!(null),
+            json!([]),
+            json!([1]),
+            json!({}),
+            json!(["x"]),
+            json!(many),
+        ] {
+            let error = releases(json!({"releases": wrong})).unwrap_err();
+            assert!(error.message.contains("\"releases\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_required_but_either_will_do() {
+        let addresses = |args| with(args, |args| args.addresses());
+        assert!(addresses(json!({"net_device": "re0", "ip6": "::1"})).is_ok());
+        let error = addresses(json!({"net_device": "re0"})).unwrap_err();
+        assert!(error.message.contains("\"ip4\"") && error.message.contains("\"ip6\""));
+        let error = addresses(json!({"ip4": "10.0.0.1"})).unwrap_err();
+        assert!(error.message.contains("\"net_device\""), "{error}");
+    }
+
+    #[test]
+    fn flags_are_true_or_false_and_nothing_else() {
+        let force = |value| with(json!({"force": value}), |args| args.flag("force"));
+        assert_eq!(force(json!(true)), Ok(true));
+        assert_eq!(force(json!("true")), Ok(true));
+        assert_eq!(force(json!("false")), Ok(false));
+        for value in [json!(1), json!("yes"), json!("True"), json!([])] {
+            assert!(force(value).is_err());
+        }
+    }
+
+    #[test]
+    fn unknown_arguments_are_named() {
+        let error = with(json!({"action": "x", "dryrum": true}), |args| {
+            args.only(&["dryrun"])
+        });
+        assert!(error.unwrap_err().message.contains("\"dryrum\""));
+    }
+}
