@@ -1,1 +1,386 @@
+//! A host to work on: a real ZFS pool on a file, laid out as iocage lays it out.
+//!
+//! The pool, its datasets, clones, properties and mounts are real (FreeBSD's ZFS or OpenZFS where
+//! there is one, else zfs-fuse). Only what needs a FreeBSD kernel has a stand-in: `jls` and
+//! `iocage`, in `tests/lab/host`. Every command that runs on the lab's host is recorded, and can
+//! be made to fail.
+//!
+//! A lab is a folder of its own with pools of its own. A janitor process, which outlives whatever
+//! happens to this one, removes them.
 
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{symlink, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
+
+use serde_json::{json, Value};
+
+const JANITOR: &str = include_str!("../host/janitor");
+const RECORD: &str = include_str!("../host/record");
+const JLS: &str = include_str!("../host/jls");
+const IOCAGE: &str = include_str!("../host/iocage");
+
+/// iocage's own plugin repository, as a folder name.
+pub const INDEX_CLONE: &str = ".plugins/github_com_freenas_iocage-ix-plugins_git";
+
+/// A host to work on.
+pub struct Lab {
+    dir: PathBuf,
+    pools: Vec<String>,
+    running: Mutex<Vec<Value>>,
+    janitor: Child,
+}
+
+impl Lab {
+    /// Opens a lab with so many pools, each without anything in it.
+    ///
+    /// # Errors
+    /// Where there can be no ZFS here, and why.
+    pub fn open(pools: usize) -> Result<Lab, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("sysadmlab{}x{number}", std::process::id());
+        let dir = std::env::temp_dir().join(&name);
+        let io = |error: std::io::Error| format!("{}: {error}", dir.display());
+        fs::create_dir_all(&dir).map_err(io)?;
+        let dir = dir.canonicalize().map_err(io)?;
+        for part in ["bin", "real", "faults", "mnt"] {
+            fs::create_dir(dir.join(part)).map_err(io)?;
+        }
+        executable(&dir.join("janitor"), JANITOR);
+        let mut janitor = Command::new(dir.join("janitor"))
+            .arg(&dir)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // A Ctrl-C is for the program; the janitor has its work still before it.
+            .process_group(0)
+            .spawn()
+            .map_err(io)?;
+        let mut answer = String::new();
+        let mut stdout = BufReader::new(janitor.stdout.take().expect("it is piped"));
+        stdout.read_line(&mut answer).map_err(io)?;
+        if answer.trim() != "ready" {
+            let _ = janitor.wait();
+            let _ = fs::remove_dir_all(&dir);
+            return Err(answer.trim().into());
+        }
+        let pools = (0..pools).map(|index| format!("{name}p{index}")).collect();
+        let lab = Lab {
+            dir,
+            pools,
+            running: Mutex::default(),
+            janitor,
+        };
+        lab.install_host();
+        lab.make_pools();
+        Ok(lab)
+    }
+
+    /// Opens a lab, or says out loud that a test is skipped for want of one. Where `REQUIRE_ZFS`
+    /// is 1, that is a failure.
+    pub fn or_skip(pools: usize) -> Option<Lab> {
+        match Lab::open(pools) {
+            Ok(lab) => Some(lab),
+            Err(why) if std::env::var("REQUIRE_ZFS").as_deref() == Ok("1") => {
+                panic!("REQUIRE_ZFS=1, but there is no ZFS: {why}")
+            }
+            Err(why) => {
+                // Past the test runner, which hides what a test that passes prints.
+                let _ = writeln!(std::io::stderr(), "SKIPPED, there is no ZFS: {why}");
+                None
+            }
+        }
+    }
+
+    fn install_host(&self) {
+        executable(&self.dir.join("real/jls"), JLS);
+        executable(&self.dir.join("real/iocage"), IOCAGE);
+        for name in ["zfs", "zpool"] {
+            let real = ["/sbin", "/usr/sbin", "/usr/local/sbin"]
+                .map(|folder| Path::new(folder).join(name))
+                .into_iter()
+                .find(|path| path.exists())
+                .expect("the janitor has found it");
+            symlink(real, self.dir.join("real").join(name)).unwrap();
+        }
+        for name in ["zfs", "zpool", "jls", "iocage"] {
+            executable(&self.dir.join("bin").join(name), RECORD);
+        }
+        self.file("pools", &(self.pools.join("\n") + "\n"));
+        self.file("network", "up");
+        self.file("pace", "0");
+        self.set_iocage_version("1.13");
+        self.set_remote_releases(&["13.2-RELEASE", "14.1-RELEASE"]);
+        self.set_running(&[]);
+        self.forget_commands();
+    }
+
+    fn make_pools(&self) {
+        for pool in &self.pools {
+            let image = self.dir.join(pool);
+            // Sparse: what is not written takes no space.
+            fs::File::create(&image).unwrap().set_len(4 << 30).unwrap();
+            let mountpoint = format!("mountpoint={}", self.mountpoint(pool).display());
+            let arguments = [
+                "create",
+                "-f",
+                "-O",
+                &mountpoint,
+                pool,
+                image.to_str().unwrap(),
+            ];
+            self.command("zpool", &arguments);
+        }
+    }
+
+    /// The lab's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The name of a pool.
+    pub fn pool(&self, index: usize) -> &str {
+        &self.pools[index]
+    }
+
+    /// Where a pool is mounted.
+    pub fn mountpoint(&self, pool: &str) -> PathBuf {
+        self.dir.join("mnt").join(pool)
+    }
+
+    /// iocage's root on disk.
+    pub fn iocage_root(&self, pool: &str) -> PathBuf {
+        self.mountpoint(pool).join("iocage")
+    }
+
+    /// A configuration for the plugin that can touch nothing but this lab.
+    pub fn config(&self) -> Value {
+        let path = |name: &str| self.dir.join("bin").join(name).display().to_string();
+        json!({
+            "commands": {
+                "zfs": path("zfs"), "zpool": path("zpool"), "jls": path("jls"),
+                "iocage": path("iocage"), "fetch": path("fetch"), "git": path("git"),
+            },
+            "pools": self.pools,
+        })
+    }
+
+    /// Runs the real `zfs`, which must succeed, and gives what it prints.
+    pub fn zfs(&self, arguments: &[&str]) -> String {
+        self.command("zfs", arguments)
+    }
+
+    /// Runs the real `zpool`, which must succeed, and gives what it prints.
+    pub fn zpool(&self, arguments: &[&str]) -> String {
+        self.command("zpool", arguments)
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> String {
+        let output = Command::new(self.dir.join("real").join(name))
+            .args(arguments)
+            .current_dir("/")
+            .output()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{name} {}: {stderr}",
+            arguments.join(" ")
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Marks a pool active, or not.
+    pub fn mark(&self, pool: &str, active: bool) {
+        let value = if active { "yes" } else { "no" };
+        self.zfs(&["set", &format!("org.freebsd.ioc:active={value}"), pool]);
+    }
+
+    /// The pools that are marked active.
+    pub fn active_pools(&self) -> Vec<String> {
+        let roots = self.zfs(&["list", "-H", "-d", "0", "-o", "name,org.freebsd.ioc:active"]);
+        let active = |pool: &&String| roots.lines().any(|line| line == format!("{pool}\tyes"));
+        self.pools.iter().filter(active).cloned().collect()
+    }
+
+    /// Lays a pool out for iocage: its datasets and its `defaults.json`.
+    pub fn lay_out(&self, pool: &str) {
+        for part in [
+            "",
+            "/download",
+            "/images",
+            "/jails",
+            "/log",
+            "/releases",
+            "/templates",
+        ] {
+            self.zfs(&["create", &format!("{pool}/iocage{part}")]);
+        }
+        let defaults = json!({
+            "CONFIG_VERSION": "34", "type": "jail", "boot": 0, "template": 0, "basejail": 0,
+            "dhcp": 0, "vnet": 0, "ip4_addr": "none", "ip6_addr": "none", "plugin_name": "none",
+            "plugin_repository": "none", "host_domainname": "",
+        });
+        fs::write(
+            self.iocage_root(pool).join("defaults.json"),
+            defaults.to_string(),
+        )
+        .unwrap();
+    }
+
+    /// Fetches a release, as far as datasets go.
+    pub fn add_release(&self, pool: &str, name: &str) {
+        self.zfs(&[
+            "create",
+            "-p",
+            &format!("{pool}/iocage/releases/{name}/root"),
+        ]);
+    }
+
+    /// Makes a jail: `origin` is what its root is a clone of, below `<pool>/iocage`
+    /// (`releases/13.2-RELEASE`, `templates/base`, `jails/web`); without one it is thick.
+    pub fn add_jail(&self, pool: &str, name: &str, origin: Option<&str>, config: &Value) {
+        self.add(pool, "jails", name, origin, config);
+    }
+
+    /// Makes a template, as [`Lab::add_jail`] makes a jail.
+    pub fn add_template(&self, pool: &str, name: &str, origin: Option<&str>, config: &Value) {
+        self.add(pool, "templates", name, origin, config);
+    }
+
+    fn add(&self, pool: &str, family: &str, name: &str, origin: Option<&str>, config: &Value) {
+        let jail = format!("{pool}/iocage/{family}/{name}");
+        let root = format!("{jail}/root");
+        self.zfs(&["create", &jail]);
+        match origin {
+            Some(origin) => {
+                let snapshot = format!("{pool}/iocage/{origin}/root@{name}");
+                self.zfs(&["snapshot", &snapshot]);
+                self.zfs(&["clone", &snapshot, &root]);
+            }
+            None => {
+                self.zfs(&["create", &root]);
+            }
+        }
+        let mut full = json!({ "host_hostuuid": name, "host_hostname": name });
+        for (key, value) in config.as_object().expect("a config is an object") {
+            full[key] = value.clone();
+        }
+        let folder = self.iocage_root(pool).join(family).join(name);
+        fs::write(folder.join("config.json"), full.to_string()).unwrap();
+        fs::write(folder.join("fstab"), "").unwrap();
+    }
+
+    /// The `config.json` of a jail.
+    pub fn config_file(&self, pool: &str, jail: &str) -> PathBuf {
+        self.iocage_root(pool)
+            .join("jails")
+            .join(jail)
+            .join("config.json")
+    }
+
+    /// Says which jails run, as jid and jail.
+    pub fn set_running(&self, jails: &[(u32, &str)]) {
+        self.running.lock().unwrap().clear();
+        self.write_running();
+        for (jid, jail) in jails {
+            let root = self.iocage_root(self.pools.first().map_or("", String::as_str));
+            self.start(*jid, jail, &root.join("jails").join(jail).join("root"));
+        }
+    }
+
+    /// Says that one more jail runs, from this root directory.
+    pub fn start(&self, jid: u32, jail: &str, root: &Path) {
+        self.running.lock().unwrap().push(json!({
+            "jid": jid, "hostname": jail, "path": root.display().to_string(),
+            "name": format!("ioc-{}", jail.replace('.', "_")), "state": "ACTIVE",
+            "cpusetid": 3, "ipv4_addrs": [], "ipv6_addrs": [],
+        }));
+        self.write_running();
+    }
+
+    fn write_running(&self) {
+        let jails = self.running.lock().unwrap().clone();
+        let output = json!({ "__version": "2", "jail-information": { "jail": jails } });
+        // Whole or not at all: a jls may run meanwhile.
+        self.file("jls.json.new", &output.to_string());
+        fs::rename(self.dir.join("jls.json.new"), self.dir.join("jls.json")).unwrap();
+    }
+
+    /// Puts a plugin index where iocage clones it to.
+    pub fn set_index(&self, pool: &str, index: &str) {
+        let clone = self.iocage_root(pool).join(INDEX_CLONE);
+        fs::create_dir_all(&clone).unwrap();
+        fs::write(clone.join("INDEX"), index).unwrap();
+    }
+
+    /// Says what the network offers: `9.3-RELEASE (EOL)` and the like.
+    pub fn set_remote_releases(&self, releases: &[&str]) {
+        self.file("remote-releases", &(releases.join("\n") + "\n"));
+    }
+
+    /// Says which iocage is installed.
+    pub fn set_iocage_version(&self, version: &str) {
+        self.file("iocage-version", version);
+        // Another iocage is another file.
+        executable(
+            &self.dir.join("bin/iocage"),
+            &format!("{RECORD}# {version}\n"),
+        );
+    }
+
+    /// Says whether there is a network.
+    pub fn set_network(&self, up: bool) {
+        self.file("network", if up { "up" } else { "down" });
+    }
+
+    /// Says how many seconds lie between two progress lines of a fetch.
+    pub fn set_pace(&self, seconds: &str) {
+        self.file("pace", seconds);
+    }
+
+    /// Every command line that was run since [`Lab::forget_commands`], as words.
+    pub fn commands(&self) -> Vec<Vec<String>> {
+        let lines = fs::read_to_string(self.dir.join("commands")).unwrap();
+        let words = |line: &str| line.split('\u{1f}').map(String::from).collect();
+        lines.split_terminator('\u{1e}').map(words).collect()
+    }
+
+    pub fn forget_commands(&self) {
+        self.file("commands", "");
+    }
+
+    /// Lets a shell script run in front of each call of a command; it sees the arguments and may
+    /// print, wait, or exit. `None` ends that.
+    pub fn set_fault(&self, command: &str, script: Option<&str>) {
+        let path = format!("faults/{command}");
+        match script {
+            Some(script) => self.file(&path, script),
+            None => {
+                let _ = fs::remove_file(self.dir.join(path));
+            }
+        }
+    }
+
+    fn file(&self, name: &str, content: &str) {
+        fs::write(self.dir.join(name), content).unwrap();
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.janitor.stdin.take());
+        let _ = self.janitor.wait();
+    }
+}
+
+fn executable(path: &Path, content: &str) {
+    fs::write(path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}

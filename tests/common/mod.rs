@@ -1,0 +1,141 @@
+//! What the tests share: an instance behind its C interface, and what a pool looks like.
+#![allow(dead_code)] // each test program uses its part
+
+use std::ffi::{c_char, CStr, CString};
+use std::ptr;
+
+use serde_json::Value;
+use sysadm_iocage::ffi::*;
+use sysadm_iocage_lab::Lab;
+
+/// An instance, called as a C program calls it.
+pub struct Instance(*mut SysadmIocage);
+
+// SAFETY: the header promises that any thread may use an instance.
+unsafe impl Send for Instance {}
+// SAFETY: as above.
+unsafe impl Sync for Instance {}
+
+impl Instance {
+    /// An instance for a lab, without a host.
+    pub fn of(lab: &Lab) -> Self {
+        Self::open(&lab.config(), ptr::null())
+    }
+
+    pub fn open(config: &Value, host: *const SysadmIocageHost) -> Self {
+        Self::try_open(&config.to_string(), host).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn try_open(config: &str, host: *const SysadmIocageHost) -> Result<Self, String> {
+        let config = CString::new(config).unwrap();
+        let mut error = ptr::null_mut();
+        let plugin = unsafe { sysadm_iocage_open(config.as_ptr(), host, &mut error) };
+        if plugin.is_null() {
+            Err(take(error).unwrap())
+        } else {
+            Ok(Instance(plugin))
+        }
+    }
+
+    /// The status and the reply to a request.
+    pub fn evaluate(&self, args: &str, access: i32) -> (i32, Value) {
+        let args = CString::new(args).unwrap();
+        let mut status = 0;
+        let reply =
+            take(unsafe { sysadm_iocage_evaluate(self.0, args.as_ptr(), access, &mut status) });
+        (status, parse(&reply.unwrap()))
+    }
+
+    /// What an action answers, with full access.
+    pub fn ask(&self, args: &Value) -> Value {
+        let (status, reply) = self.evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_FULL);
+        assert_eq!(status, 200, "{args}: {reply}");
+        let action = args["action"].as_str().unwrap();
+        assert_eq!(reply.as_object().unwrap().len(), 1, "{reply}");
+        reply[action].clone()
+    }
+
+    /// What an action without arguments answers.
+    pub fn ask_for(&self, action: &str) -> Value {
+        self.ask(&serde_json::json!({ "action": action }))
+    }
+
+    pub fn message(&self, message: &Value) -> Value {
+        let message = CString::new(message.to_string()).unwrap();
+        let reply =
+            unsafe { sysadm_iocage_message(self.0, message.as_ptr(), SYSADM_IOCAGE_ACCESS_FULL) };
+        parse(&take(reply).unwrap())
+    }
+
+    /// What a job's log means; without a log, that of the instance's own job.
+    pub fn progress(&self, job: &str, log: Option<&Value>) -> Option<Value> {
+        let job = CString::new(job).unwrap();
+        let log = log.map(|log| CString::new(log.to_string()).unwrap());
+        let log = log.as_ref().map_or(ptr::null(), |log| log.as_ptr());
+        take(unsafe { sysadm_iocage_progress(self.0, job.as_ptr(), log) }).map(|text| parse(&text))
+    }
+
+    /// Waits for the end of one of the instance's own jobs and gives its last event.
+    pub fn wait_for_job(&self, job: &str) -> Value {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let event = self.progress(job, None).unwrap();
+            if event["state"] == "finished" {
+                return event;
+            }
+            assert!(event["error"].is_null(), "{event}");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "{job} does not end: {event}"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    pub fn as_ptr(&self) -> *mut SysadmIocage {
+        self.0
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        unsafe { sysadm_iocage_close(self.0) };
+    }
+}
+
+/// A string that the library returned, freed.
+pub fn take(string: *mut c_char) -> Option<String> {
+    if string.is_null() {
+        return None;
+    }
+    let text = unsafe { CStr::from_ptr(string) }
+        .to_str()
+        .unwrap()
+        .to_string();
+    unsafe { sysadm_iocage_free(string) };
+    Some(text)
+}
+
+pub fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Whether every scalar in a reply is a string.
+pub fn all_strings(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(list) => list.iter().all(all_strings),
+        Value::Object(object) => object.values().all(all_strings),
+        _ => false,
+    }
+}
+
+/// The last line of the error that an action answers, with its code.
+pub fn error_of(answer: &Value) -> (&str, &str) {
+    let text = |key: &str| {
+        answer[key]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {key}: {answer}"))
+    };
+    (text("code"), text("error"))
+}
