@@ -22,6 +22,7 @@ use serde_json::{json, Value};
 const JANITOR: &str = include_str!("../host/janitor");
 const RECORD: &str = include_str!("../host/record");
 const JLS: &str = include_str!("../host/jls");
+const SERIALIZED: &str = include_str!("../host/serialized");
 const IOCAGE: &str = include_str!("../host/iocage");
 
 /// iocage's own plugin repository, as a folder name.
@@ -102,6 +103,10 @@ impl Lab {
         executable(&self.dir.join("real/jls"), JLS);
         executable(&self.dir.join("real/iocage"), IOCAGE);
         for name in ["zfs", "zpool"] {
+            if Path::new("/usr/sbin/zfs-fuse").exists() {
+                executable(&self.dir.join("real").join(name), SERIALIZED);
+                continue;
+            }
             let real = ["/sbin", "/usr/sbin", "/usr/local/sbin"]
                 .map(|folder| Path::new(folder).join(name))
                 .into_iter()
