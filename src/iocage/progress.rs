@@ -59,9 +59,11 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
 }
 
 /// The last progress line in what iocage has printed. It draws each over the one before:
-/// `ESC [2K \r Downloading: base.txz [####------] 40%  12.5MB/s \r`.
+/// `ESC [2K \r Downloading: base.txz [####------] 40%  12.5MB/s \r`. The one at 100% has a line
+/// break before its rate.
 fn last_download(output: &str) -> Option<Download> {
-    plain(output).split(['\r', '\n']).rev().find_map(download)
+    let output = plain(output).replace("% \r\n ", "%  ");
+    output.split(['\r', '\n']).rev().find_map(download)
 }
 
 fn download(line: &str) -> Option<Download> {
@@ -119,6 +121,13 @@ mod tests {
             ("base.txz", 40)
         );
         assert_eq!(download.rate.as_deref(), Some("12.5MB/s"));
+        let done = "\u{1b}[2K \rDownloading: src.txz [####################] 100% \r\n 0.1MB/s\r";
+        let log = json!({"state": "running", "current_cmd": COMMAND, COMMAND: done});
+        let download = progress(log).download.unwrap();
+        assert_eq!(
+            (download.percent, download.rate.as_deref()),
+            (100, Some("0.1MB/s"))
+        );
     }
 
     #[test]

@@ -1,0 +1,340 @@
+//! Wrong input for every argument of every action: the error names the argument, and no command
+//! is run.
+
+mod common;
+
+use common::{error_of, Instance};
+use serde_json::{json, Value};
+use sysadm_iocage::actions::{Access, ACTIONS};
+use sysadm_iocage::ffi::{SYSADM_IOCAGE_ACCESS_FULL, SYSADM_IOCAGE_ACCESS_READ};
+use sysadm_iocage_lab::Lab;
+
+/// A right request for each action that takes arguments.
+fn right(action: &str) -> Value {
+    match action {
+        "activatepool" | "deactivatepool" => json!({"pool": "tank"}),
+        "cleanreleases" | "cleantemplates" => json!({"force": false, "dryrun": true}),
+        "createplugin" => {
+            json!({"plugin": "gitlab", "net_device": "re0", "ip4": "10.0.0.5", "ip6": "::5"})
+        }
+        "fetchreleases" => json!({"releases": ["10.3-RELEASE"]}),
+        _ => json!({}),
+    }
+}
+
+/// What no string argument may be.
+fn hostile() -> Vec<Value> {
+    let mut values: Vec<Value> = [
+        "",
+        " ",
+        "-",
+        "--",
+        "-f",
+        "--force",
+        "-rf /",
+        " tank",
+        "a b c",
+        "a\tb",
+        "a\nb",
+        "a\rb",
+        "a\u{0}b",
+        "\u{1b}[2J",
+        "a;b",
+        "a;reboot",
+        "a&b",
+        "a|b",
+        "a`b`",
+        "$(reboot)",
+        "${PATH}",
+        "$IFS",
+        "a>b",
+        "a<b",
+        "'",
+        "\"",
+        "\"\"\"",
+        "a'b",
+        "a\"b",
+        "\\",
+        "a\\b",
+        "*",
+        "?",
+        "[a]",
+        "~",
+        "~root",
+        "!",
+        "#",
+        "a#b",
+        "%",
+        "%s%n",
+        "@",
+        "tank@snap",
+        "tank/iocage",
+        "/",
+        "/etc/passwd",
+        "..",
+        "../..",
+        "./x",
+        "a/../b",
+        "=",
+        "a=b",
+        "vnet=1",
+        "10.0.0.5 vnet=1",
+        ",",
+        "re0|10.0.0.5",
+        "\u{e4}",
+        "t\u{430}nk",
+        "\u{ff54}ank",
+        "\u{202e}knat",
+        "\u{200b}",
+        "\u{1f4a9}",
+        "\u{661}0.3-RELEASE",
+        "10.3-RELEASE;reboot",
+        "10.3-RELEASE/../..",
+        "::1%re0",
+        "1e1",
+        "null",
+        "-1",
+    ]
+    .into_iter()
+    .map(Value::from)
+    .collect();
+    values.push(json!("x".repeat(300)));
+    values.push(json!("10.3-RELEASE ".repeat(100)));
+    values.extend([
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(true),
+        json!({}),
+        json!([[]]),
+    ]);
+    values
+}
+
+/// Whether a value is right for an argument, by the naming rules that the contract gives.
+fn is_right(argument: &str, value: &Value) -> bool {
+    let text = value.as_str().unwrap_or("");
+    match argument {
+        "pool" => ["a b c", "null"].contains(&text),
+        "plugin" | "net_device" => {
+            ["1e1", "null"].contains(&text) && (argument == "plugin" || text == "null")
+        }
+        "force" | "dryrun" => value.is_boolean(),
+        _ => false,
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named_and_no_command_is_run() {
+    let Some(lab) = Lab::or_skip(0) else { return };
+    let plugin = Instance::of(&lab);
+    let mut checked = 0;
+    for action in ACTIONS {
+        for argument in action.arguments {
+            let hostile = hostile();
+            assert!(hostile.len() >= 60);
+            for value in hostile
+                .into_iter()
+                .filter(|value| !is_right(argument, value))
+            {
+                let mut args = right(action.name);
+                args["action"] = json!(action.name);
+                args[*argument] = value.clone();
+                let answer = plugin.ask(&args);
+                let (code, message) = error_of(&answer);
+                assert_eq!(code, "invalid_argument", "{args}: {message}");
+                assert!(
+                    message.contains(&format!("{argument:?}")),
+                    "{args}: {message}"
+                );
+                assert!(
+                    !message.contains(char::is_control) && message.len() < 700,
+                    "{message}"
+                );
+                // In a list it is as wrong as alone.
+                if *argument == "releases" && !value.is_array() {
+                    args["releases"] = json!(["10.3-RELEASE", value]);
+                    assert_eq!(error_of(&plugin.ask(&args)).0, "invalid_argument", "{args}");
+                }
+                checked += 1;
+            }
+        }
+        if action.access == Access::Full {
+            let mut args = right(action.name);
+            args["action"] = json!(action.name);
+            args["surplus"] = json!(true);
+            assert!(
+                error_of(&plugin.ask(&args)).1.contains("\"surplus\""),
+                "{args}"
+            );
+        }
+    }
+    assert!(checked > 600, "{checked}");
+
+    let missing = [
+        ("deactivatepool", "pool", json!({})),
+        ("fetchreleases", "releases", json!({})),
+        (
+            "createplugin",
+            "plugin",
+            json!({"net_device": "re0", "ip4": "10.0.0.5"}),
+        ),
+        (
+            "createplugin",
+            "net_device",
+            json!({"plugin": "gitlab", "ip4": "10.0.0.5"}),
+        ),
+        (
+            "createplugin",
+            "ip4",
+            json!({"plugin": "gitlab", "net_device": "re0"}),
+        ),
+        (
+            "createplugin",
+            "ip6",
+            json!({"plugin": "gitlab", "net_device": "re0"}),
+        ),
+    ];
+    for (action, argument, mut args) in missing {
+        args["action"] = json!(action);
+        let answer = plugin.ask(&args);
+        let (code, message) = error_of(&answer);
+        assert_eq!(code, "invalid_argument");
+        assert!(message.contains(&format!("{argument:?}")), "{message}");
+    }
+    assert_eq!(lab.commands(), [[""; 0]; 0]);
+}
+
+#[test]
+fn what_is_no_request_is_refused_as_a_whole() {
+    let plugin = Instance::try_open("{}", std::ptr::null()).unwrap();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let long = format!("{{\"action\": \"{}\"}}", "x".repeat(2 << 20));
+    for args in [
+        "",
+        "{",
+        "null",
+        "[]",
+        "\"listjails\"",
+        "{}",
+        "{\"action\": 1}",
+        "{\"action\": null}",
+        "{\"action\": \"\"}",
+        "{\"action\": \"ListJails\"}",
+        "{\"action\": \"listjails \"}",
+        "{\"action\": \"\\ud800\"}",
+        "{\"action\": \"listjails\"} x",
+        &deep,
+        &long,
+    ] {
+        let (status, reply) = plugin.evaluate(args, SYSADM_IOCAGE_ACCESS_FULL);
+        assert_eq!(
+            (status, &reply["error"]["code"]),
+            (400, &json!("400")),
+            "{reply}"
+        );
+        assert!(!reply["error"]["message"].as_str().unwrap().is_empty());
+    }
+    let (status, reply) = plugin.evaluate("{\"action\": \"listjails\"}", 7);
+    assert_eq!(
+        (status, &reply["error"]["code"]),
+        (400, &json!("400")),
+        "{reply}"
+    );
+}
+
+#[test]
+fn reading_access_reads_and_does_nothing_else() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.mark(lab.pool(0), true);
+    let plugin = Instance::of(&lab);
+    for action in ACTIONS {
+        let mut args = right(action.name);
+        args["action"] = json!(action.name);
+        lab.forget_commands();
+        let (status, reply) = plugin.evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_READ);
+        if action.name.starts_with("list") || action.name == "activatestatus" {
+            assert_eq!((status, action.access), (200, Access::Read), "{reply}");
+        } else {
+            assert_eq!(
+                (status, &reply["error"]["code"]),
+                (403, &json!("403")),
+                "{reply}"
+            );
+            assert_eq!(lab.commands(), [[""; 0]; 0]);
+        }
+    }
+}
+
+#[test]
+fn messages_are_ours_by_namespace_and_name_in_any_case_and_keep_their_id() {
+    let Some(lab) = Lab::or_skip(0) else { return };
+    let plugin = Instance::of(&lab);
+    let ask = |namespace: &str, name: &str, id: Value, args: Value| {
+        plugin.message(&json!({"namespace": namespace, "name": name, "id": id, "args": args}))
+    };
+    let status = json!({"action": "activatestatus"});
+    for id in [json!("fooid"), json!(7), json!({"a": [1]}), json!(null)] {
+        let reply = ask("SysAdm", "IOCAGE", id.clone(), status.clone());
+        let expected = json!({
+            "id": id, "namespace": "sysadm", "name": "response",
+            "args": {"activatestatus": {"activated": "false"}},
+        });
+        assert_eq!(reply, expected);
+    }
+    for (namespace, name, args, code) in [
+        ("sysadm", "iohyve", status.clone(), "404"),
+        ("rpc", "iocage", status, "404"),
+        ("sysadm", "iocage", json!({"action": "x"}), "400"),
+        ("sysadm", "iocage", json!("x"), "400"),
+    ] {
+        let reply = ask(namespace, name, json!("fooid"), args);
+        assert_eq!(reply["args"]["code"], code);
+        assert_eq!(
+            (&reply["namespace"], &reply["name"], &reply["id"]),
+            (&json!("error"), &json!("error"), &json!("fooid"))
+        );
+    }
+    assert_eq!(plugin.message(&json!([]))["args"]["code"], "400");
+}
+
+#[test]
+fn a_configuration_is_checked_key_by_key() {
+    for (config, part) in [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        (r#"{"timeout": 1}"#, "\"timeout\""),
+        (r#"{"commands": []}"#, "\"commands\""),
+        (r#"{"commands": {"zsf": "/sbin/zfs"}}"#, "\"commands.zsf\""),
+        (r#"{"commands": {"zfs": "zfs"}}"#, "\"commands.zfs\""),
+        (r#"{"commands": {"zfs": 1}}"#, "\"commands.zfs\""),
+        (
+            r#"{"command_timeout_seconds": 0}"#,
+            "\"command_timeout_seconds\"",
+        ),
+        (
+            r#"{"command_timeout_seconds": "30"}"#,
+            "\"command_timeout_seconds\"",
+        ),
+        (
+            r#"{"catalogue_max_age_seconds": -1}"#,
+            "\"catalogue_max_age_seconds\"",
+        ),
+        (r#"{"pools": "tank"}"#, "\"pools\""),
+        (r#"{"pools": ["-tank"]}"#, "\"pools\""),
+        (r#"{"library": "lib.so"}"#, "\"library\""),
+    ] {
+        let error = Instance::try_open(config, std::ptr::null()).err().unwrap();
+        assert!(error.contains(part), "{config}: {error}");
+    }
+    for config in [
+        "{}",
+        r#"{"commands": {"zfs": "/x"}, "command_timeout_seconds": 1, "pools": [],
+            "catalogue_max_age_seconds": 0, "library": "/usr/local/lib/libsysadm_iocage.so"}"#,
+    ] {
+        assert!(
+            Instance::try_open(config, std::ptr::null()).is_ok(),
+            "{config}"
+        );
+    }
+}
