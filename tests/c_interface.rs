@@ -1,0 +1,224 @@
+//! The committed header and the built library, as C and C++ programs use them.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::json;
+use sysadm_iocage_lab::Lab;
+
+fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The library that cargo has built for this test.
+fn library() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let library = program.parent().unwrap().join("libsysadm_iocage.so");
+    assert!(library.exists(), "{}", library.display());
+    library
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
+    output
+}
+
+/// Compiles a C program against the header, with every warning an error, and gives its path.
+fn compile(name: &str, file: &str, link: bool) -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let folder = library().parent().unwrap().display().to_string();
+    let mut command = Command::new("cc");
+    command.args([
+        "-std=c99",
+        "-pedantic",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-g",
+        "-I",
+    ]);
+    command
+        .arg(source("include"))
+        .arg("-o")
+        .arg(&program)
+        .arg(source(file));
+    if link {
+        command.args([
+            &format!("-L{folder}"),
+            "-lsysadm_iocage",
+            &format!("-Wl,-rpath,{folder}"),
+        ]);
+    }
+    command.args(["-ldl", "-lpthread"]);
+    run(&mut command);
+    program
+}
+
+#[test]
+fn the_header_is_valid_c99_and_cpp11() {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for (compiler, standard, file) in [
+        ("cc", "-std=c99", "header.c"),
+        ("c++", "-std=c++11", "header.cpp"),
+    ] {
+        let file = tmp.join(file);
+        let program = "#include \"sysadm_iocage.h\"\n#include \"sysadm_iocage.h\"\n\
+            #if SYSADM_IOCAGE_ABI_VERSION != 1\n#error \"another version\"\n#endif\n\
+            int main(void) { struct sysadm_iocage_host *host = NULL; return host != NULL; }\n";
+        std::fs::write(&file, program).unwrap();
+        run(Command::new(compiler)
+            .args([
+                standard,
+                "-pedantic",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-fsyntax-only",
+                "-I",
+            ])
+            .arg(source("include"))
+            .arg(&file));
+    }
+}
+
+#[test]
+fn nothing_but_the_interface_is_exported() {
+    let output = run(Command::new("nm")
+        .args(["-D", "--defined-only"])
+        .arg(library()));
+    let symbols = String::from_utf8(output.stdout).unwrap();
+    let mut names: Vec<&str> = symbols
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    names.sort_unstable();
+    let functions = [
+        "abi_version",
+        "close",
+        "evaluate",
+        "free",
+        "message",
+        "open",
+        "progress",
+        "request",
+        "version",
+    ];
+    assert_eq!(names, functions.map(|name| format!("sysadm_iocage_{name}")));
+    // And the header declares them all.
+    let header = std::fs::read_to_string(source("include/sysadm_iocage.h")).unwrap();
+    assert!(names
+        .iter()
+        .all(|name| header.contains(&format!("{name}("))));
+}
+
+#[test]
+fn loading_changes_nothing_in_the_process() {
+    let program = compile("loading", "tests/c/loading.c", false);
+    assert_eq!(run(Command::new(program).arg(library())).stdout, b"ok\n");
+}
+
+#[test]
+fn a_c_program_runs_under_valgrind_without_leak_or_error() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.lay_out(lab.pool(0));
+    lab.set_index(lab.pool(0), include_str!("data/plugin-index.json"));
+    lab.add_jail(lab.pool(0), "web", None, &json!({"boot": 1}));
+    lab.set_running(&[(1, "web")]);
+    let program = compile("interface", "tests/c/interface.c", true);
+    let mut command = Command::new("valgrind");
+    command.args([
+        "--quiet",
+        "--error-exitcode=9",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite,indirect,possible",
+        "--trace-children=no",
+    ]);
+    command
+        .arg(program)
+        .arg(lab.config().to_string())
+        .arg(lab.pool(0));
+    assert_eq!(run(&mut command).stdout, b"ok\n");
+}
+
+#[test]
+fn the_example_host_takes_a_request_as_argument_or_input_and_waits_for_jobs() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.lay_out(lab.pool(0));
+    lab.mark(lab.pool(0), true);
+    let program = compile("host", "examples/host.c", false);
+    let host = |arguments: &[&str], input: &str| {
+        let file = lab.dir().join("input");
+        std::fs::write(&file, input).unwrap();
+        let mut command = Command::new(&program);
+        command
+            .arg("-l")
+            .arg(library())
+            .args(["-c", &lab.config().to_string()])
+            .args(arguments);
+        command
+            .stdin(std::fs::File::open(file).unwrap())
+            .output()
+            .unwrap()
+    };
+    let status = r#"{"action": "activatestatus"}"#;
+    let reply = json!({"activatestatus": {"activated": "true", "pool": lab.pool(0)}});
+    for output in [host(&[status], ""), host(&["-r"], status)] {
+        assert!(output.status.success());
+        assert_eq!(
+            common::parse(&String::from_utf8(output.stdout).unwrap()),
+            reply
+        );
+    }
+    let message =
+        json!({"namespace": "sysadm", "name": "iocage", "id": "a", "args": {"action": "x"}});
+    let output = host(&["-m", &message.to_string()], "");
+    assert!(String::from_utf8(output.stdout)
+        .unwrap()
+        .contains(r#""id":"a""#));
+    assert!(!host(&["{}"], "").status.success());
+
+    let fetch = r#"{"action": "fetchreleases", "releases": "13.2-RELEASE"}"#;
+    let output = host(&[fetch], "");
+    let progress = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        progress.contains("finished") && progress.contains("100%"),
+        "{progress}"
+    );
+    lab.zfs(&[
+        "list",
+        &format!("{}/iocage/releases/13.2-RELEASE/root", lab.pool(0)),
+    ]);
+}
+
+#[test]
+fn a_source_tree_that_cannot_be_written_still_builds() {
+    // Root may write to what is read-only, so the tree is mounted read-only, in a mount namespace
+    // of its own.
+    let target = std::env::temp_dir().join(format!("sysadm-iocage-build-{}", std::process::id()));
+    std::fs::create_dir_all(&target).unwrap();
+    let script = format!(
+        "mount --bind '{0}' '{0}' && mount -o remount,bind,ro '{0}' && \
+         ! touch '{0}/x' 2>/dev/null && cd '{0}' && \
+         exec '{1}' build --quiet --offline --locked --target-dir '{2}'",
+        env!("CARGO_MANIFEST_DIR"),
+        env!("CARGO"),
+        target.display(),
+    );
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    let built = target.join("debug/libsysadm_iocage.so").exists();
+    let _ = std::fs::remove_dir_all(&target);
+    assert!(
+        output.status.success() && built,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
