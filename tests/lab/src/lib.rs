@@ -282,6 +282,72 @@ impl Lab {
         fs::write(folder.join("fstab"), "").unwrap();
     }
 
+    /// Furnishes the first pool as a small household: releases, templates, jails and plugin jails,
+    /// some running, a plugin index; and marks it active.
+    pub fn furnish(&self) {
+        let pool = self.pool(0);
+        self.lay_out(pool);
+        self.mark(pool, true);
+        for release in ["12.4-RELEASE", "13.2-RELEASE"] {
+            self.add_release(pool, release);
+        }
+        let config = |more: Value| {
+            let mut config =
+                json!({ "release": "13.2-RELEASE-p9", "cloned_release": "13.2-RELEASE" });
+            for (key, value) in more.as_object().expect("an object") {
+                config[key] = value.clone();
+            }
+            config
+        };
+        let release = Some("releases/13.2-RELEASE");
+        let template = config(json!({ "type": "template", "template": 1 }));
+        self.add_template(pool, "base", release, &template);
+        for (name, origin, more) in [
+            (
+                "web",
+                release,
+                json!({ "ip4_addr": "re0|10.20.0.10/24", "boot": 1 }),
+            ),
+            (
+                "mail.example.org",
+                release,
+                json!({ "ip6_addr": "re0|2001:db8::25/64" }),
+            ),
+            (
+                "db",
+                Some("templates/base"),
+                json!({ "ip4_addr": "re0|10.20.0.11/24" }),
+            ),
+            (
+                "roaming",
+                release,
+                json!({ "dhcp": 1, "vnet": 1, "bpf": 1 }),
+            ),
+            ("5", release, json!({})),
+        ] {
+            self.add_jail(pool, name, origin, &config(more));
+        }
+        let plugin = json!({
+            "type": "pluginv2", "plugin_name": "jenkins", "ip4_addr": "re0|10.20.0.12",
+            "plugin_repository": "https://github.com/freenas/iocage-ix-plugins.git",
+        });
+        self.add_jail(pool, "jenkins", release, &config(plugin));
+        self.set_running(&[(5, "web"), (6, "mail.example.org"), (7, "jenkins")]);
+        let entry = |name: &str, description: &str| {
+            json!({
+                "name": name, "description": description, "official": true, "MANIFEST": "",
+                "icon": "", "primary_pkg": "", "category": "",
+            })
+        };
+        let index = json!({
+            "emby": entry("Emby", "Home media server"),
+            "gitlab": entry("GitLab", "Powerful features for modern software development"),
+            "jenkins": entry("Jenkins", "Jenkins CI"),
+        });
+        self.set_index(pool, &index.to_string());
+        self.set_remote_releases(&["12.4-RELEASE (EOL)", "13.2-RELEASE", "14.1-RELEASE"]);
+    }
+
     /// The `config.json` of a jail.
     pub fn config_file(&self, pool: &str, jail: &str) -> PathBuf {
         self.iocage_root(pool)
