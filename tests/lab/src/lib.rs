@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{symlink, PermissionsExt};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -451,7 +451,21 @@ impl Drop for Lab {
     }
 }
 
+/// Makes an executable file. Another process copies it into place: as long as this one had it
+/// open for writing, a child that another thread forks would have it open too, and running it
+/// would fail with "text file busy".
 fn executable(path: &Path, content: &str) {
-    fs::write(path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let draft = path.with_extension("draft");
+    fs::write(&draft, content).unwrap_or_else(|error| panic!("{}: {error}", draft.display()));
+    let status = Command::new("install")
+        .args(["-m", "755"])
+        .arg(&draft)
+        .arg(path)
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "{}",
+        path.display()
+    );
+    fs::remove_file(draft).unwrap();
 }
