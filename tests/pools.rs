@@ -135,7 +135,14 @@ fn a_pool_that_is_missing_faulted_locked_or_not_ours_is_refused() {
 
     lab.zpool(&["export", two]);
     refused(two, "not_found", "no pool");
-    lab.zpool(&["import", "-d", lab.dir().to_str().unwrap(), two]);
+    lab.zpool(&[
+        "import",
+        "-o",
+        "cachefile=none",
+        "-d",
+        lab.dir().to_str().unwrap(),
+        two,
+    ]);
 
     lab.zfs(&["unmount", three]);
     refused(three, "unavailable", "not mounted");
