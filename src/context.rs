@@ -1,12 +1,13 @@
 //! What an instance has for its actions to work with.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::iocage::command::Version;
+use crate::iocage::pools;
 use crate::jobs::Jobs;
 use crate::system::System;
 
@@ -57,6 +58,8 @@ pub struct Context {
     pub jobs: Jobs,
     /// Held while pools are switched or datasets destroyed, so that what was checked still holds.
     changes: Mutex<()>,
+    /// Written to while the active pool is switched, so that nobody sees two in the middle.
+    active: RwLock<()>,
     /// Held from asking whether a job runs until it is started, so that none starts twice.
     starts: Mutex<()>,
     /// The last remote list of releases, for when the network is away.
@@ -75,6 +78,7 @@ impl Context {
             host,
             jobs: Jobs::default(),
             changes: Mutex::default(),
+            active: RwLock::default(),
             starts: Mutex::default(),
             remote_releases: Mutex::default(),
             iocage_version: Mutex::default(),
@@ -84,6 +88,29 @@ impl Context {
     /// Waits until nobody else changes pools or datasets through this instance.
     pub fn lock_changes(&self) -> MutexGuard<'_, ()> {
         lock(&self.changes)
+    }
+
+    /// Waits until nobody looks which pool is active, and lets nobody look meanwhile.
+    pub fn lock_active(&self) -> RwLockWriteGuard<'_, ()> {
+        self.active.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The active pool, if there is one.
+    ///
+    /// # Errors
+    /// As [`pools::active`].
+    pub fn active_pool(&self) -> Result<Option<String>> {
+        let _looking = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        pools::active(&self.system, &self.config)
+    }
+
+    /// The active pool.
+    ///
+    /// # Errors
+    /// `NotActive` where there is none, and as [`pools::active`].
+    pub fn require_active_pool(&self) -> Result<String> {
+        self.active_pool()?
+            .ok_or_else(|| Error::new(Code::NotActive, "no pool is active"))
     }
 
     /// Starts `iocage` with these arguments as a job: in the host's dispatcher, or here where the

@@ -25,7 +25,7 @@ fn every_example_is_answered_as_the_document_says() {
     let pool = lab.pool(0);
     lab.lay_out(pool);
     // The document's list of releases has the marks of an older iocage.
-    lab.set_iocage_version("1.0");
+    lab.set_iocage_version("0.9.9");
     lab.set_remote_releases(&[
         "9.3-RELEASE (EOL)",
         "10.1-RELEASE (EOL)",

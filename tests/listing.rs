@@ -164,6 +164,12 @@ fn populate() -> Option<Populated> {
     );
     all.jail("dhcp-up", clone, dhcp, json!({"ip4": "DHCP"}));
     all.start("dhcp-up");
+    all.jail(
+        "dhcp-word",
+        clone,
+        json!({"ip4_addr": "DHCP"}),
+        json!({"ip4": "DHCP"}),
+    );
     let several = "re0|10.0.0.1/24,re0|10.0.0.2/32";
     let addresses = json!({"ip4_addr": several, "ip6_addr": "re0|2001:db8::7/64"});
     all.jail(
@@ -495,6 +501,22 @@ fn an_index_that_is_missing_or_broken_is_said_and_the_local_part_stays() {
     fs::remove_file(lab.iocage_root(pool).join(INDEX_CLONE).join("INDEX")).unwrap();
     fs::create_dir(lab.iocage_root(pool).join(INDEX_CLONE).join("INDEX")).unwrap();
     broken("INDEX");
+
+    // Where iocage up to 1.1 has it.
+    let (new, old) = (
+        lab.iocage_root(pool).join(".plugins"),
+        lab.iocage_root(pool).join(".plugin_index"),
+    );
+    fs::remove_dir_all(new).unwrap();
+    fs::create_dir(&old).unwrap();
+    fs::write(old.join("INDEX"), include_str!("data/plugin-index.json")).unwrap();
+    assert_eq!(
+        plugin.ask_for("listplugins")["remote"]
+            .as_object()
+            .unwrap()
+            .len(),
+        3
+    );
 }
 
 #[test]
@@ -513,6 +535,14 @@ fn without_a_network_the_last_known_releases_stay() {
         plugin.ask_for("listreleases"),
         json!({"local": local, "remote": remote})
     );
+    for version in ["0.9.9", "0.9.10", "1.0"] {
+        lab.set_iocage_version(version);
+        assert_eq!(
+            plugin.ask_for("listreleases")["remote"],
+            remote,
+            "{version}"
+        );
+    }
     lab.set_network(false);
     let answer = plugin.ask_for("listreleases");
     assert_eq!((&answer["local"], &answer["remote"]), (&local, &remote));

@@ -240,6 +240,18 @@ fn two_active_pools_are_reported_and_mended_by_activating_one() {
 }
 
 #[test]
+fn a_pool_that_goes_away_meanwhile_does_not_hide_the_others() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.mark(lab.pool(0), true);
+    let plugin = Instance::of(&lab);
+    let gone = "if [ ! -e \"$lab/again\" ]; then echo >\"$lab/again\"; \
+                echo \"cannot open 'other': no such pool\" >&2; exit 1; fi";
+    lab.set_fault("zfs", Some(gone));
+    let status = json!({"activated": "true", "pool": lab.pool(0)});
+    assert_eq!(plugin.ask_for("activatestatus"), status);
+}
+
+#[test]
 fn a_killed_owner_leaves_no_lab_behind() {
     if Lab::or_skip(0).is_none() {
         return;

@@ -9,7 +9,6 @@ use crate::context::{Context, Level};
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Family;
 use crate::iocage::dependents::{self, Dependents};
-use crate::iocage::pools;
 use crate::limits;
 use crate::request::Arguments;
 use crate::system::System;
@@ -53,7 +52,7 @@ fn clean(context: &Context, arguments: Arguments, target: &Target) -> Result<Val
     let dry_run = arguments.flag("dryrun")?;
 
     let _changing = context.lock_changes();
-    let pool = pools::require_active(system, &context.config)?;
+    let pool = context.require_active_pool()?;
     let members = dependents::members(system, &pool, target.family)?;
     let dependents = (target.dependents)(system, &pool)?;
     if dry_run {

@@ -5,12 +5,12 @@ use serde_json::{json, Map, Value};
 use crate::context::{Context, Level, Start};
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Family;
-use crate::iocage::{command, jails, plugins, pools};
+use crate::iocage::{command, jails, plugins};
 use crate::reply;
 use crate::request::Arguments;
 
 pub fn list(context: &Context, _: Arguments) -> Result<Value> {
-    let pool = pools::require_active(&context.system, &context.config)?;
+    let pool = context.require_active_pool()?;
     let plugin_of = |jail: &jails::Jail| jail.details.as_ref()?.plugin.clone();
     let mut local = jails::list(&context.system, &pool, Family::Jails)?;
     local.retain(|jail| plugin_of(jail).is_some());
@@ -41,7 +41,7 @@ pub fn create(context: &Context, arguments: Arguments) -> Result<Value> {
     let plugin = arguments.plugin()?;
     let addresses = arguments.addresses()?;
     // Without one iocage would activate the first pool that it finds.
-    pools::require_active(&context.system, &context.config)?;
+    context.require_active_pool()?;
 
     let id = format!("sysadm_iocage_fetch_plugin_{plugin}");
     let version = context.iocage_version()?;

@@ -8,7 +8,7 @@ use crate::iocage::pools::{self, Pool};
 use crate::request::Arguments;
 
 pub fn status(context: &Context, _: Arguments) -> Result<Value> {
-    Ok(match pools::active(&context.system, &context.config)? {
+    Ok(match context.active_pool()? {
         Some(pool) => json!({ "activated": "true", "pool": pool }),
         None => json!({ "activated": "false" }),
     })
@@ -17,12 +17,13 @@ pub fn status(context: &Context, _: Arguments) -> Result<Value> {
 pub fn activate(context: &Context, arguments: Arguments) -> Result<Value> {
     let (system, config) = (&context.system, &context.config);
     let Some(pool) = arguments.optional_pool()? else {
-        let pool = pools::require_active(system, config)?;
+        let pool = context.require_active_pool()?;
         return Ok(json!({ "currently active": { "pool": pool } }));
     };
 
     let _changing = context.lock_changes();
     pools::require_usable(system, config, &pool)?;
+    let _switching = context.lock_active();
     let before = pools::list(system, config)?;
 
     // The new pool first. Whatever fails then, there is always an active pool: while there is

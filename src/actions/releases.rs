@@ -4,11 +4,11 @@ use serde_json::{json, Value};
 
 use crate::context::{Context, Level, Start};
 use crate::error::Result;
-use crate::iocage::{command, pools, releases};
+use crate::iocage::{command, releases};
 use crate::request::Arguments;
 
 pub fn list(context: &Context, _: Arguments) -> Result<Value> {
-    let pool = pools::require_active(&context.system, &context.config)?;
+    let pool = context.require_active_pool()?;
     let local = releases::local(&context.system, &pool)?;
     Ok(match releases::remote(&context.system, &pool) {
         Ok(remote) => {
@@ -26,7 +26,7 @@ pub fn list(context: &Context, _: Arguments) -> Result<Value> {
 pub fn fetch(context: &Context, arguments: Arguments) -> Result<Value> {
     let releases = arguments.releases()?;
     // Without one iocage would activate the first pool that it finds.
-    pools::require_active(&context.system, &context.config)?;
+    context.require_active_pool()?;
 
     let mut started = Vec::new();
     let mut running = Vec::new();

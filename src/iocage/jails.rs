@@ -44,6 +44,8 @@ pub struct Details {
     pub release: Option<String>,
     pub ip4: Option<String>,
     pub ip6: Option<String>,
+    /// Its IPv4 address comes by DHCP.
+    pub dhcp: bool,
     /// The plugin it was made from, for a jail that is one.
     pub plugin: Option<String>,
     /// The release whose files it mounts instead of having its own.
@@ -142,11 +144,9 @@ fn read(
             .unwrap_or_else(|| uuid.clone()),
         template: jail.template.filter(|_| kind != "template"),
         details: Some(Details {
-            ip4: match is_on("dhcp") {
-                true => Some("DHCP".into()),
-                false => text("ip4_addr"),
-            },
+            ip4: text("ip4_addr"),
             ip6: text("ip6_addr"),
+            dhcp: is_on("dhcp"),
             plugin,
             base_release: is_on("basejail")
                 .then(|| text("cloned_release").or_else(|| release.clone()))
@@ -217,25 +217,16 @@ fn find_running(
     }
     for jail in jails {
         let jid = jail.jid.as_deref();
-        let Some(ip4) = jail
-            .details
-            .as_mut()
-            .and_then(|details| details.ip4.as_mut())
-        else {
+        let Some(details) = jail.details.as_mut().filter(|details| details.dhcp) else {
             continue;
         };
-        if ip4 == "DHCP" {
-            // The kernel does not know the addresses of a jail with a network stack of its own.
-            let addresses = running
-                .iter()
-                .find(|run| Some(run.jid.as_str()) == jid)
-                .map(|run| run.ip4.join(","));
-            match addresses {
-                None => ip4.push_str(" (not running)"),
-                Some(addresses) if !addresses.is_empty() => *ip4 = addresses,
-                Some(_) => {}
-            }
-        }
+        // The kernel does not know the addresses of a jail with a network stack of its own.
+        let run = running.iter().find(|run| Some(run.jid.as_str()) == jid);
+        details.ip4 = Some(match run {
+            None => "DHCP (not running)".into(),
+            Some(run) if run.ip4.is_empty() => "DHCP".into(),
+            Some(run) => run.ip4.join(","),
+        });
     }
 }
 

@@ -30,7 +30,13 @@ pub fn index(system: &System, pool: &str) -> Result<Vec<Plugin>> {
             format!("{root} is not mounted"),
         ));
     };
-    let path = clone_of(root, REPOSITORY).join("INDEX");
+    // Up to 1.1 there was one repository, and its clone had a name of its own.
+    let clones = [clone_of(root, REPOSITORY), root.join(".plugin_index")];
+    let path = clones
+        .iter()
+        .find(|clone| clone.exists())
+        .unwrap_or(&clones[0])
+        .join("INDEX");
     let wrong = |what: &str| {
         Error::new(
             Code::Unavailable,

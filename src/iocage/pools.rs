@@ -19,10 +19,19 @@ pub struct Pool {
 
 /// The pools whose datasets can be asked now.
 pub fn list(system: &System, config: &Config) -> Result<Vec<Pool>> {
+    // A pool that goes away while ZFS walks through them is an error to it, and no reason to
+    // know nothing of the others: the next walk does not meet it.
+    const TRIES: usize = 3;
     let columns = format!("name,{ACTIVE}");
-    let output = system
-        .zfs(&["list", "-H", "-d", "0", "-o", &columns])?
-        .success()?;
+    let ask = || system.zfs(&["list", "-H", "-d", "0", "-o", &columns]);
+    let mut output = ask()?;
+    for _ in 1..TRIES {
+        if output.exit_code == 0 || !output.stderr.contains("no such pool") {
+            break;
+        }
+        output = ask()?;
+    }
+    let output = output.success()?;
     let pools = rows(&output)
         .into_iter()
         .filter(|row| config.allows_pool(&row[0]));
@@ -51,14 +60,6 @@ pub fn active(system: &System, config: &Config) -> Result<Option<String>> {
         )),
         _ => Ok(first.map(|pool| pool.name)),
     }
-}
-
-/// The active pool.
-///
-/// # Errors
-/// `NotActive` where none is, and as [`active`].
-pub fn require_active(system: &System, config: &Config) -> Result<String> {
-    active(system, config)?.ok_or_else(|| Error::new(Code::NotActive, "no pool is active"))
 }
 
 /// Makes sure that `pool` exists.

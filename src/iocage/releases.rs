@@ -49,11 +49,23 @@ pub fn remote(system: &System, pool: &str) -> Result<Vec<String>> {
     Ok(releases)
 }
 
-/// Reads `[0] 9.3-RELEASE (EOL)` of iocage before 1.3 and the bare names since.
+/// Reads `[0] 9.3-RELEASE (EOL)` of iocage up to 0.9.9 and the bare names since 1.0. 0.9.10 prints
+/// the bare names with a tab between any two letters.
 fn parse_remote(output: &str) -> Vec<String> {
-    let lines = output
+    let spelled = |line: &str| line.contains('\t') && line.split('\t').all(|part| part.len() == 1);
+    let output: Vec<String> = output
         .lines()
-        .map(str::trim)
+        .map(|line| {
+            if spelled(line) {
+                line.replace('\t', "")
+            } else {
+                line.into()
+            }
+        })
+        .collect();
+    let lines = output
+        .iter()
+        .map(|line| line.trim())
         .map(|line| match line.strip_prefix('[') {
             Some(rest) => rest.split_once(']').map_or(line, |(_, name)| name.trim()),
             None => line,
@@ -90,11 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_of_the_remote_list_are_read() {
+    fn every_form_of_the_remote_list_are_read() {
         let old = "[0] 9.3-RELEASE (EOL)\n[1] 10.3-RELEASE\n";
         assert_eq!(parse_remote(old), ["9.3-RELEASE (EOL)", "10.3-RELEASE"]);
         let new = "13.2-RELEASE\n\n14.1-RELEASE\nchecking 12.0-RELEASE\n12.0-RELEASE is gone\n";
         assert_eq!(parse_remote(new), ["13.2-RELEASE", "14.1-RELEASE"]);
+        let spelled = "1\t3\t.\t2\t-\tR\tE\tL\tE\tA\tS\tE\n";
+        assert_eq!(parse_remote(spelled), ["13.2-RELEASE"]);
         assert!(parse_remote("Traceback (most recent call last):\n  File x\n").is_empty());
     }
 

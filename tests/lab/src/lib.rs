@@ -209,7 +209,13 @@ impl Lab {
 
     /// The pools that are marked active.
     pub fn active_pools(&self) -> Vec<String> {
-        let roots = self.zfs(&["list", "-H", "-d", "0", "-o", "name,org.freebsd.ioc:active"]);
+        // Not by self.zfs(): another lab's pool may go away meanwhile, which is an error to it.
+        let list = ["list", "-H", "-d", "0", "-o", "name,org.freebsd.ioc:active"];
+        let output = Command::new(self.dir.join("real/zfs"))
+            .args(list)
+            .output()
+            .unwrap();
+        let roots = String::from_utf8(output.stdout).unwrap();
         let active = |pool: &&String| roots.lines().any(|line| line == format!("{pool}\tyes"));
         self.pools.iter().filter(active).cloned().collect()
     }
@@ -230,7 +236,7 @@ impl Lab {
         let defaults = json!({
             "CONFIG_VERSION": "34", "type": "jail", "boot": 0, "template": 0, "basejail": 0,
             "dhcp": 0, "vnet": 0, "ip4_addr": "none", "ip6_addr": "none", "plugin_name": "none",
-            "plugin_repository": "none", "host_domainname": "",
+            "plugin_repository": "none", "host_domainname": "", "interfaces": "vnet0:bridge0",
         });
         fs::write(
             self.iocage_root(pool).join("defaults.json"),

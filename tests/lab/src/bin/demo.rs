@@ -19,7 +19,7 @@ fn main() {
         exit(1);
     });
     lab.furnish();
-    lab.set_iocage_version("1.0"); // which marks what is at its end of life
+    lab.set_iocage_version("0.9.9"); // which marks what is at its end of life
     lab.set_remote_releases(&[
         "9.3-RELEASE (EOL)",
         "10.1-RELEASE (EOL)",
