@@ -34,6 +34,8 @@ const PREAMBLE: &str = r#"/*
 fn main() {
     println!("cargo:rerun-if-changed=src/ffi.rs");
     println!("cargo:rerun-if-changed=include/sysadm_iocage.h");
+    // The number is that of SYSADM_IOCAGE_ABI_VERSION.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libsysadm_iocage.so.1");
 
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let root = Path::new(&root);

@@ -29,10 +29,24 @@ fn run(command: &mut Command) -> Output {
     output
 }
 
+/// The folder to link with: the library there has the name that programs look for at run time.
+fn link_folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lib");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["libsysadm_iocage.so", "libsysadm_iocage.so.1"] {
+        let link = folder.join(name);
+        if !link.exists() {
+            // Another test may have been faster.
+            let _ = std::os::unix::fs::symlink(library(), link);
+        }
+    }
+    folder
+}
+
 /// Compiles a C program against the header, with every warning an error, and gives its path.
 fn compile(name: &str, file: &str, link: bool) -> PathBuf {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let folder = library().parent().unwrap().display().to_string();
+    let folder = link_folder().display().to_string();
     let mut command = Command::new("cc");
     command.args([
         "-std=c99",
@@ -221,4 +235,57 @@ fn a_source_tree_that_cannot_be_written_still_builds() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn what_is_installed_is_all_that_a_program_needs() {
+    let stage = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stage");
+    let _ = std::fs::remove_dir_all(&stage);
+    let prefix = stage.join("opt");
+    run(Command::new("make")
+        .current_dir(source(""))
+        .arg("install")
+        .arg(format!("CARGO={}", env!("CARGO")))
+        .arg(format!("PREFIX={}", prefix.display())));
+    let library = prefix.join("lib/libsysadm_iocage.so.1");
+    let dynamic = run(Command::new("readelf").arg("-d").arg(&library)).stdout;
+    let dynamic = String::from_utf8(dynamic).unwrap();
+    assert!(
+        dynamic.contains("soname: [libsysadm_iocage.so.1]"),
+        "{dynamic}"
+    );
+    assert!(!dynamic.contains("TEXTREL"), "{dynamic}");
+    for file in [
+        "include/sysadm_iocage.h",
+        "libdata/pkgconfig/sysadm_iocage.pc",
+        "share/doc/sysadm-iocage/README.md",
+        "share/doc/sysadm-iocage/api.md",
+        "share/doc/sysadm-iocage/server.md",
+        "share/examples/sysadm-iocage/host.c",
+        "share/sysadm-iocage/server/sysadm-iocage.h",
+        "share/sysadm-iocage/server/sysadm-iocage.cpp",
+    ] {
+        assert!(prefix.join(file).exists(), "{file}");
+    }
+
+    // README's first program, with nothing but what is installed.
+    let readme = std::fs::read_to_string(source("README.md")).unwrap();
+    let program = readme
+        .split("```c\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    std::fs::write(stage.join("first.c"), program).unwrap();
+    let flags = run(Command::new("pkg-config")
+        .args(["--cflags", "--libs", "sysadm_iocage"])
+        .env("PKG_CONFIG_PATH", prefix.join("libdata/pkgconfig")));
+    let flags = String::from_utf8(flags.stdout).unwrap();
+    run(Command::new("cc")
+        .args(["-o", "first", "first.c"])
+        .args(flags.split_whitespace())
+        .current_dir(&stage));
+    let output = run(Command::new(stage.join("first")).env("LD_LIBRARY_PATH", prefix.join("lib")));
+    assert!(output.stdout.starts_with(b"{\"listjails\":{"), "{output:?}");
 }
