@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::iocage::plugins;
 use crate::{limits, names};
 
 /// Where the default instance looks for its configuration.
@@ -33,6 +34,12 @@ pub struct Config {
     pub catalogue_max_age: Duration,
     /// The only pools that exist for the plugin; `None` for all of the host's.
     pub pools: Option<Vec<String>>,
+    /// The page on which FreeBSD lists the releases that it no longer supports.
+    pub end_of_life_url: String,
+    /// The git repositories of plugins; where two have one id, the first counts.
+    pub plugin_repositories: Vec<String>,
+    /// Where the plugin keeps what it knows of the network.
+    pub state_directory: PathBuf,
     /// Where the drop-in pair for the sysadm server finds the library. Checked, not used here.
     pub library: PathBuf,
 }
@@ -51,6 +58,9 @@ impl Default for Config {
             command_timeout: Duration::from_secs(30),
             catalogue_max_age: Duration::from_secs(3600),
             pools: None,
+            end_of_life_url: "https://www.freebsd.org/security/unsupported/".into(),
+            plugin_repositories: vec![plugins::REPOSITORY.into()],
+            state_directory: "/var/db/sysadm-iocage".into(),
             library: "/usr/local/lib/libsysadm_iocage.so".into(),
         }
     }
@@ -79,6 +89,15 @@ impl Config {
                         seconds(key, value, limits::CATALOGUE_MAX_AGE_SECONDS)?
                 }
                 "pools" => config.pools = Some(pools(value)?),
+                "end_of_life_url" => config.end_of_life_url = url(key, value)?,
+                "plugin_repositories" => {
+                    let list = value.as_array().ok_or_else(|| wrong(key, "not an array"))?;
+                    config.plugin_repositories = list
+                        .iter()
+                        .map(|item| url(key, item))
+                        .collect::<Result<_>>()?;
+                }
+                "state_directory" => config.state_directory = absolute_path(key, value)?,
                 "library" => config.library = absolute_path(key, value)?,
                 _ => return Err(Error::invalid(format!("unknown configuration key {key:?}"))),
             }
@@ -148,6 +167,19 @@ fn absolute_path(key: &str, value: &Value) -> Result<PathBuf> {
     match value.as_str() {
         Some(path) if path.starts_with('/') && !path.contains('\0') => Ok(path.into()),
         _ => Err(wrong(key, "not an absolute path")),
+    }
+}
+
+fn url(key: &str, value: &Value) -> Result<String> {
+    let schemes = ["https://", "http://", "file://"];
+    match value.as_str() {
+        Some(url)
+            if schemes.iter().any(|scheme| url.starts_with(scheme))
+                && url.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(url.into())
+        }
+        _ => Err(wrong(key, "not a URL (https, http or file)")),
     }
 }
 

@@ -1,14 +1,17 @@
 //! What an instance has for its actions to work with.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::SystemTime;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::{Instant, SystemTime};
 
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::iocage::command::Version;
-use crate::iocage::pools;
+use crate::iocage::{plugins, pools};
 use crate::jobs::Jobs;
+use crate::limits;
 use crate::system::System;
 
 /// How serious a message to the host's log is; the numbers are syslog's.
@@ -53,7 +56,8 @@ pub enum Start {
 /// One instance's configuration, host and memory.
 pub struct Context {
     pub config: Config,
-    pub system: System,
+    pub system: Arc<System>,
+    pub catalogue: Catalogue,
     pub host: Box<dyn Host>,
     pub jobs: Jobs,
     /// Held while pools are switched or datasets destroyed, so that what was checked still holds.
@@ -62,9 +66,9 @@ pub struct Context {
     active: RwLock<()>,
     /// Held from asking whether a job runs until it is started, so that none starts twice.
     starts: Mutex<()>,
-    /// The last remote list of releases, for when the network is away.
-    remote_releases: Mutex<Vec<String>>,
     iocage_version: Mutex<Option<(Identity, Version)>>,
+    /// When each plugin repository was last refreshed.
+    plugins_refreshed: Mutex<HashMap<String, Instant>>,
 }
 
 /// Which file a command was: its path, size and time of change.
@@ -72,16 +76,18 @@ type Identity = (PathBuf, u64, Option<SystemTime>);
 
 impl Context {
     pub fn new(config: Config, host: Box<dyn Host>) -> Self {
+        let system = Arc::new(System::new(&config));
         Context {
-            system: System::new(&config),
+            catalogue: Catalogue::new(&config, Arc::clone(&system)),
+            system,
             config,
             host,
             jobs: Jobs::default(),
             changes: Mutex::default(),
             active: RwLock::default(),
             starts: Mutex::default(),
-            remote_releases: Mutex::default(),
             iocage_version: Mutex::default(),
+            plugins_refreshed: Mutex::default(),
         }
     }
 
@@ -115,12 +121,15 @@ impl Context {
 
     /// Starts `iocage` with these arguments as a job: in the host's dispatcher, or here where the
     /// host has none.
-    pub fn start_job(&self, job_id: &str, arguments: &[String]) -> Result<Start> {
+    pub fn start_iocage(&self, job_id: &str, arguments: &[String]) -> Result<Start> {
+        self.start_job(job_id, self.system.iocage_path(), arguments)
+    }
+
+    fn start_job(&self, job_id: &str, program: &Path, arguments: &[String]) -> Result<Start> {
         let _starting = lock(&self.starts);
         if self.host.is_job_active(job_id) || self.jobs.is_active(job_id) {
             return Ok(Start::AlreadyRunning);
         }
-        let program = self.system.iocage_path();
         let mut command = vec![program.display().to_string()];
         command.extend_from_slice(arguments);
         match self.host.queue_process(job_id, &command) {
@@ -132,6 +141,28 @@ impl Context {
             None => self.jobs.start(job_id, program, arguments)?,
         }
         Ok(Start::Started)
+    }
+
+    /// Starts a job that refreshes our clone of a plugin repository, and gives the job's id. By
+    /// itself (`asked` is false) only once in a while, and only where there is a git.
+    pub fn refresh_plugins(&self, repository: &str, asked: bool) -> Result<Option<String>> {
+        let git = self.system.git_path();
+        let mut refreshed = lock(&self.plugins_refreshed);
+        let recently = refreshed
+            .get(repository)
+            .is_some_and(|at| at.elapsed() < limits::PLUGINS_RETRY);
+        if !asked && (recently || !git.exists()) {
+            return Ok(None);
+        }
+        refreshed.insert(repository.into(), Instant::now());
+        drop(refreshed);
+        let parent = self.config.state_directory.join("plugins");
+        std::fs::create_dir_all(&parent).map_err(|error| {
+            Error::new(Code::Unavailable, format!("{}: {error}", parent.display()))
+        })?;
+        let (job_id, arguments) = plugins::refresh(&self.config, repository);
+        self.start_job(&job_id, git, &arguments)?;
+        Ok(Some(job_id))
     }
 
     /// The installed iocage's version; asked once for each iocage that is installed.
@@ -151,15 +182,6 @@ impl Context {
                 Ok(version)
             }
         }
-    }
-
-    /// The last list of remote releases that was had.
-    pub fn known_remote_releases(&self) -> Vec<String> {
-        lock(&self.remote_releases).clone()
-    }
-
-    pub fn remember_remote_releases(&self, releases: &[String]) {
-        *lock(&self.remote_releases) = releases.to_vec();
     }
 }
 

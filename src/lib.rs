@@ -14,10 +14,11 @@
 //! | [`reply`] | back to JSON |
 //!
 //! Beside the walk: [`config`] (which commands and pools), [`context`] (what an instance has),
-//! [`jobs`] (long work), [`names`] (naming rules), [`limits`] (every bound) and [`error`].
+//! [`jobs`] (long work), [`catalogue`] (what the network offers), [`names`] (naming rules), [`limits`] (every bound) and [`error`].
 #![deny(unsafe_code)]
 
 pub mod actions;
+pub mod catalogue;
 pub mod config;
 pub mod context;
 pub mod error;

@@ -57,6 +57,18 @@ pub const COMMAND_TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=3600;
 /// What `catalogue_max_age_seconds` may say: up to a year.
 pub const CATALOGUE_MAX_AGE_SECONDS: std::ops::RangeInclusive<u64> = 0..=31_536_000;
 
+/// The catalogue's file. A hundred releases take about 4 KiB.
+pub const CATALOGUE_BYTES: usize = 1 << 20;
+
+/// How long after a failed refresh of the catalogue the next one is started by itself.
+pub const CATALOGUE_RETRY: Duration = Duration::from_secs(10);
+
+/// How often an outdated plugin index is refreshed without anybody asking for it.
+pub const PLUGINS_RETRY: Duration = Duration::from_secs(60);
+
+/// How long a request waits where nothing is known and asking has failed before.
+pub const CATALOGUE_RETRY_PATIENCE: Duration = Duration::from_secs(1);
+
 /// `iocage clean` destroys datasets one by one and stops jails on the way, so it gets this much
 /// longer than `command_timeout_seconds`.
 pub const CLEANING_TIMEOUT_FACTOR: u32 = 20;

@@ -6,7 +6,8 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::iocage::command::Addresses;
+use crate::iocage::command::{Network, NewPlugin};
+use crate::iocage::properties;
 use crate::{limits, names};
 
 /// The arguments of one request, `action` among them.
@@ -69,25 +70,81 @@ impl Arguments<'_> {
             .ok_or_else(|| missing("plugin"))
     }
 
-    /// `net_device` with `ip4`, `ip6` or both.
-    pub fn addresses(&self) -> Result<Addresses> {
+    /// Where a new jail is to be reached: `net_device` with `ip4`, `ip6` or both, or with `dhcp`.
+    pub fn network(&self) -> Result<Network> {
         let own = |text: &str| Ok(text.to_string());
         let interface = self.optional("net_device", |name| {
             names::interface(name).and_then(|()| own(name))
         })?;
         let ip4 = self.optional("ip4", |text| names::ip4(text).and_then(|()| own(text)))?;
         let ip6 = self.optional("ip6", |text| names::ip6(text).and_then(|()| own(text)))?;
+        let dhcp = self.flag("dhcp")?;
         let interface = interface.ok_or_else(|| missing("net_device"))?;
-        if ip4.is_none() && ip6.is_none() {
-            return Err(Error::invalid(
-                "arguments \"ip4\" and \"ip6\": one of them is required",
-            ));
+        match (dhcp, ip4.is_some() || ip6.is_some()) {
+            (true, false) => Ok(Network::Dhcp { interface }),
+            (false, true) => Ok(Network::Shared {
+                interface,
+                ip4,
+                ip6,
+            }),
+            (true, true) => Err(wrong("dhcp", "not together with \"ip4\" or \"ip6\"")),
+            (false, false) => {
+                let message = "arguments \"ip4\" and \"ip6\": one of them is required, or \"dhcp\"";
+                Err(Error::invalid(message))
+            }
         }
-        Ok(Addresses {
-            interface,
-            ip4,
-            ip6,
+    }
+
+    /// A plugin jail to be made.
+    pub fn new_plugin(&self) -> Result<NewPlugin> {
+        Ok(NewPlugin {
+            plugin: self.plugin()?,
+            name: self.optional("name", |name| names::jail(name).map(|()| name.into()))?,
+            network: self.network()?,
+            boot: self.optional_flag("boot")?,
+            properties: self.properties()?,
+            accept_license: self.flag("accept_license")?,
+            repository: None,
         })
+    }
+
+    /// `properties`: an object of iocage's properties and what they are to be.
+    fn properties(&self) -> Result<Vec<(String, String)>> {
+        let key = "properties";
+        let object = match self.0.get(key) {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Object(object)) => object,
+            Some(_) => return Err(wrong(key, "not an object")),
+        };
+        let property = |(name, value): (&String, &Value)| {
+            properties::settable(&shorten(name)).map_err(|why| wrong(key, &why))?;
+            let value = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                Value::Bool(truth) => u8::from(*truth).to_string(),
+                _ => {
+                    return Err(wrong(
+                        key,
+                        &format!("{name:?} is no string, number or boolean"),
+                    ))
+                }
+            };
+            if value.is_empty() || value.len() > limits::ARGUMENT_BYTES {
+                let most = limits::ARGUMENT_BYTES;
+                return Err(wrong(key, &format!("{name:?} has not 1 to {most} bytes")));
+            }
+            if value.chars().any(char::is_control) {
+                return Err(wrong(key, &format!("{name:?} has a control character")));
+            }
+            Ok((name.clone(), value))
+        };
+        object.iter().map(property).collect()
+    }
+
+    /// A truth value where it is given.
+    pub fn optional_flag(&self, key: &str) -> Result<Option<bool>> {
+        let given = !matches!(self.0.get(key), None | Some(Value::Null));
+        Ok(Some(self.flag(key)?).filter(|_| given))
     }
 
     /// A truth value, false where it is not given; `"true"` and `"false"` will do too.
@@ -166,11 +223,11 @@ mod tests {
 
     #[test]
     fn an_address_is_required_but_either_will_do() {
-        let addresses = |args| with(args, |args| args.addresses());
-        assert!(addresses(json!({"net_device": "re0", "ip6": "::1"})).is_ok());
-        let error = addresses(json!({"net_device": "re0"})).unwrap_err();
+        let network = |args| with(args, |args| args.network());
+        assert!(network(json!({"net_device": "re0", "ip6": "::1"})).is_ok());
+        let error = network(json!({"net_device": "re0"})).unwrap_err();
         assert!(error.message.contains("\"ip4\"") && error.message.contains("\"ip6\""));
-        let error = addresses(json!({"ip4": "10.0.0.1"})).unwrap_err();
+        let error = network(json!({"ip4": "10.0.0.1"})).unwrap_err();
         assert!(error.message.contains("\"net_device\""), "{error}");
     }
 

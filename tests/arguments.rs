@@ -116,10 +116,11 @@ fn is_right(argument: &str, value: &Value) -> bool {
     let text = value.as_str().unwrap_or("");
     match argument {
         "pool" => ["a b c", "null"].contains(&text),
-        "plugin" | "net_device" => {
-            ["1e1", "null"].contains(&text) && (argument == "plugin" || text == "null")
+        "plugin" | "name" | "net_device" => {
+            ["1e1", "null"].contains(&text) && (argument != "net_device" || text == "null")
         }
-        "force" | "dryrun" => value.is_boolean(),
+        "force" | "dryrun" | "refresh" | "detail" | "boot" | "accept_license" => value.is_boolean(),
+        "properties" => *value == json!({}),
         _ => false,
     }
 }
@@ -323,6 +324,12 @@ fn a_configuration_is_checked_key_by_key() {
         (r#"{"pools": "tank"}"#, "\"pools\""),
         (r#"{"pools": ["-tank"]}"#, "\"pools\""),
         (r#"{"library": "lib.so"}"#, "\"library\""),
+        (r#"{"end_of_life_url": "ftp:x"}"#, "\"end_of_life_url\""),
+        (r#"{"state_directory": "var"}"#, "\"state_directory\""),
+        (
+            r#"{"plugin_repositories": ["--upload-pack=x"]}"#,
+            "\"plugin_repositories\"",
+        ),
     ] {
         let error = Instance::try_open(config, std::ptr::null()).err().unwrap();
         assert!(error.contains(part), "{config}: {error}");

@@ -345,10 +345,8 @@ fn three_hundred_jails_are_listed_and_nothing_changes_by_looking() {
     let templates = &plugin.ask_for("listtemplates")["templates"];
     assert_eq!(templates, &json!(all.templates));
     let releases = plugin.ask_for("listreleases");
-    assert_eq!(
-        releases,
-        json!({"local": [RELEASE], "remote": ["13.2-RELEASE", "14.1-RELEASE"]})
-    );
+    assert_eq!(releases["local"], json!([RELEASE]));
+    assert_eq!(releases["remote"], json!(["13.2-RELEASE", "14.1-RELEASE"]));
     assert_eq!(
         plugin.ask_for("activatestatus"),
         json!({"activated": "true", "pool": pool})
@@ -493,14 +491,14 @@ fn an_index_that_is_missing_or_broken_is_said_and_the_local_part_stays() {
             "{answer}"
         );
     };
-    broken("INDEX");
+    broken("plugin index");
     for index in ["{", "[]", ""] {
         lab.set_index(pool, index);
         broken("plugin index");
     }
     fs::remove_file(lab.iocage_root(pool).join(INDEX_CLONE).join("INDEX")).unwrap();
     fs::create_dir(lab.iocage_root(pool).join(INDEX_CLONE).join("INDEX")).unwrap();
-    broken("INDEX");
+    broken("plugin index");
 
     // Where iocage up to 1.1 has it.
     let (new, old) = (
@@ -517,42 +515,4 @@ fn an_index_that_is_missing_or_broken_is_said_and_the_local_part_stays() {
             .len(),
         3
     );
-}
-
-#[test]
-fn without_a_network_the_last_known_releases_stay() {
-    let Some(lab) = Lab::or_skip(1) else { return };
-    let pool = lab.pool(0);
-    lab.lay_out(pool);
-    lab.mark(pool, true);
-    lab.add_release(pool, "9.3-RELEASE");
-    lab.add_release(pool, "10.3-RELEASE");
-    lab.set_remote_releases(&["14.1-RELEASE", "9.3-RELEASE"]);
-    let plugin = Instance::of(&lab);
-    let local = json!(["9.3-RELEASE", "10.3-RELEASE"]);
-    let remote = json!(["9.3-RELEASE", "14.1-RELEASE"]);
-    assert_eq!(
-        plugin.ask_for("listreleases"),
-        json!({"local": local, "remote": remote})
-    );
-    for version in ["0.9.9", "0.9.10", "1.0"] {
-        lab.set_iocage_version(version);
-        assert_eq!(
-            plugin.ask_for("listreleases")["remote"],
-            remote,
-            "{version}"
-        );
-    }
-    lab.set_network(false);
-    let answer = plugin.ask_for("listreleases");
-    assert_eq!((&answer["local"], &answer["remote"]), (&local, &remote));
-    assert!(
-        answer["remote_error"]
-            .as_str()
-            .unwrap()
-            .contains("ConnectionError"),
-        "{answer}"
-    );
-    let answer = Instance::of(&lab).ask_for("listreleases");
-    assert_eq!((&answer["local"], &answer["remote"]), (&local, &json!([])));
 }

@@ -42,12 +42,12 @@ pub static ACTIONS: &[Action] = &[
     Action { name: "activatestatus", access: Access::Read, arguments: &[], run: pools::status },
     Action { name: "cleanreleases", access: Access::Full, arguments: &["force", "dryrun"], run: clean::releases },
     Action { name: "cleantemplates", access: Access::Full, arguments: &["force", "dryrun"], run: clean::templates },
-    Action { name: "createplugin", access: Access::Full, arguments: &["plugin", "net_device", "ip4", "ip6"], run: plugins::create },
+    Action { name: "createplugin", access: Access::Full, arguments: &["plugin", "net_device", "ip4", "ip6", "dhcp", "name", "boot", "properties", "accept_license"], run: plugins::create },
     Action { name: "deactivatepool", access: Access::Full, arguments: &["pool"], run: pools::deactivate },
     Action { name: "fetchreleases", access: Access::Full, arguments: &["releases"], run: releases::fetch },
     Action { name: "listjails", access: Access::Read, arguments: &[], run: jails::list },
-    Action { name: "listplugins", access: Access::Read, arguments: &[], run: plugins::list },
-    Action { name: "listreleases", access: Access::Read, arguments: &[], run: releases::list },
+    Action { name: "listplugins", access: Access::Read, arguments: &["refresh", "detail"], run: plugins::list },
+    Action { name: "listreleases", access: Access::Read, arguments: &["refresh"], run: releases::list },
     Action { name: "listtemplates", access: Access::Read, arguments: &[], run: jails::list_templates },
 ];
 

@@ -7,20 +7,19 @@ use crate::error::Result;
 use crate::iocage::{command, releases};
 use crate::request::Arguments;
 
-pub fn list(context: &Context, _: Arguments) -> Result<Value> {
+pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
+    let refresh = arguments.flag("refresh")?;
     let pool = context.require_active_pool()?;
     let local = releases::local(&context.system, &pool)?;
-    Ok(match releases::remote(&context.system, &pool) {
-        Ok(remote) => {
-            context.remember_remote_releases(&remote);
-            json!({ "local": local, "remote": remote })
-        }
-        Err(error) => json!({
-            "local": local,
-            "remote": context.known_remote_releases(),
-            "remote_error": error.message,
-        }),
-    })
+    let remote = context.catalogue.releases(&pool, refresh);
+    let mut answer = json!({ "local": local, "remote": remote.releases });
+    if let Some(age) = remote.age {
+        answer["remote_age_seconds"] = json!(age.as_secs().to_string());
+    }
+    if let Some(error) = remote.error {
+        answer["remote_error"] = json!(error);
+    }
+    Ok(answer)
 }
 
 pub fn fetch(context: &Context, arguments: Arguments) -> Result<Value> {
@@ -32,7 +31,7 @@ pub fn fetch(context: &Context, arguments: Arguments) -> Result<Value> {
     let mut running = Vec::new();
     for release in releases {
         let id = format!("sysadm_iocage_fetch_release_{release}");
-        match context.start_job(&id, &command::fetch_release(&release)) {
+        match context.start_iocage(&id, &command::fetch_release(&release)) {
             Ok(Start::Started) => {
                 context.host.log(Level::Info, &format!("job {id} started"));
                 started.push(id);

@@ -38,35 +38,89 @@ pub fn fetch_release(release: &str) -> Vec<String> {
 }
 
 /// Where a new jail is to be reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Addresses {
-    /// The interface of the host that gets the addresses.
-    pub interface: String,
-    pub ip4: Option<String>,
-    pub ip6: Option<String>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// At addresses of the host's own interface.
+    Shared {
+        interface: String,
+        ip4: Option<String>,
+        ip6: Option<String>,
+    },
+    /// With a network stack of its own, behind an interface of the host, asking by DHCP.
+    Dhcp { interface: String },
 }
+
+/// A plugin jail to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPlugin {
+    pub plugin: String,
+    /// The jail's name; the plugin's where none is given.
+    pub name: Option<String>,
+    pub network: Network,
+    pub boot: Option<bool>,
+    pub properties: Vec<(String, String)>,
+    pub accept_license: bool,
+    /// The repository of the plugin, where it is not iocage's own.
+    pub repository: Option<String>,
+}
+
+/// The first version in which `-P` takes the plugin and `-n` is the jail (tag 1.2,
+/// `iocage_cli/fetch.py`); before, `-P` is a flag and `--name` the plugin.
+const NAMES_JAILS: Version = Version(1, 2);
 
 /// Fetches a plugin and makes a jail of it.
 ///
-/// Up to 1.1 (tag 1.1, `iocage_cli/fetch.py`) `-P` is a flag and `--name` the plugin; since 1.2
-/// `-P` takes the plugin and `-n` is the jail. Since 1.2 the plugin's jail gets a network stack
-/// of its own (vnet) unless told otherwise, and cannot share an address of the host then.
-pub fn fetch_plugin(version: Version, plugin: &str, addresses: &Addresses) -> Vec<String> {
-    let mut arguments: Vec<String> = if version < Version(1, 2) {
-        ["fetch", "-P", "--name", plugin].map(String::from).to_vec()
+/// Since 1.2 the plugin's jail gets a network stack of its own (vnet) unless told otherwise, and
+/// cannot share an address of the host then.
+///
+/// # Errors
+/// `Unavailable` for what the installed iocage cannot do.
+pub fn fetch_plugin(version: Version, new: &NewPlugin) -> Result<Vec<String>> {
+    let modern = version >= NAMES_JAILS;
+    let mut arguments: Vec<String> = ["fetch", "-P"].map(String::from).to_vec();
+    if modern {
+        let name = new.name.as_ref().unwrap_or(&new.plugin);
+        arguments.extend([new.plugin.clone(), "-n".into(), name.clone()]);
     } else {
-        ["fetch", "-P", plugin, "-n", plugin, "vnet=0"]
-            .map(String::from)
-            .to_vec()
-    };
-    let interface = &addresses.interface;
-    if let Some(ip4) = &addresses.ip4 {
-        arguments.push(format!("ip4_addr={interface}|{ip4}"));
+        arguments.extend(["--name".into(), new.plugin.clone()]);
     }
-    if let Some(ip6) = &addresses.ip6 {
-        arguments.push(format!("ip6_addr={interface}|{ip6}"));
+    for (asked, what) in [
+        (&new.name, "name a plugin's jail"),
+        (&new.repository, "use that repository"),
+    ] {
+        if asked.is_some() && !modern {
+            let message = format!("the installed iocage is older than 1.2 and cannot {what}");
+            return Err(Error::new(Code::Unavailable, message));
+        }
     }
-    arguments
+    if let Some(repository) = &new.repository {
+        arguments.extend(["-g".into(), repository.clone()]);
+    }
+    if new.accept_license {
+        arguments.push("--accept".into());
+    }
+    match &new.network {
+        Network::Shared {
+            interface,
+            ip4,
+            ip6,
+        } => {
+            arguments.extend(modern.then(|| "vnet=0".into()));
+            arguments.extend(ip4.iter().map(|ip4| format!("ip4_addr={interface}|{ip4}")));
+            arguments.extend(ip6.iter().map(|ip6| format!("ip6_addr={interface}|{ip6}")));
+        }
+        Network::Dhcp { interface } => {
+            arguments.extend(["vnet=1", "bpf=1", "dhcp=1"].map(String::from));
+            arguments.push(format!("vnet_default_interface={interface}"));
+        }
+    }
+    arguments.extend(new.boot.map(|boot| format!("boot={}", u8::from(boot))));
+    arguments.extend(
+        new.properties
+            .iter()
+            .map(|(key, value)| format!("{key}={value}")),
+    );
+    Ok(arguments)
 }
 
 #[cfg(test)]
@@ -82,19 +136,52 @@ mod tests {
         assert_eq!(Version::parse("no version"), None);
     }
 
+    fn new_plugin(network: Network) -> NewPlugin {
+        NewPlugin {
+            plugin: "gitlab".into(),
+            name: None,
+            network,
+            boot: None,
+            properties: Vec::new(),
+            accept_license: false,
+            repository: None,
+        }
+    }
+
+    fn line(version: Version, new: &NewPlugin) -> String {
+        fetch_plugin(version, new).unwrap().join(" ")
+    }
+
     #[test]
     fn a_plugin_is_fetched_as_each_version_wants_it() {
-        let addresses = Addresses {
+        let new = new_plugin(Network::Shared {
             interface: "re0".into(),
             ip4: Some("10.20.0.130/24".into()),
             ip6: Some("2001:db8::7".into()),
-        };
-        let line = |version| fetch_plugin(version, "gitlab", &addresses).join(" ");
+        });
         let ips = "ip4_addr=re0|10.20.0.130/24 ip6_addr=re0|2001:db8::7";
-        assert_eq!(line(Version(1, 1)), format!("fetch -P --name gitlab {ips}"));
         assert_eq!(
-            line(Version(1, 13)),
-            format!("fetch -P gitlab -n gitlab vnet=0 {ips}")
+            line(Version(1, 1), &new),
+            format!("fetch -P --name gitlab {ips}")
         );
+        let modern = format!("fetch -P gitlab -n gitlab vnet=0 {ips}");
+        assert_eq!(line(Version(1, 13), &new), modern);
+    }
+
+    #[test]
+    fn everything_that_a_request_can_say_reaches_the_command_line() {
+        let mut new = new_plugin(Network::Dhcp {
+            interface: "re0".into(),
+        });
+        new.name = Some("lab".into());
+        new.boot = Some(false);
+        new.properties = vec![("notes".into(), "my lab".into())];
+        new.accept_license = true;
+        new.repository = Some("https://example.org/p.git".into());
+        let expected = "fetch -P gitlab -n lab -g https://example.org/p.git --accept vnet=1 bpf=1 \
+                        dhcp=1 vnet_default_interface=re0 boot=0 notes=my lab";
+        assert_eq!(line(Version(1, 13), &new), expected);
+        let error = fetch_plugin(Version(1, 1), &new).unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
     }
 }

@@ -11,5 +11,6 @@ pub mod jails;
 pub mod plugins;
 pub mod pools;
 pub mod progress;
+pub mod properties;
 pub mod releases;
 mod settings;

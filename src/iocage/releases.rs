@@ -1,6 +1,7 @@
 //! Releases: those fetched to the pool and those that the network offers.
 
 use std::cmp::Ordering;
+use std::sync::atomic::AtomicBool;
 
 use super::datasets::{self, Family};
 use crate::error::{Code, Error, Result};
@@ -27,13 +28,13 @@ pub fn local(system: &System, pool: &str) -> Result<Vec<String>> {
 /// # Errors
 /// Where iocage cannot say, and where asking it would change something: it creates datasets that
 /// it misses, and reading does not write.
-pub fn remote(system: &System, pool: &str) -> Result<Vec<String>> {
+pub fn remote(system: &System, pool: &str, stop: &AtomicBool) -> Result<Vec<String>> {
     let root = datasets::root(pool);
     if system.mounts()?.mountpoint(&root).is_none() {
         let why = format!("{root} is not mounted; iocage sets it up when it first fetches");
         return Err(Error::new(Code::Unavailable, why));
     }
-    let output = system.iocage(&["list", "-R"], 1)?;
+    let output = system.iocage_online(&["list", "-R"], stop)?;
     let mut releases = parse_remote(&output.stdout);
     if output.exit_code != 0 {
         return Err(output.failure());
@@ -47,6 +48,64 @@ pub fn remote(system: &System, pool: &str) -> Result<Vec<String>> {
     releases.sort_by(|a, b| by_version(a, b));
     releases.dedup();
     Ok(releases)
+}
+
+/// The releases that FreeBSD no longer supports, from its page about them.
+pub fn end_of_life(system: &System, url: &str, stop: &AtomicBool) -> Result<Vec<String>> {
+    let releases = parse_end_of_life(&system.fetch(url, stop)?);
+    if releases.is_empty() {
+        return Err(Error::new(
+            Code::Failed,
+            format!("{url}: no releases in it"),
+        ));
+    }
+    Ok(releases)
+}
+
+/// Finds `12.4-RELEASE` and `releng/12.4`, in whatever markup.
+fn parse_end_of_life(page: &str) -> Vec<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || "./-".contains(c);
+    let words = page
+        .split(|c: char| !word(c))
+        .filter(|word| word.len() <= 32);
+    let mut releases: Vec<String> = words
+        .filter_map(
+            |word| match word.trim_start_matches('/').strip_prefix("releng/") {
+                Some(version) => names::release(&format!("{version}-RELEASE")).ok(),
+                None => names::release(word)
+                    .ok()
+                    .filter(|name| name.ends_with("-RELEASE")),
+            },
+        )
+        .collect();
+    releases.sort_by(|a, b| by_version(a, b));
+    releases.dedup();
+    releases
+}
+
+/// What of `releases` this host can use, with the mark of those at their end of life. iocage
+/// itself fetches none whose major version is newer than the host's.
+pub fn offered(releases: &[String], end_of_life: &[String], host: Option<&str>) -> Vec<String> {
+    let major = |name: &str| {
+        name.split('.')
+            .next()
+            .and_then(|major| major.parse::<u32>().ok())
+    };
+    let newest = host.and_then(major);
+    releases
+        .iter()
+        .filter(|name| newest.is_none_or(|newest| major(name).is_none_or(|own| own <= newest)))
+        .map(|name| match end_of_life.contains(name) {
+            true => format!("{name}{END_OF_LIFE}"),
+            false => name.clone(),
+        })
+        .collect()
+}
+
+/// Whether this is a name as it stands in a list: a release, perhaps with the mark.
+pub fn is_listed(name: &str) -> bool {
+    let bare = name.strip_suffix(END_OF_LIFE).unwrap_or(name);
+    names::release(bare).is_ok_and(|release| release == bare)
 }
 
 /// Reads `[0] 9.3-RELEASE (EOL)` of iocage up to 0.9.9 and the bare names since 1.0. 0.9.10 prints
@@ -110,6 +169,25 @@ mod tests {
         let spelled = "1\t3\t.\t2\t-\tR\tE\tL\tE\tA\tS\tE\n";
         assert_eq!(parse_remote(spelled), ["13.2-RELEASE"]);
         assert!(parse_remote("Traceback (most recent call last):\n  File x\n").is_empty());
+    }
+
+    #[test]
+    fn the_page_of_unsupported_releases_is_read_in_any_markup() {
+        let page = "<td>stable/11</td><td>n/a</td> <td>releng/11.4</td><td><a href=\"/releases/\
+            11.4R/\">11.4-RELEASE</a></td><td>September 30, 2021</td></tr><tr>releng/9.3</tr>";
+        assert_eq!(parse_end_of_life(page), ["9.3-RELEASE", "11.4-RELEASE"]);
+        assert!(parse_end_of_life("<html>Bad gateway 5.0</html>").is_empty());
+    }
+
+    #[test]
+    fn only_what_fits_the_host_is_offered_and_the_old_marked() {
+        let names = ["9.3-RELEASE", "13.2-RELEASE", "14.1-RELEASE"].map(String::from);
+        let old = ["9.3-RELEASE".to_string()];
+        assert_eq!(
+            offered(&names, &old, Some("13.1-RELEASE-p9")),
+            ["9.3-RELEASE (EOL)", "13.2-RELEASE"]
+        );
+        assert_eq!(offered(&names, &[], None).len(), 3);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -66,12 +67,17 @@ pub fn last_words(text: &str) -> String {
     }
 }
 
-/// Runs `program` and waits for it, at most until `timeout` is over.
+/// Runs `program` and waits for it, at most until `timeout` is over or somebody says `stop`.
 ///
 /// # Errors
 /// `Unavailable` where it cannot be started, `Timeout` where it does not end in time, `Failed`
 /// where it prints more than anybody can want. A command that ends, however badly, is no error.
-pub fn run(program: &Path, arguments: &[&str], timeout: Duration) -> Result<Output> {
+pub fn run(
+    program: &Path,
+    arguments: &[&str],
+    timeout: Duration,
+    stop: &AtomicBool,
+) -> Result<Output> {
     let line = line(program, arguments);
     let mut command = prepare(program, arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -86,7 +92,7 @@ pub fn run(program: &Path, arguments: &[&str], timeout: Duration) -> Result<Outp
     let end = supervise(child, pipes, Some(deadline), |pipe, bytes| {
         room = room.saturating_sub(bytes.len());
         printed[pipe].extend_from_slice(bytes);
-        room > 0
+        room > 0 && !stop.load(Ordering::Relaxed)
     });
     let [stdout, stderr] = printed.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let fault = |code, what: &str| Err(Error::new(code, format!("{line}: {what}")));
@@ -101,7 +107,8 @@ pub fn run(program: &Path, arguments: &[&str], timeout: Duration) -> Result<Outp
             Code::Timeout,
             &format!("not done after {} s, ended", timeout.as_secs()),
         ),
-        End::Stopped => fault(Code::Failed, "it printed more than the limit, ended"),
+        End::Stopped if room == 0 => fault(Code::Failed, "it printed more than the limit, ended"),
+        End::Stopped => fault(Code::Failed, "ended, the plugin is being closed"),
         End::Lost(error) => fault(Code::Failed, &error.to_string()),
     }
 }
@@ -286,9 +293,10 @@ mod tests {
     use super::*;
 
     fn sh(script: &str, timeout: Duration) -> Result<Output> {
-        run(Path::new("/bin/sh"), &["-c", script], timeout)
+        run(Path::new("/bin/sh"), &["-c", script], timeout, &GO_ON)
     }
 
+    static GO_ON: AtomicBool = AtomicBool::new(false);
     const SOON: Duration = Duration::from_secs(20);
 
     #[test]
@@ -357,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_command_that_cannot_be_started_is_unavailable_and_named() {
-        let error = run(Path::new("/nonexistent/zfs"), &["list"], SOON).unwrap_err();
+        let error = run(Path::new("/nonexistent/zfs"), &["list"], SOON, &GO_ON).unwrap_err();
         assert_eq!(error.code, Code::Unavailable);
         assert!(
             error.message.starts_with("/nonexistent/zfs list: "),

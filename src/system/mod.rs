@@ -9,6 +9,7 @@ mod mounts;
 pub(crate) mod platform;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use command::Output;
@@ -23,13 +24,19 @@ use crate::error::Result;
 pub struct System {
     commands: Commands,
     timeout: Duration,
+    /// The FreeBSD release of the host, where it is one.
+    release: Option<String>,
 }
+
+/// For commands that are run to their end.
+static TO_THE_END: AtomicBool = AtomicBool::new(false);
 
 impl System {
     pub fn new(config: &Config) -> Self {
         System {
             commands: config.commands.clone(),
             timeout: config.command_timeout,
+            release: platform::freebsd_release(),
         }
     }
 
@@ -38,26 +45,51 @@ impl System {
         &self.commands.iocage
     }
 
+    /// The path of the `git` command, likewise.
+    pub fn git_path(&self) -> &Path {
+        &self.commands.git
+    }
+
+    /// The FreeBSD release of the host (`13.2-RELEASE-p9`), where it runs FreeBSD.
+    pub fn release(&self) -> Option<&str> {
+        self.release.as_deref()
+    }
+
     /// Runs `zfs`, whatever its exit code.
     pub fn zfs(&self, arguments: &[&str]) -> Result<Output> {
-        command::run(&self.commands.zfs, arguments, self.timeout)
+        command::run(&self.commands.zfs, arguments, self.timeout, &TO_THE_END)
     }
 
     /// Runs `zpool`, whatever its exit code.
     pub fn zpool(&self, arguments: &[&str]) -> Result<Output> {
-        command::run(&self.commands.zpool, arguments, self.timeout)
+        command::run(&self.commands.zpool, arguments, self.timeout, &TO_THE_END)
     }
 
     /// Runs `iocage`, whatever its exit code, for up to `patience` times the usual limit.
     pub fn iocage(&self, arguments: &[&str], patience: u32) -> Result<Output> {
-        command::run(&self.commands.iocage, arguments, self.timeout * patience)
+        let timeout = self.timeout * patience;
+        command::run(&self.commands.iocage, arguments, timeout, &TO_THE_END)
+    }
+
+    /// Runs `iocage` for what it knows of the network, until somebody says `stop`.
+    pub fn iocage_online(&self, arguments: &[&str], stop: &AtomicBool) -> Result<Output> {
+        command::run(&self.commands.iocage, arguments, self.timeout, stop)
+    }
+
+    /// Gets what is at `url`, by FreeBSD's fetch(1), until somebody says `stop`.
+    pub fn fetch(&self, url: &str, stop: &AtomicBool) -> Result<String> {
+        let seconds = self.timeout.as_secs().to_string();
+        let arguments = ["-q", "-T", &seconds, "-o", "-", url];
+        command::run(&self.commands.fetch, &arguments, self.timeout, stop)?.success()
     }
 
     /// The jails that run now.
     pub fn running_jails(&self) -> Result<Vec<RunningJail>> {
         // What iocage asks too. `-v` prints the name, which the form without it does not.
         let arguments = ["--libxo", "json", "-v"];
-        jails::parse(&command::run(&self.commands.jls, &arguments, self.timeout)?.success()?)
+        jails::parse(
+            &command::run(&self.commands.jls, &arguments, self.timeout, &TO_THE_END)?.success()?,
+        )
     }
 
     /// What is mounted where.

@@ -87,6 +87,22 @@ pub fn local_time() -> String {
     )
 }
 
+/// The release that this host runs, where it runs FreeBSD.
+pub fn freebsd_release() -> Option<String> {
+    if !cfg!(target_os = "freebsd") {
+        return None;
+    }
+    // SAFETY: uname fills in the value that it is given, each string of which ends in NUL.
+    unsafe {
+        let mut names: libc::utsname = std::mem::zeroed();
+        (libc::uname(&mut names) == 0).then(|| {
+            std::ffi::CStr::from_ptr(names.release.as_ptr())
+                .to_string_lossy()
+                .into_owned()
+        })
+    }
+}
+
 /// The open flags that make opening a FIFO or a device return at once, and a symbolic link fail.
 pub const OPEN_REGULAR: i32 = libc::O_NONBLOCK | libc::O_NOFOLLOW;
 

@@ -23,6 +23,8 @@ const JANITOR: &str = include_str!("../host/janitor");
 const RECORD: &str = include_str!("../host/record");
 const JLS: &str = include_str!("../host/jls");
 const SERIALIZED: &str = include_str!("../host/serialized");
+const GIT: &str = include_str!("../host/git");
+const FETCH: &str = include_str!("../host/fetch");
 const IOCAGE: &str = include_str!("../host/iocage");
 
 /// iocage's own plugin repository, as a folder name.
@@ -102,6 +104,8 @@ impl Lab {
     fn install_host(&self) {
         executable(&self.dir.join("real/jls"), JLS);
         executable(&self.dir.join("real/iocage"), IOCAGE);
+        executable(&self.dir.join("real/fetch"), FETCH);
+        executable(&self.dir.join("real/git"), GIT);
         for name in ["zfs", "zpool"] {
             if Path::new("/usr/sbin/zfs-fuse").exists() {
                 executable(&self.dir.join("real").join(name), SERIALIZED);
@@ -114,11 +118,12 @@ impl Lab {
                 .expect("the janitor has found it");
             symlink(real, self.dir.join("real").join(name)).unwrap();
         }
-        for name in ["zfs", "zpool", "jls", "iocage"] {
+        for name in ["zfs", "zpool", "jls", "iocage", "fetch", "git"] {
             executable(&self.dir.join("bin").join(name), RECORD);
         }
         self.file("pools", &(self.pools.join("\n") + "\n"));
-        self.file("network", "up");
+        self.set_network("up");
+        self.file("unsupported.html", "");
         self.file("pace", "0");
         self.set_iocage_version("1.13");
         self.set_remote_releases(&["13.2-RELEASE", "14.1-RELEASE"]);
@@ -173,6 +178,7 @@ impl Lab {
                 "iocage": path("iocage"), "fetch": path("fetch"), "git": path("git"),
             },
             "pools": self.pools,
+            "state_directory": self.dir.join("state").display().to_string(),
         })
     }
 
@@ -397,6 +403,37 @@ impl Lab {
         fs::write(clone.join("INDEX"), index).unwrap();
     }
 
+    /// Publishes a plugin index, with manifests, as the repository that iocage clones by default:
+    /// a real git repository, which the lab's git finds in the place of the one on the network.
+    pub fn publish(&self, index: &Value, manifests: &[(&str, Value)]) {
+        let folder = self.dir.join("repository");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("INDEX"), index.to_string()).unwrap();
+        for (name, manifest) in manifests {
+            fs::write(folder.join(name), manifest.to_string()).unwrap();
+        }
+        let who = ["-c", "user.name=lab", "-c", "user.email=lab@localhost"];
+        for command in [
+            &["init", "--quiet"][..],
+            &["add", "."],
+            &["commit", "--quiet", "--allow-empty", "-m", "index"],
+        ] {
+            let mut git = Command::new("git");
+            let output = git
+                .arg("-C")
+                .arg(&folder)
+                .args(who)
+                .args(command)
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+
     /// Says what the network offers: `9.3-RELEASE (EOL)` and the like.
     pub fn set_remote_releases(&self, releases: &[&str]) {
         self.file("remote-releases", &(releases.join("\n") + "\n"));
@@ -412,9 +449,14 @@ impl Lab {
         );
     }
 
-    /// Says whether there is a network.
-    pub fn set_network(&self, up: bool) {
-        self.file("network", if up { "up" } else { "down" });
+    /// Says how the network is: `up`, `down`, `hanging`, `garbled` or `endless`.
+    pub fn set_network(&self, state: &str) {
+        self.file("network", state);
+    }
+
+    /// Says which page FreeBSD has about releases that it no longer supports.
+    pub fn set_unsupported(&self, page: &str) {
+        self.file("unsupported.html", page);
     }
 
     /// Says how many seconds lie between two progress lines of a fetch.
