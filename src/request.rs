@@ -133,6 +133,10 @@ impl Arguments<'_> {
                 let most = limits::ARGUMENT_BYTES;
                 return Err(wrong(key, &format!("{name:?} has not 1 to {most} bytes")));
             }
+            if value.contains('=') {
+                // iocage would cut it off there (1.13, `__fetch_plugin_props__`).
+                return Err(wrong(key, &format!("{name:?} has a \"=\" in its value")));
+            }
             if value.chars().any(char::is_control) {
                 return Err(wrong(key, &format!("{name:?} has a control character")));
             }

@@ -423,6 +423,7 @@ fn a_plugin_jail_is_made_as_the_request_says() {
         (json!({"exec_prestart": "/bin/sh"}), "exec_prestart"),
         (json!({"notes": "a\nb"}), "notes"),
         (json!({"notes": {}}), "notes"),
+        (json!({"notes": "a=b"}), "notes"),
         (json!({"boot": 1}), "boot"),
     ] {
         let more = json!({"ip4": ip4, "properties": properties});

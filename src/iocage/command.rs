@@ -106,6 +106,11 @@ pub fn fetch_plugin(version: Version, new: &NewPlugin) -> Result<Vec<String>> {
             ip6,
         } => {
             arguments.extend(modern.then(|| "vnet=0".into()));
+            if modern && ip4.is_none() {
+                // With an IPv4 address iocage drops what the plugin's manifest says of these; of
+                // an IPv6 address it takes no notice there (1.13, `ioc_plugin.py`).
+                arguments.extend(["nat=0", "dhcp=0"].map(String::from));
+            }
             arguments.extend(ip4.iter().map(|ip4| format!("ip4_addr={interface}|{ip4}")));
             arguments.extend(ip6.iter().map(|ip6| format!("ip6_addr={interface}|{ip6}")));
         }
@@ -166,6 +171,19 @@ mod tests {
         );
         let modern = format!("fetch -P gitlab -n gitlab vnet=0 {ips}");
         assert_eq!(line(Version(1, 13), &new), modern);
+    }
+
+    #[test]
+    fn with_an_ip6_address_alone_the_manifests_network_is_switched_off_by_name() {
+        let new = new_plugin(Network::Shared {
+            interface: "re0".into(),
+            ip4: None,
+            ip6: Some("2001:db8::7".into()),
+        });
+        let expected = "fetch -P gitlab -n gitlab vnet=0 nat=0 dhcp=0 ip6_addr=re0|2001:db8::7";
+        assert_eq!(line(Version(1, 13), &new), expected);
+        let old = "fetch -P --name gitlab ip6_addr=re0|2001:db8::7";
+        assert_eq!(line(Version(1, 1), &new), old);
     }
 
     #[test]
