@@ -114,8 +114,14 @@ impl Catalogue {
         };
         let before = state.refreshes;
         if !state.refreshing {
-            state.refreshing = true;
-            self.start(pool);
+            match self.start(pool) {
+                Ok(()) => state.refreshing = true,
+                Err(error) => {
+                    let mut remote = self.shared.remote(&state);
+                    remote.error = Some(format!("nobody to ask for it: {error}"));
+                    return remote;
+                }
+            }
         }
         let deadline = Instant::now() + wait;
         while state.refreshes == before {
@@ -136,14 +142,15 @@ impl Catalogue {
         remote
     }
 
-    fn start(&self, pool: &str) {
+    fn start(&self, pool: &str) -> std::io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let pool = pool.to_string();
-        let thread = std::thread::spawn(move || shared.refresh(&pool));
+        let thread = std::thread::Builder::new().spawn(move || shared.refresh(&pool))?;
         let mut refresher = lock(&self.refresher);
         if let Some(ended) = refresher.replace(thread) {
             let _ = ended.join(); // it has said that it is done
         }
+        Ok(())
     }
 }
 

@@ -73,14 +73,20 @@ impl Jobs {
 
         let log = Arc::new(Mutex::new(Log {
             id: id.into(),
-            command: line,
+            command: line.clone(),
             output: String::new(),
             started: local_time(),
             finished: None,
         }));
         let closing = Arc::clone(&self.closing);
         let watched = Arc::clone(&log);
-        let thread = std::thread::spawn(move || {
+        // Shared, so that it can be ended where there is no thread to watch it.
+        let child = Arc::new(Mutex::new(Some(child)));
+        let watched_child = Arc::clone(&child);
+        let spawned = std::thread::Builder::new().spawn(move || {
+            let Some(child) = lock(&watched_child).take() else {
+                return;
+            };
             let end = command::supervise(child, vec![output.into()], None, |_, bytes| {
                 lock(&watched).append(bytes);
                 !closing.load(Ordering::Relaxed)
@@ -99,6 +105,12 @@ impl Jobs {
             };
             log.finished = Some((local_time(), code));
         });
+        let thread = spawned.map_err(|error| {
+            if let Some(child) = lock(&child).take() {
+                command::end_group(child);
+            }
+            cannot(error)
+        })?;
         jobs.insert(
             id.into(),
             Job {

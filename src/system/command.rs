@@ -249,7 +249,7 @@ pub fn supervise(
 }
 
 /// Ends the process group that `child` leads: TERM, and KILL where that does not help.
-fn end_group(mut child: Child) {
+pub fn end_group(mut child: Child) {
     let group = child.id();
     platform::signal_group(group, Signal::Terminate);
     let ended = ended_within(&mut child, limits::TERMINATION_GRACE);
