@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -89,7 +90,8 @@ impl Catalogue {
                 closing: AtomicBool::new(false),
             }),
             max_age: config.catalogue_max_age,
-            patience: config.command_timeout,
+            // The answer itself takes a few commands, and is to come within that time too.
+            patience: config.command_timeout * 3 / 4,
             refresher: Mutex::default(),
         }
     }
@@ -98,7 +100,13 @@ impl Catalogue {
     pub fn releases(&self, pool: &str, now: bool) -> Remote {
         let mut state = self.shared.lock();
         self.shared.read(&mut state);
-        let known = state.releases.as_ref().map(List::age);
+        // Another iocage than the one that was asked may know better, so that is waited for too.
+        let installed = self.shared.installed();
+        let of_this_iocage = state
+            .releases
+            .as_ref()
+            .filter(|list| list.time >= installed);
+        let known = of_this_iocage.map(List::age);
         let wait = match (known, state.tried) {
             _ if now => self.patience,
             (Some(age), _) if age < self.max_age => return self.shared.remote(&state),
@@ -207,6 +215,11 @@ impl Shared {
         }
         // Without the file the next process asks again, and this one remembers.
         let _ = self.write(state);
+    }
+
+    /// When iocage was installed, in seconds since 1970.
+    fn installed(&self) -> u64 {
+        fs::metadata(&self.iocage).map_or(0, |data| data.ctime().max(0) as u64)
     }
 
     /// What is known, as a client gets it.
