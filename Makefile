@@ -46,6 +46,9 @@ demo: build
 	$(CC) -std=c99 -Wall -Wextra -Iinclude -o target/release/host examples/host.c -ldl
 	target/release/demo target/release/host target/release/libsysadm_iocage.so
 
+bench:
+	$(CARGO) bench --bench listing
+
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -53,4 +56,4 @@ lint:
 clean:
 	$(CARGO) clean
 
-.PHONY: build install test demo lint clean
+.PHONY: build install test demo bench lint clean

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::datasets::{self, value, Family};
 use super::settings::{self, Settings};
 use crate::error::Result;
-use crate::system::{Mounts, RunningJail, System};
+use crate::system::{side_by_side, Mounts, RunningJail, System};
 
 /// How a jail is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,55 +56,93 @@ pub struct Details {
 /// Lists the jails or the templates of `pool`, by name.
 pub fn list(system: &System, pool: &str, family: Family) -> Result<Vec<Jail>> {
     let parent = family.dataset(pool);
-    // Depth 2 has the jails and the root of each, whose origin tells the template.
-    let rows = datasets::list(system, &parent, "filesystem", Some(2), &["name", "origin"])?;
+    // ZFS takes the longest by far, so everything else is done meanwhile. Depth 2 has the jails
+    // and the root of each, whose origin tells the template.
+    let ask_zfs = || datasets::list(system, &parent, "filesystem", Some(2), &["name", "origin"]);
+    let read_files = || {
+        system
+            .mounts()
+            .map(|mounts| Files::read(mounts, pool, &parent))
+    };
+    let (rows, (running, files)) = side_by_side(ask_zfs, || {
+        side_by_side(|| system.running_jails(), read_files)
+    });
+    let rows = rows?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mounts = system.mounts()?;
-    let running = system.running_jails()?;
-    let defaults = mounts
-        .mountpoint(&datasets::root(pool))
-        .and_then(|root| settings::read(&root.join("defaults.json")))
-        .unwrap_or_default();
+    let (running, mut files) = (running?, files?);
 
     let mut origins = HashMap::new();
-    let mut datasets = Vec::new();
+    let mut names = Vec::new();
     for row in &rows {
-        let Some(below) = row[0]
+        let below = row[0]
             .strip_prefix(&parent)
-            .and_then(|rest| rest.strip_prefix('/'))
-        else {
-            continue;
-        };
-        match below.split_once('/') {
-            None => datasets.push((below, row[0].as_str())),
-            Some((name, "root")) => {
+            .and_then(|rest| rest.strip_prefix('/'));
+        match below.map(|below| (below, below.split_once('/'))) {
+            Some((name, None)) => names.push(name),
+            Some((_, Some((name, "root")))) => {
                 origins.insert(name, value(row, 1));
             }
-            Some(_) => {}
+            _ => {}
         }
     }
-    let mut jails: Vec<Jail> = datasets
+    let mut jails: Vec<Jail> = names
         .into_iter()
-        .map(|(name, dataset)| {
+        .map(|name| {
             let origin = origins.get(name).copied().flatten();
-            read(name, mounts.mountpoint(dataset), origin, pool, &defaults)
+            let template = origin.and_then(|origin| template(pool, origin));
+            describe(name, files.config(name), template, &files.defaults)
         })
         .collect();
-    find_running(&mut jails, pool, family, &running, &mounts);
+    find_running(&mut jails, pool, family, &running, &files.mounts);
     jails.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(jails)
 }
 
-/// Reads one jail; whether it runs is found later.
-fn read(
-    name: &str,
-    mountpoint: Option<&Path>,
-    origin: Option<&str>,
-    pool: &str,
-    defaults: &Settings,
-) -> Jail {
+/// What iocage keeps in files, and where the datasets with the files are mounted.
+struct Files {
+    mounts: Mounts,
+    defaults: Settings,
+    /// By the jail's name; of all jails that are mounted.
+    configs: HashMap<String, Option<Settings>>,
+}
+
+/// What is known of a jail's `config.json`.
+enum Config {
+    NotMounted,
+    Unreadable,
+    Read(Settings),
+}
+
+impl Files {
+    fn read(mounts: Mounts, pool: &str, parent: &str) -> Self {
+        let defaults = mounts
+            .mountpoint(&datasets::root(pool))
+            .and_then(|root| settings::read(&root.join("defaults.json")))
+            .unwrap_or_default();
+        let config = |(name, mountpoint): (&str, &Path)| {
+            (name.into(), settings::read(&mountpoint.join("config.json")))
+        };
+        let configs = mounts.below(parent).map(config).collect();
+        Files {
+            mounts,
+            defaults,
+            configs,
+        }
+    }
+
+    fn config(&mut self, name: &str) -> Config {
+        match self.configs.remove(name) {
+            Some(Some(settings)) => Config::Read(settings),
+            Some(None) => Config::Unreadable,
+            None => Config::NotMounted,
+        }
+    }
+}
+
+/// Describes one jail; whether it runs is found later.
+fn describe(name: &str, config: Config, template: Option<String>, defaults: &Settings) -> Jail {
     let jail = Jail {
         name: name.into(),
         uuid: name.into(),
@@ -112,17 +150,18 @@ fn read(
         state: State::Unmounted,
         boot: false,
         tag: name.into(),
-        template: origin.and_then(|origin| template(pool, origin)),
+        template,
         details: None,
     };
-    let Some(mountpoint) = mountpoint else {
-        return jail;
-    };
-    let Some(config) = settings::read(&mountpoint.join("config.json")) else {
-        return Jail {
-            state: State::Corrupt,
-            ..jail
-        };
+    let config = match config {
+        Config::NotMounted => return jail,
+        Config::Unreadable => {
+            return Jail {
+                state: State::Corrupt,
+                ..jail
+            }
+        }
+        Config::Read(config) => config,
     };
     let text = |key: &str| settings::text(&config, defaults, key);
     let is_on = |key: &str| settings::is_on(&config, defaults, key);

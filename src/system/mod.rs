@@ -10,6 +10,7 @@ pub(crate) mod platform;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use command::Output;
@@ -26,6 +27,27 @@ pub struct System {
     timeout: Duration,
     /// The FreeBSD release of the host, where it is one.
     release: Option<String>,
+}
+
+/// Does two things at once, or one after the other where no thread can be had.
+pub fn side_by_side<A: Send, B>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B,
+) -> (A, B) {
+    // Shared, so that it is still there where there is no thread to take it.
+    let one = Mutex::new(Some(one));
+    let take = || one.lock().unwrap_or_else(PoisonError::into_inner).take();
+    std::thread::scope(|scope| {
+        let aside = std::thread::Builder::new().spawn_scoped(scope, || take().map(|one| one()));
+        let other = other();
+        let one = match aside.map(|thread| thread.join()) {
+            Ok(Ok(one)) => one,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        };
+        let one = one.or_else(|| take().map(|one| one()));
+        (one.expect("it is done here or aside"), other)
+    })
 }
 
 /// For commands that are run to their end.

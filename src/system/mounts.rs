@@ -55,6 +55,16 @@ impl Mounts {
         self.by_source.get(dataset).map(PathBuf::as_path)
     }
 
+    /// The datasets directly below `parent` that are mounted, by the last part of their names.
+    pub fn below<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a str, &'a Path)> {
+        self.by_source
+            .iter()
+            .filter_map(move |(source, mountpoint)| {
+                let name = source.strip_prefix(parent)?.strip_prefix('/')?;
+                (!name.contains('/')).then_some((name, mountpoint.as_path()))
+            })
+    }
+
     /// What is mounted at the nearest mountpoint above `path`, or at `path` itself.
     pub fn source_of(&self, path: &Path) -> Option<&str> {
         path.ancestors()
@@ -93,6 +103,8 @@ mod tests {
             Some("tank/other")
         );
         assert_eq!(mounts.source_of(Path::new("/etc")), Some("/dev/ada0p2"));
+        let below: Vec<_> = mounts.below("tank/iocage").collect();
+        assert_eq!(below, [("jails", Path::new("/iocage/jails"))]);
     }
 
     #[test]
