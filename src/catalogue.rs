@@ -91,7 +91,7 @@ impl Catalogue {
             }),
             max_age: config.catalogue_max_age,
             // The answer itself takes a few commands, and is to come within that time too.
-            patience: config.command_timeout * 3 / 4,
+            patience: config.command_timeout * 9 / 10,
             refresher: Mutex::default(),
         }
     }
@@ -144,7 +144,7 @@ impl Catalogue {
         if !wait.is_zero() && state.refreshes == before {
             let seconds = wait.as_secs();
             remote.error = Some(format!(
-                "nothing new after {seconds} s; still being asked for"
+                "timeout, nothing new after {seconds} s; still being asked for"
             ));
         }
         remote

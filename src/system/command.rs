@@ -103,10 +103,13 @@ pub fn run(
             stdout,
             stderr,
         }),
-        End::TimedOut => fault(
-            Code::Timeout,
-            &format!("not done after {} s, ended", timeout.as_secs()),
-        ),
+        End::TimedOut => {
+            let seconds = timeout.as_secs_f32();
+            fault(
+                Code::Timeout,
+                &format!("timeout, not done after {seconds} s and ended"),
+            )
+        }
         End::Stopped if room == 0 => fault(Code::Failed, "it printed more than the limit, ended"),
         End::Stopped => fault(Code::Failed, "ended, the plugin is being closed"),
         End::Lost(error) => fault(Code::Failed, &error.to_string()),

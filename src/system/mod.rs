@@ -95,14 +95,26 @@ impl System {
 
     /// Runs `iocage` for what it knows of the network, until somebody says `stop`.
     pub fn iocage_online(&self, arguments: &[&str], stop: &AtomicBool) -> Result<Output> {
-        command::run(&self.commands.iocage, arguments, self.timeout, stop)
+        command::run(
+            &self.commands.iocage,
+            arguments,
+            self.online_timeout(),
+            stop,
+        )
     }
 
     /// Gets what is at `url`, by FreeBSD's fetch(1), until somebody says `stop`.
     pub fn fetch(&self, url: &str, stop: &AtomicBool) -> Result<String> {
-        let seconds = self.timeout.as_secs().to_string();
+        let timeout = self.online_timeout();
+        let seconds = timeout.as_secs().max(1).to_string();
         let arguments = ["-q", "-T", &seconds, "-o", "-", url];
-        command::run(&self.commands.fetch, &arguments, self.timeout, stop)?.success()
+        command::run(&self.commands.fetch, &arguments, timeout, stop)?.success()
+    }
+
+    /// A request that waits for the network is to answer within the usual limit with all that it
+    /// has to do beside, so the network gets the most of it and not all.
+    fn online_timeout(&self) -> Duration {
+        self.timeout * 7 / 10
     }
 
     /// The jails that run now.
