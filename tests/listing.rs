@@ -516,3 +516,40 @@ fn an_index_that_is_missing_or_broken_is_said_and_the_local_part_stays() {
         3
     );
 }
+
+#[test]
+fn a_command_that_hangs_is_ended_and_told_and_the_next_request_is_right() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    let pool = lab.pool(0);
+    lab.lay_out(pool);
+    lab.mark(pool, true);
+    lab.add_jail(pool, "web", None, &json!({}));
+    let mut config = lab.config();
+    config["command_timeout_seconds"] = json!(1);
+    let plugin = Instance::open(&config, std::ptr::null());
+    // Deaf to TERM, and with a child of its own.
+    let hang = format!("trap '' TERM; sleep 10{} & wait", std::process::id());
+    for (command, action) in [
+        ("zfs", "activatestatus"),
+        ("zfs", "listjails"),
+        ("jls", "listjails"),
+    ] {
+        lab.set_fault(command, Some(&hang));
+        let answer = plugin.ask_for(action);
+        let (code, message) = error_of(&answer);
+        assert!(code == "timeout" && message.contains(command), "{message}");
+        lab.set_fault(command, None);
+        let sleep = format!("sleep 10{}", std::process::id());
+        let left = std::process::Command::new("pgrep")
+            .args(["-f", &sleep])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(left.stdout).unwrap(), "", "{command}");
+        assert_eq!(plugin.ask_for("listjails")["jails"]["web"]["state"], "down");
+    }
+    for (fault, part) in [("printf half; kill -9 $$", "half"), ("echo '{'", "JSON")] {
+        lab.set_fault("jls", Some(&format!("{fault}; exit 0")));
+        let answer = plugin.ask_for("listjails");
+        assert_eq!(error_of(&answer).0, "failed", "{part}: {answer}");
+    }
+}
