@@ -19,7 +19,6 @@ SERVERDIR=	$(DESTDIR)$(PREFIX)/share/sysadm-iocage/server
 
 build:
 	$(CARGO) build --release
-	ln -sf libsysadm_iocage.so target/release/$(SONAME)
 
 # The two files for the sysadm server's source go to share/sysadm-iocage/server; docs/server.md.
 install: build

@@ -6,6 +6,9 @@
 
 use std::path::Path;
 
+/// The library's name at run time. The number is that of SYSADM_IOCAGE_ABI_VERSION.
+const SONAME: &str = "libsysadm_iocage.so.1";
+
 const PREAMBLE: &str = r#"/*
  * sysadm_iocage.h: manage the jails that iocage keeps, from C and C++.
  *
@@ -34,8 +37,8 @@ const PREAMBLE: &str = r#"/*
 fn main() {
     println!("cargo:rerun-if-changed=src/ffi.rs");
     println!("cargo:rerun-if-changed=include/sysadm_iocage.h");
-    // The number is that of SYSADM_IOCAGE_ABI_VERSION.
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libsysadm_iocage.so.1");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
+    link_soname();
 
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let root = Path::new(&root);
@@ -94,4 +97,18 @@ fn without_safety_sections(header: &str) -> String {
         }
     }
     kept.join("\n") + "\n"
+}
+
+/// Gives the library its name at run time beside the one that cargo gives it, so that a program
+/// linked in the build tree finds it there.
+fn link_soname() {
+    let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    // target/release/build/sysadm-iocage-<hash>/out
+    let Some(profile) = Path::new(&out).ancestors().nth(3) else {
+        return;
+    };
+    for folder in [profile.to_path_buf(), profile.join("deps")] {
+        // There already, most likely; and where not, only such a program misses it.
+        let _ = std::os::unix::fs::symlink("libsysadm_iocage.so", folder.join(SONAME));
+    }
 }

@@ -39,7 +39,7 @@ impl Arguments<'_> {
         let key = "releases";
         let one = |text: &str| names::release(text).map_err(|why| wrong(key, &why));
         let list = match self.0.get(key) {
-            None | Some(Value::Null) => return Err(missing(key)),
+            None => return Err(missing(key)),
             Some(Value::String(text)) => return Ok(vec![one(text)?]),
             Some(Value::Array(list)) => list,
             Some(_) => return Err(wrong(key, "neither a string nor an array of strings")),
@@ -112,7 +112,7 @@ impl Arguments<'_> {
     fn properties(&self) -> Result<Vec<(String, String)>> {
         let key = "properties";
         let object = match self.0.get(key) {
-            None | Some(Value::Null) => return Ok(Vec::new()),
+            None => return Ok(Vec::new()),
             Some(Value::Object(object)) => object,
             Some(_) => return Err(wrong(key, "not an object")),
         };
@@ -147,14 +147,14 @@ impl Arguments<'_> {
 
     /// A truth value where it is given.
     pub fn optional_flag(&self, key: &str) -> Result<Option<bool>> {
-        let given = !matches!(self.0.get(key), None | Some(Value::Null));
-        Ok(Some(self.flag(key)?).filter(|_| given))
+        let flag = self.flag(key)?;
+        Ok(self.0.contains_key(key).then_some(flag))
     }
 
     /// A truth value, false where it is not given; `"true"` and `"false"` will do too.
     pub fn flag(&self, key: &str) -> Result<bool> {
         match self.0.get(key) {
-            None | Some(Value::Null) => Ok(false),
+            None => Ok(false),
             Some(Value::Bool(truth)) => Ok(*truth),
             Some(Value::String(text)) if text == "true" => Ok(true),
             Some(Value::String(text)) if text == "false" => Ok(false),
@@ -169,7 +169,7 @@ impl Arguments<'_> {
         rule: impl Fn(&str) -> std::result::Result<T, names::Wrong>,
     ) -> Result<Option<T>> {
         match self.0.get(key) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(Value::String(text)) => rule(text).map(Some).map_err(|why| wrong(key, &why)),
             Some(_) => Err(wrong(key, "not a string")),
         }

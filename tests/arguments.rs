@@ -107,6 +107,7 @@ fn hostile() -> Vec<Value> {
         json!(true),
         json!({}),
         json!([[]]),
+        json!(null),
     ]);
     values
 }

@@ -29,24 +29,10 @@ fn run(command: &mut Command) -> Output {
     output
 }
 
-/// The folder to link with: the library there has the name that programs look for at run time.
-fn link_folder() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lib");
-    std::fs::create_dir_all(&folder).unwrap();
-    for name in ["libsysadm_iocage.so", "libsysadm_iocage.so.1"] {
-        let link = folder.join(name);
-        if !link.exists() {
-            // Another test may have been faster.
-            let _ = std::os::unix::fs::symlink(library(), link);
-        }
-    }
-    folder
-}
-
 /// Compiles a C program against the header, with every warning an error, and gives its path.
 fn compile(name: &str, file: &str, link: bool) -> PathBuf {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let folder = link_folder().display().to_string();
+    let folder = library().parent().unwrap().display().to_string();
     let mut command = Command::new("cc");
     command.args([
         "-std=c99",
