@@ -14,7 +14,8 @@
 //! | [`reply`] | back to JSON |
 //!
 //! Beside the walk: [`config`] (which commands and pools), [`context`] (what an instance has),
-//! [`jobs`] (long work), [`catalogue`] (what the network offers), [`names`] (naming rules), [`limits`] (every bound) and [`error`].
+//! [`jobs`] (long work), [`catalogue`] (what the network offers), [`sharing`] (one run for many),
+//! [`names`] (naming rules), [`limits`] (every bound) and [`error`].
 #![deny(unsafe_code)]
 
 pub mod actions;
@@ -30,4 +31,5 @@ pub mod names;
 pub mod plugin;
 pub mod reply;
 pub mod request;
+pub mod sharing;
 pub mod system;

@@ -10,6 +10,7 @@ use crate::iocage::progress;
 use crate::limits;
 use crate::reply::{Reply, Status};
 use crate::request::{shorten, Arguments};
+use crate::sharing::Sharing;
 
 /// What every job of ours has in front of its id.
 const JOB_PREFIX: &str = "sysadm_iocage_";
@@ -18,12 +19,14 @@ const JOB_PREFIX: &str = "sysadm_iocage_";
 /// that it runs itself.
 pub struct Plugin {
     context: Context,
+    sharing: Sharing,
 }
 
 impl Plugin {
     pub fn new(config: Config, host: Box<dyn Host>) -> Self {
         Plugin {
             context: Context::new(config, host),
+            sharing: Sharing::default(),
         }
     }
 
@@ -80,12 +83,14 @@ impl Plugin {
             return Reply::refusal(Status::Forbidden, &why);
         }
         let arguments = Arguments(args);
-        // Reading ignores what it does not know; changing does not.
-        let checked = match action.access {
-            Access::Read => Ok(()),
-            Access::Full => arguments.only(action.arguments),
+        let run = || (action.run)(&self.context, arguments);
+        let outcome = match action.access {
+            // Reading ignores what it does not know; changing does not.
+            Access::Full => arguments.only(action.arguments).and_then(|()| run()),
+            Access::Read => self
+                .sharing
+                .answer(&arguments.known(action.arguments, name), run),
         };
-        let outcome = checked.and_then(|()| (action.run)(&self.context, arguments));
         if let Err(error) = &outcome {
             let message = format!("{name}: {}: {error}", error.code.as_str());
             self.context.host.log(Level::Error, &message);

@@ -24,6 +24,14 @@ impl Arguments<'_> {
         }
     }
 
+    /// The request for `action` as a text: two requests with the same text ask the same.
+    pub fn known(&self, arguments: &[&str], action: &str) -> String {
+        let given = arguments
+            .iter()
+            .filter_map(|key| Some(format!(" {key}={}", self.0.get(*key)?)));
+        given.fold(action.to_string(), |text, argument| text + &argument)
+    }
+
     /// A pool's name, where one is given.
     pub fn optional_pool(&self) -> Result<Option<String>> {
         self.optional("pool", |name| names::pool(name).map(|()| name.into()))

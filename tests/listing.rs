@@ -553,3 +553,37 @@ fn a_command_that_hangs_is_ended_and_told_and_the_next_request_is_right() {
         assert_eq!(error_of(&answer).0, "failed", "{part}: {answer}");
     }
 }
+
+#[test]
+fn requests_that_come_at_once_share_their_commands_and_none_gets_an_older_answer() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    let pool = lab.pool(0);
+    lab.lay_out(pool);
+    lab.mark(pool, true);
+    lab.add_jail(pool, "web", None, &json!({}));
+    let plugin = Instance::of(&lab);
+    lab.forget_commands();
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                assert_eq!(plugin.ask_for("listjails")["jails"]["web"]["state"], "down");
+            });
+        }
+    });
+    let run = lab.commands().len();
+    assert!(
+        (3..64 * 3 / 4).contains(&run),
+        "{run} commands for 64 requests"
+    );
+
+    // While one is being answered the jail starts; who asks after that is told so.
+    lab.set_fault("zfs", Some("sleep 0.3"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| plugin.ask_for("listjails"));
+        std::thread::sleep(std::time::Duration::from_millis(450));
+        lab.set_running(&[(9, "web")]);
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(plugin.ask_for("listjails")["jails"]["9"]["state"], "up"));
+        }
+    });
+}

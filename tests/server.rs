@@ -503,7 +503,7 @@ fn sixteen_threads_for_a_minute() {
     assert_eq!(rest.last().unwrap()["jobs"], json!(started_jobs));
     assert_eq!(finished_jobs, started_jobs, "no job was lost");
     assert!(
-        answered > 500 && children > 50 && started_jobs > 5,
+        answered > 200 && children > 20 && started_jobs > 3,
         "{answered} {children} {started_jobs}"
     );
     assert_eq!(lab.active_pools().len(), 1);

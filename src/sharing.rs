@@ -1,0 +1,164 @@
+//! One run for requests that are the same and come at the same time.
+//!
+//! A hundred clients that poll one list would each start the same commands. Here those that come
+//! while one is being answered share the run after it. That begins when they are all there, so
+//! nobody gets an answer that is older than the request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde_json::Value;
+
+use crate::error::{Code, Error, Result};
+
+/// The requests of one instance that are being answered.
+#[derive(Default)]
+pub struct Sharing {
+    requests: Mutex<HashMap<String, Request>>,
+    changed: Condvar,
+}
+
+/// A request that somebody is answering or waits to answer.
+#[derive(Default)]
+struct Request {
+    running: bool,
+    /// The run after the one that is under way.
+    next: Option<Arc<Run>>,
+}
+
+type Run = OnceLock<Result<Value>>;
+
+impl Sharing {
+    /// Answers `request` by `work`, or by the work of another who asks the same.
+    pub fn answer(&self, request: &str, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let mut requests = self.lock();
+        let known = requests.entry(request.into()).or_default();
+        let run = match (&known.next, known.running) {
+            (Some(run), _) => {
+                // Somebody is to begin it, and has not yet.
+                let run = Arc::clone(run);
+                loop {
+                    if let Some(answer) = run.get() {
+                        return answer.clone();
+                    }
+                    requests = self.wait(requests);
+                }
+            }
+            (None, false) => {
+                known.running = true;
+                Arc::default()
+            }
+            (None, true) => {
+                let run = Arc::default();
+                known.next = Some(Arc::clone(&run));
+                loop {
+                    requests = self.wait(requests);
+                    let known = requests.entry(request.into()).or_default();
+                    if !known.running {
+                        *known = Request {
+                            running: true,
+                            next: None,
+                        };
+                        break run;
+                    }
+                }
+            }
+        };
+        drop(requests);
+        let running = Running {
+            sharing: self,
+            request,
+            run,
+        };
+        let answer = work();
+        let _ = running.run.set(answer.clone());
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Request>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(
+        &self,
+        requests: MutexGuard<'a, HashMap<String, Request>>,
+    ) -> MutexGuard<'a, HashMap<String, Request>> {
+        self.changed
+            .wait(requests)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run that is under way. However it ends, those who wait for it are told.
+struct Running<'a> {
+    sharing: &'a Sharing,
+    request: &'a str,
+    run: Arc<Run>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.run
+            .get_or_init(|| Err(Error::new(Code::Failed, "a fault of the plugin")));
+        let mut requests = self.sharing.lock();
+        if let Some(known) = requests.get_mut(self.request) {
+            known.running = false;
+            if known.next.is_none() {
+                requests.remove(self.request);
+            }
+        }
+        self.sharing.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    #[test]
+    fn those_who_come_meanwhile_share_the_next_run_and_nobody_gets_an_older_answer() {
+        let sharing = Sharing::default();
+        let (runs, clock) = (AtomicU32::new(0), AtomicU32::new(0));
+        let ask = || {
+            let asked = clock.fetch_add(1, Ordering::SeqCst);
+            let answer = sharing.answer("list", || {
+                runs.fetch_add(1, Ordering::SeqCst);
+                let began = clock.load(Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(20));
+                Ok(Value::from(began))
+            });
+            assert!(
+                answer.unwrap().as_u64().unwrap() > u64::from(asked),
+                "an older answer"
+            );
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| (0..20).for_each(|_| ask()));
+            }
+        });
+        let runs = runs.into_inner();
+        assert!((20..=160).contains(&runs), "{runs} runs for 320 requests");
+        assert!(sharing.lock().is_empty());
+    }
+
+    #[test]
+    fn a_panic_is_an_error_for_those_who_wait_and_nobody_hangs() {
+        let sharing = Sharing::default();
+        let panics = || {
+            sharing.answer("list", || {
+                std::thread::sleep(Duration::from_millis(50));
+                panic!("on purpose")
+            })
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(panics)).collect();
+            for thread in threads {
+                assert!(thread.join().map_or(true, |answer| answer.is_err()));
+            }
+        });
+        assert_eq!(sharing.answer("list", || Ok(Value::Null)), Ok(Value::Null));
+    }
+}
