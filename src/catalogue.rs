@@ -22,7 +22,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::iocage::releases;
 use crate::limits;
-use crate::system::System;
+use crate::sync::lock;
+use crate::system::{read_regular, System};
 
 const FILE: &str = "catalogue.json";
 
@@ -242,9 +243,7 @@ impl Shared {
             return;
         }
         state.read = changed;
-        let text = fs::read(&path)
-            .ok()
-            .filter(|text| text.len() <= limits::CATALOGUE_BYTES);
+        let text = read_regular(&path, limits::CATALOGUE_BYTES);
         let Some(file) = text.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else {
             return;
         };
@@ -268,8 +267,7 @@ impl Shared {
         fs::create_dir_all(&self.directory)?;
         let path = self.directory.join(FILE);
         // Other instances' lists stay in it.
-        let mut file = fs::read(&path)
-            .ok()
+        let mut file = read_regular(&path, limits::CATALOGUE_BYTES)
             .and_then(|text| serde_json::from_slice(&text).ok())
             .filter(Value::is_object)
             .unwrap_or_else(|| json!({}));
@@ -330,10 +328,6 @@ fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
         let _ = fs::remove_file(&draft);
     }
     written
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

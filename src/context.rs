@@ -1,7 +1,7 @@
 //! What an instance has for its actions to work with.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Instant, SystemTime};
 
@@ -12,6 +12,7 @@ use crate::iocage::command::Version;
 use crate::iocage::{plugins, pools};
 use crate::jobs::Jobs;
 use crate::limits;
+use crate::sync::lock;
 use crate::system::System;
 
 /// How serious a message to the host's log is; the numbers are syslog's.
@@ -71,8 +72,8 @@ pub struct Context {
     plugins_refreshed: Mutex<HashMap<String, Instant>>,
 }
 
-/// Which file a command was: its path, size and time of change.
-type Identity = (PathBuf, u64, Option<SystemTime>);
+/// Which file a command was: its size and time of change.
+type Identity = (u64, Option<SystemTime>);
 
 impl Context {
     pub fn new(config: Config, host: Box<dyn Host>) -> Self {
@@ -122,7 +123,11 @@ impl Context {
     /// Starts `iocage` with these arguments as a job: in the host's dispatcher, or here where the
     /// host has none.
     pub fn start_iocage(&self, job_id: &str, arguments: &[String]) -> Result<Start> {
-        self.start_job(job_id, self.system.iocage_path(), arguments)
+        let start = self.start_job(job_id, self.system.iocage_path(), arguments)?;
+        if start == Start::Started {
+            self.host.log(Level::Info, &format!("job {job_id} started"));
+        }
+        Ok(start)
     }
 
     fn start_job(&self, job_id: &str, program: &Path, arguments: &[String]) -> Result<Start> {
@@ -169,7 +174,7 @@ impl Context {
     pub fn iocage_version(&self) -> Result<Version> {
         let path = self.system.iocage_path();
         let identity = std::fs::metadata(path)
-            .map(|data| (path.to_path_buf(), data.len(), data.modified().ok()))
+            .map(|data| (data.len(), data.modified().ok()))
             .map_err(|error| {
                 Error::new(Code::Unavailable, format!("{}: {error}", path.display()))
             })?;
@@ -183,9 +188,4 @@ impl Context {
             }
         }
     }
-}
-
-/// Locks whatever a panic may have left behind: every value here is whole at any time.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use serde_json::{json, Map, Value};
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
+use crate::sync::lock;
 use crate::system::command::{self, End};
 use crate::system::platform::local_time;
 
@@ -195,10 +196,6 @@ impl Log {
         }
         log
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -32,4 +32,5 @@ pub mod plugin;
 pub mod reply;
 pub mod request;
 pub mod sharing;
+mod sync;
 pub mod system;

@@ -58,7 +58,7 @@ pub const COMMAND_TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=3600;
 pub const CATALOGUE_MAX_AGE_SECONDS: std::ops::RangeInclusive<u64> = 0..=31_536_000;
 
 /// The catalogue's file. A hundred releases take about 4 KiB.
-pub const CATALOGUE_BYTES: usize = 1 << 20;
+pub const CATALOGUE_BYTES: u64 = 1 << 20;
 
 /// How long after a failed refresh of the catalogue the next one is started by itself.
 pub const CATALOGUE_RETRY: Duration = Duration::from_secs(10);

@@ -1,5 +1,7 @@
 //! What goes back to the client. Every scalar value in a reply is a string.
 
+use std::time::Duration;
+
 use serde_json::{json, Map, Value};
 
 use crate::error::Error;
@@ -69,6 +71,23 @@ fn code_and_message(status: Status, message: &str) -> Value {
 /// An action that could not be done.
 fn failure(error: &Error) -> Value {
     json!({ "error": error.message, "code": error.code.as_str() })
+}
+
+/// What is here beside what the network offers, how old that is known, and why not newer.
+pub fn catalogue(
+    local: Value,
+    remote: Value,
+    age: Option<Duration>,
+    error: Option<String>,
+) -> Value {
+    let mut answer = json!({ "local": local, "remote": remote });
+    if let Some(age) = age {
+        answer["remote_age_seconds"] = json!(age.as_secs().to_string());
+    }
+    if let Some(error) = error {
+        answer["remote_error"] = json!(error);
+    }
+    answer
 }
 
 /// Jails under the keys that `key` gives them.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
+use crate::sync::lock;
 
 /// The requests of one instance that are being answered.
 #[derive(Default)]
@@ -76,7 +77,7 @@ impl Sharing {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Request>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.requests)
     }
 
     fn wait<'a>(

@@ -3,31 +3,11 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use common::{library, run, source};
 use serde_json::json;
 use sysadm_iocage_lab::Lab;
-
-fn source(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// The library that cargo has built for this test.
-fn library() -> PathBuf {
-    let program = std::env::current_exe().unwrap();
-    let library = program.parent().unwrap().join("libsysadm_iocage.so");
-    assert!(library.exists(), "{}", library.display());
-    library
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {stderr}");
-    output
-}
 
 /// Compiles a C program against the header, with every warning an error, and gives its path.
 fn compile(name: &str, file: &str, link: bool) -> PathBuf {

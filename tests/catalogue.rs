@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{error_of, Instance};
+use common::{error_of, processes, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
@@ -158,11 +158,7 @@ fn thirty_two_requests_on_an_old_list_start_one_refresh() {
     drop(plugin);
     assert!(started.elapsed() < Duration::from_secs(10));
     let mark = format!("{}/real/iocage list", lab.dir().display());
-    let left = std::process::Command::new("pgrep")
-        .args(["-f", &mark])
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8(left.stdout).unwrap(), "");
+    assert_eq!(processes(&mark), [""; 0]);
 }
 
 #[test]
@@ -176,7 +172,10 @@ fn with_nothing_known_a_hanging_network_is_waited_for_once_and_within_bounds() {
         (&answer["local"], &answer["remote"]),
         (&json!([LOCAL]), &json!([]))
     );
-    assert!(answer["remote_error"].is_string(), "{answer}");
+    let error = answer["remote_error"].as_str().unwrap();
+    assert!(error.contains("timeout"), "{error}");
+    let mark = format!("{}/real/iocage list", lab.dir().display());
+    assert_eq!(processes(&mark), [""; 0]);
     assert!(
         started.elapsed() < Duration::from_secs(2),
         "{:?}",

@@ -14,7 +14,7 @@ use std::ffi::{c_char, c_void};
 use common::Instance;
 use serde_json::{json, Value};
 use sysadm_iocage::ffi::{SysadmIocageHost, SYSADM_IOCAGE_ACCESS_FULL};
-use sysadm_iocage_lab::Lab;
+use sysadm_iocage_lab::{Lab, DOCUMENTED_RELEASES};
 
 unsafe extern "C" fn take_job(_: *mut c_void, _: *const c_char, _: *const *const c_char) -> bool {
     true
@@ -27,13 +27,7 @@ fn every_example_is_answered_as_the_document_says() {
     lab.lay_out(pool);
     // The document's list of releases has the marks of an older iocage.
     lab.set_iocage_version("0.9.9");
-    lab.set_remote_releases(&[
-        "9.3-RELEASE (EOL)",
-        "10.1-RELEASE (EOL)",
-        "10.2-RELEASE (EOL)",
-        "10.3-RELEASE",
-        "11.0-RELEASE",
-    ]);
+    lab.set_remote_releases(&DOCUMENTED_RELEASES);
     let host = SysadmIocageHost {
         struct_size: size_of::<SysadmIocageHost>(),
         user_data: std::ptr::null_mut(),

@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void, CStr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use common::{error_of, Instance};
+use common::{error_of, processes, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage::ffi::SysadmIocageHost;
 use sysadm_iocage_lab::Lab;
@@ -247,13 +247,7 @@ fn closing_ends_and_reaps_what_still_runs() {
     let plugin = Instance::of(&lab);
     fetch(&plugin, json!(["13.2-RELEASE", "14.1-RELEASE"]));
     let mark = format!("{}/real/iocage fetch", lab.dir().display());
-    let left = || {
-        let found = std::process::Command::new("pgrep")
-            .args(["-f", &mark])
-            .output()
-            .unwrap();
-        String::from_utf8(found.stdout).unwrap().lines().count()
-    };
+    let left = || processes(&mark).len();
     let deadline = Instant::now() + Duration::from_secs(20);
     while left() < 2 {
         assert!(Instant::now() < deadline);

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use common::{all_strings, error_of, Instance};
+use common::{all_strings, error_of, processes, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::{Lab, INDEX_CLONE};
 
@@ -540,11 +540,7 @@ fn a_command_that_hangs_is_ended_and_told_and_the_next_request_is_right() {
         assert!(code == "timeout" && message.contains(command), "{message}");
         lab.set_fault(command, None);
         let sleep = format!("sleep 10{}", std::process::id());
-        let left = std::process::Command::new("pgrep")
-            .args(["-f", &sleep])
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8(left.stdout).unwrap(), "", "{command}");
+        assert_eq!(processes(&sleep), [""; 0], "{command}");
         assert_eq!(plugin.ask_for("listjails")["jails"]["web"]["state"], "down");
     }
     for (fault, part) in [("printf half; kill -9 $$", "half"), ("echo '{'", "JSON")] {

@@ -11,21 +11,9 @@ use std::sync::mpsc::{channel, Receiver};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use common::{error_of, Instance};
+use common::{error_of, library, run, source, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
-
-fn source(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn library() -> PathBuf {
-    std::env::current_exe()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("libsysadm_iocage.so")
-}
 
 /// The compiler's flags for a Qt, where that Qt is installed.
 fn qt_flags(version: &str, what: &str) -> Option<Vec<String>> {
@@ -61,17 +49,6 @@ fn compiler(standard: &str, flags: &[String]) -> Command {
         command.arg("-I").arg(source(folder));
     }
     command
-}
-
-fn run(command: &mut Command) {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 /// The test host, compiled once.

@@ -7,7 +7,7 @@ use serde_json::{json, Value};
 
 use crate::context::{Context, Level};
 use crate::error::{Code, Error, Result};
-use crate::iocage::datasets::Family;
+use crate::iocage::datasets::{self, Family};
 use crate::iocage::dependents::{self, Dependents};
 use crate::limits;
 use crate::request::Arguments;
@@ -21,7 +21,7 @@ struct Target {
     /// Its option of `iocage clean`; the same in every version.
     option: &'static str,
     done: &'static str,
-    dependents: fn(&System, &str) -> Result<Dependents>,
+    dependents: fn(&System, &str, &[String]) -> Result<Dependents>,
 }
 
 pub fn releases(context: &Context, arguments: Arguments) -> Result<Value> {
@@ -53,8 +53,8 @@ fn clean(context: &Context, arguments: Arguments, target: &Target) -> Result<Val
 
     let _changing = context.lock_changes();
     let pool = context.require_active_pool()?;
-    let members = dependents::members(system, &pool, target.family)?;
-    let dependents = (target.dependents)(system, &pool)?;
+    let members = datasets::members(system, &pool, target.family)?;
+    let dependents = (target.dependents)(system, &pool, &members)?;
     if dry_run {
         return Ok(would_destroy(&members, &dependents, target));
     }
@@ -70,7 +70,7 @@ fn clean(context: &Context, arguments: Arguments, target: &Target) -> Result<Val
     let arguments = ["clean", target.option];
     let output = system.iocage(&arguments, limits::CLEANING_TIMEOUT_FACTOR)?;
     // iocage goes on after a dataset that is busy, so its exit code alone tells little.
-    let left = dependents::members(system, &pool, target.family)?;
+    let left = datasets::members(system, &pool, target.family)?;
     if !left.is_empty() {
         let doing = format!("still there: {}", left.join(", "));
         return Err(output.failure().context(&doing));

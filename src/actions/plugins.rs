@@ -5,9 +5,9 @@ use serde_json::{json, Map, Value};
 use crate::context::{Context, Level, Start};
 use crate::error::{Code, Error, Result};
 use crate::iocage::command::NewPlugin;
-use crate::iocage::datasets::Family;
+use crate::iocage::datasets::{self, Family};
 use crate::iocage::plugins::{self, Catalogue, Plugin};
-use crate::iocage::{command, dependents, jails};
+use crate::iocage::{command, jails};
 use crate::reply;
 use crate::request::Arguments;
 
@@ -34,13 +34,8 @@ pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
         .iter()
         .map(|(id, plugin)| (id.clone(), describe(id, plugin, detail)))
         .collect();
-    let mut answer = json!({ "remote": remote, "local": local });
-    if let Some(age) = known.age {
-        answer["remote_age_seconds"] = json!(age.as_secs().to_string());
-    }
-    if !known.errors.is_empty() {
-        answer["remote_error"] = json!(known.errors.join("; "));
-    }
+    let error = (!known.errors.is_empty()).then(|| known.errors.join("; "));
+    let mut answer = reply::catalogue(json!(local), json!(remote), known.age, error);
     if refresh {
         answer["started_dispatcher_id"] = json!(jobs);
     }
@@ -90,10 +85,7 @@ pub fn create(context: &Context, arguments: Arguments) -> Result<Value> {
     let id = format!("sysadm_iocage_fetch_plugin_{}", new.plugin);
     let arguments = command::fetch_plugin(context.iocage_version()?, &new)?;
     match context.start_iocage(&id, &arguments)? {
-        Start::Started => {
-            context.host.log(Level::Info, &format!("job {id} started"));
-            Ok(json!({ "started_dispatcher_id": id }))
-        }
+        Start::Started => Ok(json!({ "started_dispatcher_id": id })),
         Start::AlreadyRunning => Err(Error::new(
             Code::Conflict,
             format!("the job {id} runs already"),
@@ -130,7 +122,7 @@ fn check_plugin(known: &Catalogue, new: &mut NewPlugin) -> Result<()> {
 
 fn require_free(context: &Context, pool: &str, name: &str) -> Result<()> {
     for (family, what) in [(Family::Jails, "jail"), (Family::Templates, "template")] {
-        let members = dependents::members(&context.system, pool, family)?;
+        let members = datasets::members(&context.system, pool, family)?;
         if members.iter().any(|member| member == name) {
             let message = format!("argument \"name\": there is a {what} {name} already");
             return Err(Error::new(Code::Conflict, message));

@@ -2,9 +2,10 @@
 
 use serde_json::{json, Value};
 
-use crate::context::{Context, Level, Start};
+use crate::context::{Context, Start};
 use crate::error::Result;
 use crate::iocage::{command, releases};
+use crate::reply;
 use crate::request::Arguments;
 
 pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
@@ -12,14 +13,12 @@ pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
     let pool = context.require_active_pool()?;
     let local = releases::local(&context.system, &pool)?;
     let remote = context.catalogue.releases(&pool, refresh);
-    let mut answer = json!({ "local": local, "remote": remote.releases });
-    if let Some(age) = remote.age {
-        answer["remote_age_seconds"] = json!(age.as_secs().to_string());
-    }
-    if let Some(error) = remote.error {
-        answer["remote_error"] = json!(error);
-    }
-    Ok(answer)
+    Ok(reply::catalogue(
+        json!(local),
+        json!(remote.releases),
+        remote.age,
+        remote.error,
+    ))
 }
 
 pub fn fetch(context: &Context, arguments: Arguments) -> Result<Value> {
@@ -32,10 +31,7 @@ pub fn fetch(context: &Context, arguments: Arguments) -> Result<Value> {
     for release in releases {
         let id = format!("sysadm_iocage_fetch_release_{release}");
         match context.start_iocage(&id, &command::fetch_release(&release)) {
-            Ok(Start::Started) => {
-                context.host.log(Level::Info, &format!("job {id} started"));
-                started.push(id);
-            }
+            Ok(Start::Started) => started.push(id),
             Ok(Start::AlreadyRunning) => running.push(id),
             Err(error) if started.is_empty() => return Err(error),
             Err(error) => {

@@ -72,6 +72,22 @@ pub fn list(
     Ok(rows(&output.success()?))
 }
 
+/// The members of `family` in `pool`, by name.
+pub fn members(system: &System, pool: &str, family: Family) -> Result<Vec<String>> {
+    let rows = list(
+        system,
+        &family.dataset(pool),
+        "filesystem",
+        Some(1),
+        &["name"],
+    )?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| family.member(pool, &row[0]))
+        .map(String::from)
+        .collect())
+}
+
 /// The rows of what `zfs` or `zpool` prints with `-H`.
 pub fn rows(output: &str) -> Vec<Vec<String>> {
     output

@@ -44,10 +44,9 @@ impl Dependents {
     }
 }
 
-/// What depends on the releases of `pool`: clones of them, and jails that mount their files.
-pub fn of_releases(system: &System, pool: &str) -> Result<Dependents> {
+/// What depends on `releases`, which are those of `pool`: clones of them, and jails that mount their files.
+pub fn of_releases(system: &System, pool: &str, releases: &[String]) -> Result<Dependents> {
     let mut dependents = clones(system, pool, &[Family::Releases, Family::Download])?;
-    let releases = super::releases::local(system, pool)?;
     for jail in jails::list(system, pool, Family::Jails)? {
         let base = jail.details.and_then(|details| details.base_release);
         // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
@@ -64,12 +63,9 @@ pub fn of_releases(system: &System, pool: &str) -> Result<Dependents> {
     Ok(dependents)
 }
 
-/// What depends on the templates of `pool`: clones of them, and jails that say so.
-pub fn of_templates(system: &System, pool: &str) -> Result<Dependents> {
+/// What depends on `templates`, which are those of `pool`: clones of them, and jails that say so.
+pub fn of_templates(system: &System, pool: &str, templates: &[String]) -> Result<Dependents> {
     let mut dependents = clones(system, pool, &[Family::Templates])?;
-    let templates: HashSet<String> = members(system, pool, Family::Templates)?
-        .into_iter()
-        .collect();
     for jail in jails::list(system, pool, Family::Jails)? {
         let source = jail.details.and_then(|details| details.source_template);
         if source.is_some_and(|source| templates.contains(&source)) {
@@ -77,17 +73,6 @@ pub fn of_templates(system: &System, pool: &str) -> Result<Dependents> {
         }
     }
     Ok(dependents)
-}
-
-/// The members of `family`, by name.
-pub fn members(system: &System, pool: &str, family: Family) -> Result<Vec<String>> {
-    let parent = family.dataset(pool);
-    let rows = datasets::list(system, &parent, "filesystem", Some(1), &["name"])?;
-    Ok(rows
-        .iter()
-        .filter_map(|row| family.member(pool, &row[0]))
-        .map(String::from)
-        .collect())
 }
 
 fn clones(system: &System, pool: &str, families: &[Family]) -> Result<Dependents> {

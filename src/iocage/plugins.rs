@@ -14,7 +14,7 @@ use super::{datasets, settings};
 use crate::config::Config;
 use crate::error::Result;
 use crate::limits;
-use crate::system::System;
+use crate::system::{read_regular, System};
 
 /// The repository that iocage clones where nobody names another.
 pub const REPOSITORY: &str = "https://github.com/freenas/iocage-ix-plugins.git";
@@ -144,7 +144,7 @@ pub fn refresh(config: &Config, repository: &str) -> (String, Vec<String>) {
 }
 
 fn read_index(clone: &Path) -> std::result::Result<serde_json::Map<String, Value>, String> {
-    let text = settings::read_regular(&clone.join("INDEX"), limits::INDEX_FILE_BYTES)
+    let text = read_regular(&clone.join("INDEX"), limits::INDEX_FILE_BYTES)
         .ok_or("INDEX is not readable or too large")?;
     parse(&text)
 }

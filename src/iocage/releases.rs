@@ -13,12 +13,7 @@ pub const END_OF_LIFE: &str = " (EOL)";
 
 /// The releases fetched to `pool`, oldest first.
 pub fn local(system: &System, pool: &str) -> Result<Vec<String>> {
-    let parent = Family::Releases.dataset(pool);
-    let rows = datasets::list(system, &parent, "filesystem", Some(1), &["name"])?;
-    let members = rows
-        .iter()
-        .filter_map(|row| Family::Releases.member(pool, &row[0]));
-    let mut releases: Vec<String> = members.map(String::from).collect();
+    let mut releases = datasets::members(system, pool, Family::Releases)?;
     releases.sort_by(|a, b| by_version(a, b));
     Ok(releases)
 }

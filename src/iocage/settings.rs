@@ -1,14 +1,11 @@
 //! A jail's `config.json` over the pool's `defaults.json`.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use crate::limits;
-use crate::system::platform::OPEN_REGULAR;
+use crate::system::read_regular;
 
 /// A JSON object that iocage keeps in a file.
 pub type Settings = Map<String, Value>;
@@ -21,23 +18,6 @@ pub fn read(path: &Path) -> Option<Settings> {
         Ok(Value::Object(settings)) => Some(settings),
         _ => None,
     }
-}
-
-/// Reads a regular file of at most `limit` bytes, without ever waiting for a writer.
-pub fn read_regular(path: &Path, limit: u64) -> Option<Vec<u8>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OPEN_REGULAR)
-        .open(path)
-        .ok()?;
-    let data = file.metadata().ok()?;
-    if !data.is_file() || data.len() > limit {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(data.len() as usize + 1);
-    // It may have grown since it was looked at.
-    file.take(limit + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= limit).then_some(bytes)
 }
 
 /// What `config` says under `key`, or else what `defaults` say. iocage writes `none` for "no

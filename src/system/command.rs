@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::platform::{self, Signal};
 use crate::error::{Code, Error, Result};
 use crate::limits;
+use crate::sync::lock;
 
 /// What a command printed and how it ended.
 #[derive(Debug)]
@@ -259,7 +260,7 @@ pub fn end_group(mut child: Child) {
     // Also where the leader has ended: a child of its own may not have.
     platform::signal_group(group, Signal::Kill);
     if !ended && !ended_within(&mut child, limits::REAP_PATIENCE) {
-        lingering().push(child);
+        lock(&LINGERING).push(child);
     }
 }
 
@@ -280,15 +281,9 @@ fn ended_within(child: &mut Child, patience: Duration) -> bool {
 /// Killed processes that had not died when they were last looked at.
 static LINGERING: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
-fn lingering() -> std::sync::MutexGuard<'static, Vec<Child>> {
-    LINGERING
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 /// Reaps those of them that have died meanwhile.
 pub fn reap_lingering() {
-    lingering().retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    lock(&LINGERING).retain_mut(|child| matches!(child.try_wait(), Ok(None)));
 }
 
 #[cfg(test)]

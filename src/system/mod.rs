@@ -4,21 +4,24 @@
 //! anywhere.
 
 pub mod command;
+mod files;
 mod jails;
 mod mounts;
 pub(crate) mod platform;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 pub use command::Output;
+pub use files::read_regular;
 pub use jails::RunningJail;
 pub use mounts::Mounts;
 
 use crate::config::{Commands, Config};
 use crate::error::Result;
+use crate::sync::lock;
 
 /// The host that an instance works on.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub fn side_by_side<A: Send, B>(
 ) -> (A, B) {
     // Shared, so that it is still there where there is no thread to take it.
     let one = Mutex::new(Some(one));
-    let take = || one.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let take = || lock(&one).take();
     std::thread::scope(|scope| {
         let aside = std::thread::Builder::new().spawn_scoped(scope, || take().map(|one| one()));
         let other = other();

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each test program uses its part
 
 use std::ffi::{c_char, CStr, CString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::ptr;
 
 use serde_json::Value;
@@ -138,4 +140,37 @@ pub fn error_of(answer: &Value) -> (&str, &str) {
             .unwrap_or_else(|| panic!("no {key}: {answer}"))
     };
     (text("code"), text("error"))
+}
+
+/// A file of the project.
+pub fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The library that cargo has built for this test.
+pub fn library() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let library = program.parent().unwrap().join("libsysadm_iocage.so");
+    assert!(library.exists(), "{}", library.display());
+    library
+}
+
+/// Runs a command, which must succeed.
+pub fn run(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
+    output
+}
+
+/// The ids of the processes whose command line has this in it.
+pub fn processes(mark: &str) -> Vec<String> {
+    let found = Command::new("pgrep").args(["-f", mark]).output().unwrap();
+    String::from_utf8(found.stdout)
+        .unwrap()
+        .lines()
+        .map(String::from)
+        .collect()
 }

@@ -30,6 +30,15 @@ const IOCAGE: &str = include_str!("../host/iocage");
 /// iocage's own plugin repository, as a folder name.
 pub const INDEX_CLONE: &str = ".plugins/github_com_freenas_iocage-ix-plugins_git";
 
+/// What the network offers in the class document.
+pub const DOCUMENTED_RELEASES: [&str; 5] = [
+    "9.3-RELEASE (EOL)",
+    "10.1-RELEASE (EOL)",
+    "10.2-RELEASE (EOL)",
+    "10.3-RELEASE",
+    "11.0-RELEASE",
+];
+
 /// A host to work on.
 pub struct Lab {
     dir: PathBuf,

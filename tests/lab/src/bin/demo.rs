@@ -6,7 +6,7 @@
 use std::process::{exit, Command, Stdio};
 
 use serde_json::{json, Value};
-use sysadm_iocage_lab::Lab;
+use sysadm_iocage_lab::{Lab, DOCUMENTED_RELEASES};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -20,13 +20,7 @@ fn main() {
     });
     lab.furnish();
     lab.set_iocage_version("0.9.9"); // which marks what is at its end of life
-    lab.set_remote_releases(&[
-        "9.3-RELEASE (EOL)",
-        "10.1-RELEASE (EOL)",
-        "10.2-RELEASE (EOL)",
-        "10.3-RELEASE",
-        "11.0-RELEASE",
-    ]);
+    lab.set_remote_releases(&DOCUMENTED_RELEASES);
     lab.set_pace("0.05");
     println!(
         "A real ZFS pool, {}, with iocage's datasets and seven jails.",
