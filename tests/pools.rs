@@ -133,16 +133,9 @@ fn a_pool_that_is_missing_faulted_locked_or_not_ours_is_refused() {
     assert!(error_of(&answer).1.contains("DEGRADED"), "{answer}");
     assert_eq!(lab.active_pools(), [one]);
 
-    lab.zpool(&["export", two]);
+    lab.export(two);
     refused(two, "not_found", "no pool");
-    lab.zpool(&[
-        "import",
-        "-o",
-        "cachefile=none",
-        "-d",
-        lab.dir().to_str().unwrap(),
-        two,
-    ]);
+    lab.import(two);
 
     lab.zfs(&["unmount", three]);
     refused(three, "unavailable", "not mounted");

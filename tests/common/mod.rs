@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its part
 
 use std::ffi::{c_char, CStr, CString};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::ptr;
@@ -63,9 +64,13 @@ impl Instance {
     }
 
     pub fn message(&self, message: &Value) -> Value {
+        self.message_as(message, SYSADM_IOCAGE_ACCESS_FULL)
+    }
+
+    /// What a user with this access gets for a message.
+    pub fn message_as(&self, message: &Value, access: i32) -> Value {
         let message = CString::new(message.to_string()).unwrap();
-        let reply =
-            unsafe { sysadm_iocage_message(self.0, message.as_ptr(), SYSADM_IOCAGE_ACCESS_FULL) };
+        let reply = unsafe { sysadm_iocage_message(self.0, message.as_ptr(), access) };
         parse(&take(reply).unwrap())
     }
 
@@ -153,6 +158,49 @@ pub fn library() -> PathBuf {
     let library = program.parent().unwrap().join("libsysadm_iocage.so");
     assert!(library.exists(), "{}", library.display());
     library
+}
+
+/// Runs make for these targets, with the library that cargo has built for this test and what it
+/// installs below `stage`.
+pub fn install(targets: &[&str], stage: &Path) {
+    run(make(&mut Command::new("make"), stage)
+        .current_dir(source(""))
+        .args(targets));
+}
+
+/// Tells a make, or a shell that calls one, where to install to, and that all is built.
+pub fn make<'a>(command: &'a mut Command, stage: &Path) -> &'a mut Command {
+    // What a make around the tests was told is not for this one.
+    for variable in [
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+        "MAKEOVERRIDES",
+        "PREFIX",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+        .env("CARGO", "true")
+        .env("LIBRARY", library())
+        .env("DESTDIR", stage)
+}
+
+/// Whether a test can do without a tool that is missing: not where nothing may be skipped.
+pub fn skip(tool: &str) {
+    assert_ne!(
+        std::env::var("REQUIRE_ZFS").as_deref(),
+        Ok("1"),
+        "there is no {tool}"
+    );
+    // Past the test runner, which hides what a test that passes prints.
+    let _ = writeln!(std::io::stderr(), "SKIPPED, there is no {tool}");
+}
+
+/// More flags for the C and C++ compilers, where `tests/sanitize` runs the tests.
+pub fn sanitizer_flags() -> Vec<String> {
+    let flags = std::env::var("SANITIZER_FLAGS").unwrap_or_default();
+    flags.split_whitespace().map(String::from).collect()
 }
 
 /// Runs a command, which must succeed.

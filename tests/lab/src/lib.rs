@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Mutex;
 
@@ -149,6 +149,9 @@ impl Lab {
             let arguments = [
                 "create",
                 "-f",
+                // Or a daemon that starts later would look for a pool that is no more.
+                "-o",
+                "cachefile=none",
                 "-O",
                 &mountpoint,
                 pool,
@@ -196,17 +199,38 @@ impl Lab {
         self.command("zfs", arguments)
     }
 
+    /// Runs the real `zfs`, whatever comes of it.
+    pub fn try_zfs(&self, arguments: &[&str]) -> Output {
+        self.run("zfs", arguments)
+    }
+
     /// Runs the real `zpool`, which must succeed, and gives what it prints.
     pub fn zpool(&self, arguments: &[&str]) -> String {
         self.command("zpool", arguments)
     }
 
-    fn command(&self, name: &str, arguments: &[&str]) -> String {
-        let output = Command::new(self.dir.join("real").join(name))
+    /// Exports a pool.
+    pub fn export(&self, pool: &str) {
+        self.zpool(&["export", pool]);
+    }
+
+    /// Imports a pool that was exported.
+    pub fn import(&self, pool: &str) {
+        let folder = self.dir.display().to_string();
+        // Without the option a daemon that starts later would look for the pool for ever.
+        self.zpool(&["import", "-o", "cachefile=none", "-d", &folder, pool]);
+    }
+
+    fn run(&self, name: &str, arguments: &[&str]) -> Output {
+        Command::new(self.dir.join("real").join(name))
             .args(arguments)
             .current_dir("/")
             .output()
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> String {
+        let output = self.run(name, arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
@@ -380,20 +404,30 @@ impl Lab {
     /// Says which jails run, as jid and jail.
     pub fn set_running(&self, jails: &[(u32, &str)]) {
         self.running.lock().unwrap().clear();
-        self.write_running();
-        for (jid, jail) in jails {
-            let root = self.iocage_root(self.pools.first().map_or("", String::as_str));
-            self.start(*jid, jail, &root.join("jails").join(jail).join("root"));
-        }
+        let root = self.iocage_root(self.pools.first().map_or("", String::as_str));
+        let root = |jail: &str| root.join("jails").join(jail).join("root");
+        self.start_all(
+            jails
+                .iter()
+                .map(|(jid, jail)| (*jid, jail.to_string(), root(jail))),
+        );
     }
 
     /// Says that one more jail runs, from this root directory.
     pub fn start(&self, jid: u32, jail: &str, root: &Path) {
-        self.running.lock().unwrap().push(json!({
-            "jid": jid, "hostname": jail, "path": root.display().to_string(),
-            "name": format!("ioc-{}", jail.replace('.', "_")), "state": "ACTIVE",
-            "cpusetid": 3, "ipv4_addrs": [], "ipv6_addrs": [],
-        }));
+        self.start_all([(jid, jail.to_string(), root.to_path_buf())].into_iter());
+    }
+
+    /// Says that these jails run too.
+    pub fn start_all(&self, jails: impl Iterator<Item = (u32, String, PathBuf)>) {
+        let running = jails.map(|(jid, jail, root)| {
+            json!({
+                "jid": jid, "hostname": jail, "path": root.display().to_string(),
+                "name": format!("ioc-{}", jail.replace('.', "_")), "state": "ACTIVE",
+                "cpusetid": 3, "ipv4_addrs": [], "ipv6_addrs": [],
+            })
+        });
+        self.running.lock().unwrap().extend(running);
         self.write_running();
     }
 
