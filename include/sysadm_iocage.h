@@ -88,7 +88,9 @@ typedef struct sysadm_iocage_host {
    */
   bool (*is_job_active)(void *user_data, const char *job_id);
   /**
-   * Takes a message for the host's log; `level` is one of SYSADM_IOCAGE_LOG_*.
+   * Takes a message for the host's log; `level` is one of SYSADM_IOCAGE_LOG_*. Every change,
+   * and every try at one, is a message that begins with "audit: "; without this callback those
+   * go to syslog(3).
    */
   void (*log)(void *user_data, int32_t level, const char *message);
 } sysadm_iocage_host;

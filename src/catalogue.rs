@@ -320,6 +320,7 @@ impl List {
 
 /// Writes a file whole or not at all.
 fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    remove_abandoned_drafts(path);
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let written = fs::File::create(&draft)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
@@ -330,9 +331,49 @@ fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     written
 }
 
+/// Removes the drafts of `path` that processes have left which died while they wrote.
+fn remove_abandoned_drafts(path: &Path) {
+    const LONG_AGO: Duration = Duration::from_secs(3600);
+    let drafts = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+    for entry in drafts.into_iter().flatten().flatten() {
+        let draft = entry.path();
+        let is_draft = draft
+            .extension()
+            .is_some_and(|extension| extension == "new")
+            && draft.file_stem().map(Path::new).and_then(Path::file_stem) == path.file_stem();
+        let age = entry.metadata().and_then(|data| data.modified());
+        let age = age.ok().and_then(|time| time.elapsed().ok());
+        if is_draft && age.is_some_and(|age| age > LONG_AGO) {
+            let _ = fs::remove_file(draft);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drafts_that_were_abandoned_are_removed_and_no_other_file() {
+        let folder = std::env::temp_dir().join(format!("drafts{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let old = SystemTime::now() - Duration::from_secs(7200);
+        for (name, time) in [
+            ("catalogue.7.new", old),
+            ("catalogue.8.new", SystemTime::now()),
+            ("other.7.new", old),
+            ("catalogue.json", old),
+        ] {
+            let file = fs::File::create(folder.join(name)).unwrap();
+            file.set_modified(time).unwrap();
+        }
+        remove_abandoned_drafts(&folder.join(FILE));
+        let left = fs::read_dir(&folder).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["catalogue.8.new", "catalogue.json", "other.7.new"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn a_list_is_taken_only_if_every_name_is_one_and_its_time_has_been() {

@@ -67,6 +67,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Where the instances of all processes that work with one iocage know of each other: what
+    /// runs, and who changes something. Another iocage (in a test, or of another root) is another
+    /// world.
+    pub fn run_directory(&self) -> PathBuf {
+        let iocage = self.commands.iocage.display().to_string();
+        let world = iocage.trim_start_matches('/').replace('/', "_");
+        self.state_directory.join("run").join(world)
+    }
+
     /// Reads a configuration text; keys that it does not have keep their defaults.
     ///
     /// # Errors

@@ -1,19 +1,24 @@
 //! What an instance has for its actions to work with.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::iocage::command::Version;
+use crate::iocage::datasets::Family;
+use crate::iocage::jails::{self, Jail};
+use crate::iocage::survey::Memory;
 use crate::iocage::{plugins, pools};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Start};
 use crate::limits;
 use crate::sync::lock;
-use crate::system::System;
+use crate::system::platform::log_to_system;
+use crate::system::{side_by_side, take_lock, Lock, System};
 
 /// How serious a message to the host's log is; the numbers are syslog's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +33,8 @@ pub trait Host: Send + Sync {
     fn queue_process(&self, job_id: &str, command: &[String]) -> Option<bool>;
     /// Whether a job that was queued waits or runs.
     fn is_job_active(&self, job_id: &str) -> bool;
-    fn log(&self, level: Level, message: &str);
+    /// Takes a message for the host's log; false where it has none.
+    fn log(&self, level: Level, message: &str) -> bool;
 }
 
 /// A host that offers nothing: the plugin runs its jobs itself and logs nowhere.
@@ -43,15 +49,9 @@ impl Host for NoHost {
         false
     }
 
-    fn log(&self, _: Level, _: &str) {}
-}
-
-/// Whether a job was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    Started,
-    /// A job of this id runs, and a second one would only get in its way.
-    AlreadyRunning,
+    fn log(&self, _: Level, _: &str) -> bool {
+        false
+    }
 }
 
 /// One instance's configuration, host and memory.
@@ -61,6 +61,8 @@ pub struct Context {
     pub catalogue: Catalogue,
     pub host: Box<dyn Host>,
     pub jobs: Jobs,
+    /// What is remembered of jails and templates.
+    pub memory: Memory,
     /// Held while pools are switched or datasets destroyed, so that what was checked still holds.
     changes: Mutex<()>,
     /// Written to while the active pool is switched, so that nobody sees two in the middle.
@@ -72,6 +74,12 @@ pub struct Context {
     plugins_refreshed: Mutex<HashMap<String, Instant>>,
 }
 
+/// As long as this lives, nobody else changes pools or datasets.
+pub struct Changing<'a> {
+    _here: MutexGuard<'a, ()>,
+    _everywhere: Option<File>,
+}
+
 /// Which file a command was: its size and time of change.
 type Identity = (u64, Option<SystemTime>);
 
@@ -81,9 +89,10 @@ impl Context {
         Context {
             catalogue: Catalogue::new(&config, Arc::clone(&system)),
             system,
+            jobs: Jobs::new(&config.run_directory()),
             config,
             host,
-            jobs: Jobs::default(),
+            memory: Memory::default(),
             changes: Mutex::default(),
             active: RwLock::default(),
             starts: Mutex::default(),
@@ -92,14 +101,45 @@ impl Context {
         }
     }
 
-    /// Waits until nobody else changes pools or datasets through this instance.
-    pub fn lock_changes(&self) -> MutexGuard<'_, ()> {
-        lock(&self.changes)
+    /// Waits until nobody else changes pools or datasets: not through this instance, and not
+    /// through another, in another process too, that has the same state directory and iocage.
+    ///
+    /// # Errors
+    /// `Conflict` where another process still does when a command would have had to end.
+    pub fn lock_changes(&self) -> Result<Changing<'_>> {
+        const LOOK: Duration = Duration::from_millis(20);
+        let here = lock(&self.changes);
+        let path = self.config.run_directory().join("changes.lock");
+        let deadline = Instant::now() + self.config.command_timeout;
+        let everywhere = loop {
+            match take_lock(&path) {
+                Ok(Lock::Taken(file)) => break Some(file),
+                Ok(Lock::HeldElsewhere) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                Ok(Lock::HeldElsewhere) => {
+                    let path = path.display();
+                    let message = format!("another process changes pools or datasets ({path})");
+                    return Err(Error::new(Code::Conflict, message));
+                }
+                // Where no lock can be had, there is nobody to share it with either.
+                Err(_) => break None,
+            }
+        };
+        Ok(Changing {
+            _here: here,
+            _everywhere: everywhere,
+        })
     }
 
     /// Waits until nobody looks which pool is active, and lets nobody look meanwhile.
     pub fn lock_active(&self) -> RwLockWriteGuard<'_, ()> {
         self.active.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs something about a change: to the host, or to the system where the host has no log.
+    pub fn note(&self, level: Level, message: &str) {
+        if !self.host.log(level, message) {
+            log_to_system(level as i32, &format!("sysadm_iocage: {message}"));
+        }
     }
 
     /// The active pool, if there is one.
@@ -120,12 +160,36 @@ impl Context {
             .ok_or_else(|| Error::new(Code::NotActive, "no pool is active"))
     }
 
+    /// The active pool, and its jails or templates, by name.
+    ///
+    /// # Errors
+    /// As [`Context::require_active_pool`], and where the jails cannot be listed.
+    pub fn jails(&self, family: Family) -> Result<(String, Vec<Jail>)> {
+        let list = |pool: &str| jails::list(&self.system, &self.memory, pool, family);
+        // Most likely the active pool is that of the last time, so both are asked at once.
+        let likely = self.memory.last_pool(family);
+        let (active, listed) = side_by_side(
+            || self.require_active_pool(),
+            || likely.as_deref().map(list),
+        );
+        let active = active?;
+        let jails = match listed.filter(|_| likely.as_ref() == Some(&active)) {
+            Some(jails) => jails?,
+            None => list(&active)?,
+        };
+        match jails {
+            Some(jails) => Ok((active, jails)),
+            // It has none, or the pool has gone meanwhile, which is another thing.
+            None => Ok((self.require_active_pool()?, Vec::new())),
+        }
+    }
+
     /// Starts `iocage` with these arguments as a job: in the host's dispatcher, or here where the
     /// host has none.
     pub fn start_iocage(&self, job_id: &str, arguments: &[String]) -> Result<Start> {
         let start = self.start_job(job_id, self.system.iocage_path(), arguments)?;
         if start == Start::Started {
-            self.host.log(Level::Info, &format!("job {job_id} started"));
+            self.note(Level::Info, &format!("job {job_id} started"));
         }
         Ok(start)
     }
@@ -138,14 +202,13 @@ impl Context {
         let mut command = vec![program.display().to_string()];
         command.extend_from_slice(arguments);
         match self.host.queue_process(job_id, &command) {
-            Some(true) => {}
+            Some(true) => Ok(Start::Started),
             Some(false) => {
                 let message = format!("the host's dispatcher refused the job {job_id}");
-                return Err(Error::new(Code::Failed, message));
+                Err(Error::new(Code::Failed, message))
             }
-            None => self.jobs.start(job_id, program, arguments)?,
+            None => self.jobs.start(job_id, program, arguments),
         }
-        Ok(Start::Started)
     }
 
     /// Starts a job that refreshes our clone of a plugin repository, and gives the job's id. By

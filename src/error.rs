@@ -66,10 +66,7 @@ impl Error {
 
     /// The same error with what was being done in front.
     pub fn context(self, doing: &str) -> Self {
-        Error {
-            message: format!("{doing}: {}", self.message),
-            ..self
-        }
+        Error::new(self.code, format!("{doing}: {}", self.message))
     }
 }
 
@@ -80,3 +77,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_was_put_into_it() {
+        let error = Error::invalid("a\nb").context("still there: x\u{7}y");
+        assert_eq!(error.message, "still there: x y: a b");
+        assert_eq!(error.code, Code::InvalidArgument);
+    }
+}

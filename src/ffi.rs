@@ -67,7 +67,9 @@ pub struct SysadmIocageHost {
     pub is_job_active:
         Option<unsafe extern "C" fn(user_data: *mut c_void, job_id: *const c_char) -> bool>,
 
-    /// Takes a message for the host's log; `level` is one of SYSADM_IOCAGE_LOG_*.
+    /// Takes a message for the host's log; `level` is one of SYSADM_IOCAGE_LOG_*. Every change,
+    /// and every try at one, is a message that begins with "audit: "; without this callback those
+    /// go to syslog(3).
     pub log:
         Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>,
 }
@@ -350,11 +352,13 @@ impl Host for CHost {
         }
     }
 
-    fn log(&self, level: Level, message: &str) {
-        if let (Some(log), Ok(message)) = (self.0.log, CString::new(message)) {
-            // SAFETY: the string lives until the call returns.
-            unsafe { log(self.0.user_data, level as i32, message.as_ptr()) };
-        }
+    fn log(&self, level: Level, message: &str) -> bool {
+        let (Some(log), Ok(message)) = (self.0.log, CString::new(message)) else {
+            return false;
+        };
+        // SAFETY: the string lives until the call returns.
+        unsafe { log(self.0.user_data, level as i32, message.as_ptr()) };
+        true
     }
 }
 

@@ -14,15 +14,24 @@ use serde_json::{json, Map, Value};
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
+use crate::records::Records;
 use crate::sync::lock;
 use crate::system::command::{self, End};
 use crate::system::platform::local_time;
 
 /// The jobs of one instance. Dropping it ends those that still run, and waits for their end.
-#[derive(Default)]
 pub struct Jobs {
     jobs: Mutex<HashMap<String, Job>>,
+    records: Records,
     closing: Arc<AtomicBool>,
+}
+
+/// Whether a job was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    Started,
+    /// A job of this id runs, and a second one would only get in its way.
+    AlreadyRunning,
 }
 
 struct Job {
@@ -40,15 +49,29 @@ struct Log {
 }
 
 impl Jobs {
-    /// Whether a job of this id runs.
+    /// Those of all instances with one run directory ([`crate::config::Config::run_directory`])
+    /// know of each other.
+    pub fn new(run_directory: &Path) -> Self {
+        Jobs {
+            jobs: Mutex::default(),
+            records: Records::new(run_directory),
+            closing: Arc::default(),
+        }
+    }
+
+    /// Whether a job of this id runs, here or in another process.
     pub fn is_active(&self, id: &str) -> bool {
+        self.runs_here(id) || self.records.runs_elsewhere(id)
+    }
+
+    fn runs_here(&self, id: &str) -> bool {
         self.lock()
             .get(id)
             .is_some_and(|job| lock(&job.log).finished.is_none())
     }
 
-    /// Starts a job. One of the same id must not run.
-    pub fn start(&self, id: &str, program: &Path, arguments: &[String]) -> Result<()> {
+    /// Starts a job. One of the same id must not run here.
+    pub fn start(&self, id: &str, program: &Path, arguments: &[String]) -> Result<Start> {
         let mut jobs = self.lock();
         self.forget_the_finished(&mut jobs);
         let active = jobs
@@ -63,6 +86,16 @@ impl Jobs {
         let line = command::line(program, &arguments);
         let cannot = |error: io::Error| Error::new(Code::Unavailable, format!("{line}: {error}"));
 
+        let log = Log {
+            id: id.into(),
+            command: line.clone(),
+            output: String::new(),
+            started: local_time(),
+            finished: None,
+        };
+        let Ok(record) = self.records.begin(id, &log.to_json()) else {
+            return Ok(Start::AlreadyRunning);
+        };
         // One pipe for both, so that the log has them in the order in which they were printed.
         let (output, writer) = io::pipe().map_err(cannot)?;
         let mut command = command::prepare(program, &arguments);
@@ -72,13 +105,7 @@ impl Jobs {
         let child = command::spawn(&mut command, &line)?;
         drop(command); // and with it our end of the pipe, or it would never be at its end
 
-        let log = Arc::new(Mutex::new(Log {
-            id: id.into(),
-            command: line.clone(),
-            output: String::new(),
-            started: local_time(),
-            finished: None,
-        }));
+        let log = Arc::new(Mutex::new(log));
         let closing = Arc::clone(&self.closing);
         let watched = Arc::clone(&log);
         // Shared, so that it can be ended where there is no thread to watch it.
@@ -104,6 +131,8 @@ impl Jobs {
                     -1
                 }
             };
+            // Before anybody sees that it has ended, and starts it again.
+            drop(record);
             log.finished = Some((local_time(), code));
         });
         let thread = spawned.map_err(|error| {
@@ -119,15 +148,17 @@ impl Jobs {
                 thread: Some(thread),
             },
         );
-        Ok(())
+        Ok(Start::Started)
     }
 
-    /// The log of a job that runs or has run.
+    /// The log of a job that runs or has run here, or that another process runs or has run until
+    /// it died.
     pub fn log(&self, id: &str) -> Option<Map<String, Value>> {
-        let jobs = self.lock();
-        let job = jobs.get(id)?;
-        let log = lock(&job.log);
-        Some(log.to_json())
+        if let Some(job) = self.lock().get(id) {
+            let log = lock(&job.log);
+            return Some(log.to_json());
+        }
+        self.records.log(id)
     }
 
     fn forget_the_finished(&self, jobs: &mut HashMap<String, Job>) {
@@ -135,7 +166,7 @@ impl Jobs {
             .iter()
             .filter_map(|(id, job)| Some((lock(&job.log).finished.as_ref()?.0.clone(), id.clone())))
             .collect();
-        finished.sort();
+        finished.sort_unstable();
         let excess = finished.len().saturating_sub(limits::FINISHED_JOBS_KEPT);
         for (_, id) in finished.drain(..excess) {
             jobs.remove(&id);
@@ -208,6 +239,11 @@ mod tests {
         jobs.start(id, Path::new("/bin/sh"), &arguments).unwrap();
     }
 
+    /// Jobs without records: below that there can be no folder.
+    fn unrecorded() -> Jobs {
+        Jobs::new(Path::new("/dev/null"))
+    }
+
     fn wait(jobs: &Jobs, id: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while jobs.is_active(id) {
@@ -218,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_log_has_the_shape_of_the_servers() {
-        let jobs = Jobs::default();
+        let jobs = unrecorded();
         start(&jobs, "a", "echo out; echo err >&2; exit 3");
         wait(&jobs, "a");
         let log = jobs.log("a").unwrap();
@@ -234,7 +270,7 @@ mod tests {
 
     #[test]
     fn several_run_at_once_up_to_the_limit() {
-        let jobs = Jobs::default();
+        let jobs = unrecorded();
         for number in 0..limits::JOBS_AT_ONCE {
             start(&jobs, &number.to_string(), "sleep 30");
         }
@@ -246,7 +282,7 @@ mod tests {
     #[test]
     fn dropping_ends_what_runs() {
         let started = Instant::now();
-        let jobs = Jobs::default();
+        let jobs = unrecorded();
         start(&jobs, "a", "trap '' TERM; while :; do sleep 1; done");
         let log = Arc::clone(&jobs.lock()["a"].log);
         drop(jobs);
@@ -256,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_log_keeps_its_end_only() {
-        let jobs = Jobs::default();
+        let jobs = unrecorded();
         start(
             &jobs,
             "a",

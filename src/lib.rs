@@ -13,22 +13,26 @@
 //! | [`system`] | run a command, read the mount table, ask for jails |
 //! | [`reply`] | back to JSON |
 //!
-//! Beside the walk: [`config`] (which commands and pools), [`context`] (what an instance has),
-//! [`jobs`] (long work), [`catalogue`] (what the network offers), [`sharing`] (one run for many),
+//! Beside the walk: `audit` (a line for every change), [`config`] (which commands and pools), [`context`] (what an instance has),
+//! [`jobs`] (long work) and `records` (what is on disk of it), [`catalogue`] (what the network offers), [`sharing`] (one run for many),
 //! [`names`] (naming rules), [`limits`] (every bound) and [`error`].
 #![deny(unsafe_code)]
 
 pub mod actions;
+mod audit;
 pub mod catalogue;
 pub mod config;
 pub mod context;
 pub mod error;
 pub mod ffi;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod iocage;
 pub mod jobs;
 pub mod limits;
 pub mod names;
 pub mod plugin;
+mod records;
 pub mod reply;
 pub mod request;
 pub mod sharing;

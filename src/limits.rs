@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 /// A request's text. The largest honest one, a `fetchreleases` with every release there is,
-/// has a few hundred bytes.
+/// has a few hundred bytes. (How deep it may be nested is serde_json's bound: 128 levels.)
 pub const REQUEST_BYTES: usize = 1 << 20;
 
 /// Releases in one `fetchreleases`. FreeBSD has published fewer in thirty years.
 pub const RELEASES_PER_REQUEST: usize = 64;
+
+/// Properties in one `createplugin`. iocage has about 150.
+pub const PROPERTIES_PER_REQUEST: usize = 256;
 
 /// What a client may put into one string argument, before its own rule is even looked at; error
 /// messages quote arguments, and should stay readable.
@@ -36,9 +39,19 @@ pub const FINISHED_JOBS_KEPT: usize = 64;
 /// The end of a job's output that its log keeps. A fetch prints about 100 KiB.
 pub const JOB_LOG_BYTES: usize = 1 << 20;
 
+/// The record of a job that runs: its command line, and when it began.
+pub const JOB_RECORD_BYTES: u64 = 64 << 10;
+
 /// A job's log as a dispatcher hands it over. The sysadm server's keeps everything that was
 /// printed, twice at times, each control character as six.
 pub const JOB_LOG_TEXT_BYTES: usize = 64 << 20;
+
+/// What a line of the audit log quotes of one argument, and of the outcome.
+pub const AUDITED_CHARACTERS: usize = 400;
+
+/// The highest descriptor that is looked for where a kernel has no call to close them all. A
+/// process has rarely more than some hundred open.
+pub const DESCRIPTORS: i32 = 1 << 16;
 
 /// Between asking a process group to end (TERM) and ending it (KILL).
 pub const TERMINATION_GRACE: Duration = Duration::from_millis(500);
@@ -72,3 +85,12 @@ pub const CATALOGUE_RETRY_PATIENCE: Duration = Duration::from_secs(1);
 /// `iocage clean` destroys datasets one by one and stops jails on the way, so it gets this much
 /// longer than `command_timeout_seconds`.
 pub const CLEANING_TIMEOUT_FACTOR: u32 = 20;
+
+/// How long the datasets of jails are believed to be the same while nothing tells otherwise. Only
+/// what leaves no trace on disk or in the mount table is ever seen this late: `zfs promote`, a
+/// dataset made and never mounted, a jail's root replaced by another clone at the same place.
+pub const DATASETS_AGE: Duration = Duration::from_secs(30);
+
+/// The settings that an instance remembers, of all jails of a family together. A jail's take some
+/// 300 bytes, so this is room for 100,000 of them; a pool with more is read anew each time.
+pub const REMEMBERED_BYTES: usize = 32 << 20;

@@ -16,21 +16,27 @@ pub type Wrong = String;
 ///
 /// Source: zpoolconcepts(7) and zpool-create(8) of OpenZFS.
 pub fn pool(name: &str) -> Result<(), Wrong> {
-    bounded(name)?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.: ".contains(c);
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return Err(format!("{name:?} does not begin with a letter"));
-    }
-    if let Some(c) = name.chars().find(|c| !allowed(*c)) {
-        return Err(format!(
-            "{name:?} has the character {c:?}, which no pool name has"
-        ));
-    }
+    existing_pool(name)?;
     let reserved = ["mirror", "raidz", "draid", "spare"];
     if name == "log" || reserved.iter().any(|word| name.starts_with(word)) {
         return Err(format!("{name:?} is reserved by ZFS"));
     }
     Ok(())
+}
+
+/// The rule for the name of a pool that there is: of a time before a word was reserved, perhaps.
+pub fn existing_pool(name: &str) -> Result<(), Wrong> {
+    bounded(name)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.: ".contains(c);
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Err(format!("{name:?} does not begin with a letter"));
+    }
+    match name.chars().find(|c| !allowed(*c)) {
+        None => Ok(()),
+        Some(c) => Err(format!(
+            "{name:?} has the character {c:?}, which no pool name has"
+        )),
+    }
 }
 
 /// The first word of `text` as the name of a FreeBSD release, such as `10.3-RELEASE`.
@@ -167,6 +173,12 @@ mod tests {
         for name in wrong {
             assert!(pool(name).is_err(), "{name:?}");
         }
+        assert_eq!(
+            existing_pool("draid"),
+            Ok(()),
+            "from before it was reserved"
+        );
+        assert!(existing_pool("-f").is_err() && existing_pool("tank\0").is_err());
         assert_eq!(pool("logs"), Ok(()), "only the whole word log is reserved");
     }
 

@@ -1,11 +1,14 @@
 //! An instance of the plugin: which action, and may this user.
 
+use std::time::Instant;
+
 use serde_json::{json, Map, Value};
 
-use crate::actions::{self, Access};
+use crate::actions::{self, Access, Action};
+use crate::audit;
 use crate::config::Config;
 use crate::context::{Context, Host, Level};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::iocage::progress;
 use crate::limits;
 use crate::reply::{Reply, Status};
@@ -78,24 +81,52 @@ impl Plugin {
         let Some(action) = actions::find(name) else {
             return bad(&format!("unknown action {:?}", shorten(name)));
         };
+        let arguments = Arguments(args);
         if access < action.access {
+            let line = audit::refusal(action, arguments);
+            self.context.note(Level::Error, &line);
             let why = format!("{name} changes something and takes full access");
             return Reply::refusal(Status::Forbidden, &why);
         }
-        let arguments = Arguments(args);
-        let run = || (action.run)(&self.context, arguments);
         let outcome = match action.access {
-            // Reading ignores what it does not know; changing does not.
-            Access::Full => arguments.only(action.arguments).and_then(|()| run()),
-            Access::Read => self
-                .sharing
-                .answer(&arguments.known(action.arguments, name), run),
+            Access::Read => self.look(action, arguments),
+            Access::Full => self.change(action, arguments),
         };
-        if let Err(error) = &outcome {
-            let message = format!("{name}: {}: {error}", error.code.as_str());
-            self.context.host.log(Level::Error, &message);
-        }
         Reply::of_action(name, outcome)
+    }
+
+    /// Does what only reads. It ignores arguments that it does not know.
+    fn look(&self, action: &Action, arguments: Arguments) -> Result<Value> {
+        let request = arguments.known(action.arguments, action.name);
+        let look = || (action.run)(&self.context, arguments);
+        let outcome = self.sharing.answer(&request, look);
+        if let Err(error) = &outcome {
+            self.log_failure(action, error);
+        }
+        outcome
+    }
+
+    /// Does what changes something. It refuses arguments that it does not know.
+    fn change(&self, action: &Action, arguments: Arguments) -> Result<Value> {
+        let started = Instant::now();
+        let known = arguments.only(action.arguments);
+        let outcome = known.and_then(|()| (action.run)(&self.context, arguments));
+        match &outcome {
+            // That changes nothing, and a client can send many.
+            Err(error) if error.code == Code::InvalidArgument => self.log_failure(action, error),
+            _ => {
+                self.context.memory.note_change();
+                let line = audit::line(action, arguments, &outcome, started.elapsed());
+                let level = outcome.as_ref().map_or(Level::Error, |_| Level::Info);
+                self.context.note(level, &line);
+            }
+        }
+        outcome
+    }
+
+    fn log_failure(&self, action: &Action, error: &Error) {
+        let message = format!("{}: {}: {error}", action.name, error.code.as_str());
+        self.context.host.log(Level::Error, &message);
     }
 
     /// What a job's log means, as the arguments of an event; `None` for a job that is not ours.

@@ -35,7 +35,7 @@ impl Reply {
         let answer = outcome.unwrap_or_else(|error| failure(&error));
         Reply {
             status: Status::Ok,
-            args: json!({ action: answer }),
+            args: object([(action, answer)]),
         }
     }
 
@@ -64,6 +64,12 @@ impl Reply {
     }
 }
 
+/// An object with these members. (`json!` would copy them, and a list is long.)
+pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let members = members.map(|(key, value)| (key.to_string(), value));
+    Value::Object(members.into_iter().collect())
+}
+
 fn code_and_message(status: Status, message: &str) -> Value {
     json!({ "code": (status as u16).to_string(), "message": message })
 }
@@ -80,7 +86,7 @@ pub fn catalogue(
     age: Option<Duration>,
     error: Option<String>,
 ) -> Value {
-    let mut answer = json!({ "local": local, "remote": remote });
+    let mut answer = object([("local", local), ("remote", remote)]);
     if let Some(age) = age {
         answer["remote_age_seconds"] = json!(age.as_secs().to_string());
     }
@@ -93,15 +99,18 @@ pub fn catalogue(
 /// Jails under the keys that `key` gives them.
 ///
 /// A key that is taken already (the jail called `5` beside the running jail 5) is replaced by one
-/// that no other jail can have: the jail's dataset below iocage's, which has a slash in it.
+/// that no other jail has: the jail's dataset below iocage's, which has a slash in it.
 pub fn jails(jails: &[Jail], family: &str, key: impl Fn(&Jail) -> String) -> Value {
     let mut keyed = Map::new();
     // The jid is the kernel's and unique; whoever is only called the same makes way.
     let (up, down): (Vec<&Jail>, Vec<&Jail>) = jails.iter().partition(|jail| jail.jid.is_some());
     for jail_ in up.into_iter().chain(down) {
         let mut key = key(jail_);
-        if keyed.contains_key(&key) {
-            key = format!("{family}/{}", jail_.name);
+        let mut instead = format!("{family}/{}", jail_.name);
+        // Once will do, but where a configuration claims such a key for its jail's name.
+        while keyed.contains_key(&key) {
+            key.clone_from(&instead);
+            instead = format!("{family}/{instead}");
         }
         keyed.insert(key, jail(jail_));
     }
@@ -117,11 +126,10 @@ pub fn jail_key(jail: &Jail) -> String {
 fn jail(jail: &Jail) -> Value {
     const NOT_KNOWN: &str = "N/A";
     const NONE: &str = "-";
-    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| NONE.into());
-    let detail = |value: Option<&Option<String>>| match value {
-        Some(value) => or_none(value),
-        None => NOT_KNOWN.into(),
-    };
+    fn or_none(value: &Option<String>) -> &str {
+        value.as_deref().unwrap_or(NONE)
+    }
+    let detail = |value| Option::map_or(value, NOT_KNOWN, or_none);
     let details = jail.details.as_ref();
     let state = match jail.state {
         State::Up => "up",
@@ -176,6 +184,18 @@ mod tests {
         let keys: Vec<&String> = keyed.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["5", "jails/5", "jails/same2", "same"]);
         assert_eq!(keyed["5"]["uuid"], "web");
+    }
+
+    #[test]
+    fn not_even_where_one_claims_the_key_that_another_would_get_instead() {
+        let list = [
+            called("a", "jails/web", None),
+            called("b", "same", None),
+            called("web", "same", None),
+        ];
+        let keyed = jails(&list, "jails", jail_key);
+        let keys: Vec<&String> = keyed.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["jails/jails/web", "jails/web", "same"]);
     }
 
     #[test]

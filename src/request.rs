@@ -124,6 +124,10 @@ impl Arguments<'_> {
             Some(Value::Object(object)) => object,
             Some(_) => return Err(wrong(key, "not an object")),
         };
+        if object.len() > limits::PROPERTIES_PER_REQUEST {
+            let why = format!("more than {} of them", limits::PROPERTIES_PER_REQUEST);
+            return Err(wrong(key, &why));
+        }
         let property = |(name, value): (&String, &Value)| {
             properties::settable(&shorten(name)).map_err(|why| wrong(key, &why))?;
             let value = match value {

@@ -27,6 +27,14 @@ struct Request {
     next: Option<Arc<Run>>,
 }
 
+impl Request {
+    fn is_next(&self, run: &Arc<Run>) -> bool {
+        self.next
+            .as_ref()
+            .is_some_and(|next| Arc::ptr_eq(next, run))
+    }
+}
+
 type Run = OnceLock<Result<Value>>;
 
 impl Sharing {
@@ -34,37 +42,21 @@ impl Sharing {
     pub fn answer(&self, request: &str, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
         let mut requests = self.lock();
         let known = requests.entry(request.into()).or_default();
-        let run = match (&known.next, known.running) {
-            (Some(run), _) => {
-                // Somebody is to begin it, and has not yet.
-                let run = Arc::clone(run);
-                loop {
-                    if let Some(answer) = run.get() {
-                        return answer.clone();
-                    }
-                    requests = self.wait(requests);
+        let run: Arc<Run> = Arc::clone(known.next.get_or_insert_default());
+        // Whoever wakes first of those who wait begins the run for them all.
+        loop {
+            if let Some(answer) = run.get() {
+                return answer.clone();
+            }
+            match requests.get_mut(request) {
+                Some(known) if !known.running && known.is_next(&run) => {
+                    known.running = true;
+                    known.next = None;
+                    break;
                 }
+                _ => requests = self.wait(requests),
             }
-            (None, false) => {
-                known.running = true;
-                Arc::default()
-            }
-            (None, true) => {
-                let run = Arc::default();
-                known.next = Some(Arc::clone(&run));
-                loop {
-                    requests = self.wait(requests);
-                    let known = requests.entry(request.into()).or_default();
-                    if !known.running {
-                        *known = Request {
-                            running: true,
-                            next: None,
-                        };
-                        break run;
-                    }
-                }
-            }
-        };
+        }
         drop(requests);
         let running = Running {
             sharing: self,
@@ -104,12 +96,23 @@ impl Drop for Running<'_> {
         let mut requests = self.sharing.lock();
         if let Some(known) = requests.get_mut(self.request) {
             known.running = false;
+            // Where a command hung until its limit, those who waited for it have waited long
+            // enough: it hung after they had asked, and may hang again.
+            if let Some(Err(error)) = self.run.get().filter(|answer| timed_out(answer)) {
+                if let Some(next) = known.next.take() {
+                    let _ = next.set(Err(error.clone()));
+                }
+            }
             if known.next.is_none() {
                 requests.remove(self.request);
             }
         }
         self.sharing.changed.notify_all();
     }
+}
+
+fn timed_out(answer: &Result<Value>) -> bool {
+    matches!(answer, Err(error) if error.code == Code::Timeout)
 }
 
 #[cfg(test)]
@@ -143,6 +146,29 @@ mod tests {
         let runs = runs.into_inner();
         assert!((20..=160).contains(&runs), "{runs} runs for 320 requests");
         assert!(sharing.lock().is_empty());
+    }
+
+    #[test]
+    fn those_who_waited_for_a_command_that_hung_do_not_wait_for_it_again() {
+        let sharing = Sharing::default();
+        let runs = AtomicU32::new(0);
+        let hangs = || {
+            sharing.answer("list", || {
+                runs.fetch_add(1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(300));
+                Err(Error::new(Code::Timeout, "zfs list: timeout"))
+            })
+        };
+        std::thread::scope(|scope| {
+            let first = scope.spawn(hangs);
+            std::thread::sleep(Duration::from_millis(100));
+            let others: Vec<_> = (0..8).map(|_| scope.spawn(hangs)).collect();
+            for thread in others.into_iter().chain([first]) {
+                assert_eq!(thread.join().unwrap().unwrap_err().code, Code::Timeout);
+            }
+        });
+        assert_eq!(runs.into_inner(), 1);
+        assert_eq!(sharing.answer("list", || Ok(Value::Null)), Ok(Value::Null));
     }
 
     #[test]

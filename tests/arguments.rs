@@ -276,7 +276,14 @@ fn messages_are_ours_by_namespace_and_name_in_any_case_and_keep_their_id() {
         plugin.message(&json!({"namespace": namespace, "name": name, "id": id, "args": args}))
     };
     let status = json!({"action": "activatestatus"});
-    for id in [json!("fooid"), json!(7), json!({"a": [1]}), json!(null)] {
+    for id in [
+        json!("fooid"),
+        json!(7),
+        json!({"a": [1]}),
+        json!(null),
+        json!(1.6666666666666665e62),
+        json!(0.1),
+    ] {
         let reply = ask("SysAdm", "IOCAGE", id.clone(), status.clone());
         let expected = json!({
             "id": id, "namespace": "sysadm", "name": "response",

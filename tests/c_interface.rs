@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{library, run, source};
+use common::{library, run, sanitizer_flags, source};
 use serde_json::json;
 use sysadm_iocage_lab::Lab;
 
@@ -25,6 +25,7 @@ fn compile(name: &str, file: &str, link: bool) -> PathBuf {
     ]);
     command
         .arg(source("include"))
+        .args(sanitizer_flags())
         .arg("-o")
         .arg(&program)
         .arg(source(file));
@@ -111,18 +112,23 @@ fn a_c_program_runs_under_valgrind_without_leak_or_error() {
     lab.add_jail(lab.pool(0), "web", None, &json!({"boot": 1}));
     lab.set_running(&[(1, "web")]);
     let program = compile("interface", "tests/c/interface.c", true);
-    let mut command = Command::new("valgrind");
-    command.args([
-        "--quiet",
-        "--error-exitcode=9",
-        "--leak-check=full",
-        "--errors-for-leak-kinds=definite,indirect,possible",
-        "--trace-children=no",
-    ]);
-    command
-        .arg(program)
-        .arg(lab.config().to_string())
-        .arg(lab.pool(0));
+    let mut command = if sanitizer_flags().is_empty() {
+        let mut valgrind = Command::new("valgrind");
+        valgrind
+            .args([
+                "--quiet",
+                "--error-exitcode=9",
+                "--leak-check=full",
+                "--errors-for-leak-kinds=definite,indirect,possible",
+                "--trace-children=no",
+            ])
+            .arg(program);
+        valgrind
+    } else {
+        // A sanitizer looks for the same, and valgrind cannot run it.
+        Command::new(program)
+    };
+    command.arg(lab.config().to_string()).arg(lab.pool(0));
     assert_eq!(run(&mut command).stdout, b"ok\n");
 }
 
@@ -149,7 +155,7 @@ fn the_example_host_takes_a_request_as_argument_or_input_and_waits_for_jobs() {
     let status = r#"{"action": "activatestatus"}"#;
     let reply = json!({"activatestatus": {"activated": "true", "pool": lab.pool(0)}});
     for output in [host(&[status], ""), host(&["-r"], status)] {
-        assert!(output.status.success());
+        assert!(output.status.success(), "{output:?}");
         assert_eq!(
             common::parse(&String::from_utf8(output.stdout).unwrap()),
             reply
@@ -221,28 +227,9 @@ fn what_is_installed_is_all_that_a_program_needs() {
         "{dynamic}"
     );
     assert!(!dynamic.contains("TEXTREL"), "{dynamic}");
-    for file in [
-        "include/sysadm_iocage.h",
-        "libdata/pkgconfig/sysadm_iocage.pc",
-        "share/doc/sysadm-iocage/README.md",
-        "share/doc/sysadm-iocage/api.md",
-        "share/doc/sysadm-iocage/server.md",
-        "share/examples/sysadm-iocage/host.c",
-        "share/sysadm-iocage/server/sysadm-iocage.h",
-        "share/sysadm-iocage/server/sysadm-iocage.cpp",
-    ] {
-        assert!(prefix.join(file).exists(), "{file}");
-    }
-
-    // README's first program, with nothing but what is installed.
-    let readme = std::fs::read_to_string(source("README.md")).unwrap();
-    let program = readme
-        .split("```c\n")
-        .nth(1)
-        .unwrap()
-        .split("```")
-        .next()
-        .unwrap();
+    // A program with nothing but what is installed; tests/port.rs has the list of the files.
+    let program = "#include <sysadm_iocage.h>\n#include <stdio.h>\n\
+        int main(void) { return puts(sysadm_iocage_version()) < 0; }\n";
     std::fs::write(stage.join("first.c"), program).unwrap();
     let flags = run(Command::new("pkg-config")
         .args(["--cflags", "--libs", "sysadm_iocage"])
@@ -253,5 +240,6 @@ fn what_is_installed_is_all_that_a_program_needs() {
         .args(flags.split_whitespace())
         .current_dir(&stage));
     let output = run(Command::new(stage.join("first")).env("LD_LIBRARY_PATH", prefix.join("lib")));
-    assert!(output.stdout.starts_with(b"{\"listjails\":{"), "{output:?}");
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(version.trim(), env!("CARGO_PKG_VERSION"));
 }

@@ -51,7 +51,7 @@ fn clean(context: &Context, arguments: Arguments, target: &Target) -> Result<Val
     let force = arguments.flag("force")?;
     let dry_run = arguments.flag("dryrun")?;
 
-    let _changing = context.lock_changes();
+    let _changing = context.lock_changes()?;
     let pool = context.require_active_pool()?;
     let members = datasets::members(system, &pool, target.family)?;
     let dependents = (target.dependents)(system, &pool, &members)?;
@@ -87,7 +87,7 @@ fn clean(context: &Context, arguments: Arguments, target: &Target) -> Result<Val
     } else {
         members.join(", ")
     };
-    context.host.log(
+    context.note(
         Level::Info,
         &format!("{} cleaned: {what}{with}", target.key),
     );

@@ -2,22 +2,23 @@
 
 use serde_json::{json, Map, Value};
 
-use crate::context::{Context, Level, Start};
+use crate::context::{Context, Level};
 use crate::error::{Code, Error, Result};
+use crate::iocage::command;
 use crate::iocage::command::NewPlugin;
 use crate::iocage::datasets::{self, Family};
+use crate::iocage::jails::Jail;
 use crate::iocage::plugins::{self, Catalogue, Plugin};
-use crate::iocage::{command, jails};
+use crate::jobs::Start;
 use crate::reply;
 use crate::request::Arguments;
 
 pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
     let refresh = arguments.flag("refresh")?;
     let detail = arguments.flag("detail")?;
-    let pool = context.require_active_pool()?;
+    let (pool, mut local) = context.jails(Family::Jails)?;
 
-    let plugin_of = |jail: &jails::Jail| jail.details.as_ref()?.plugin.clone();
-    let mut local = jails::list(&context.system, &pool, Family::Jails)?;
+    let plugin_of = |jail: &Jail| jail.details.as_ref()?.plugin.clone();
     local.retain(|jail| plugin_of(jail).is_some());
     let local = reply::jails(&local, "jails", |jail| {
         format!(
@@ -35,7 +36,7 @@ pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
         .map(|(id, plugin)| (id.clone(), describe(id, plugin, detail)))
         .collect();
     let error = (!known.errors.is_empty()).then(|| known.errors.join("; "));
-    let mut answer = reply::catalogue(json!(local), json!(remote), known.age, error);
+    let mut answer = reply::catalogue(local, remote.into(), known.age, error);
     if refresh {
         answer["started_dispatcher_id"] = json!(jobs);
     }
@@ -56,7 +57,9 @@ fn start_refreshing(context: &Context, known: &mut Catalogue, asked: bool) -> Ve
         match context.refresh_plugins(repository, asked) {
             Ok(job) => jobs.extend(job),
             Err(error) if asked => known.errors.push(error.message),
-            Err(error) => context.host.log(Level::Error, &error.message),
+            Err(error) => {
+                context.host.log(Level::Error, &error.message);
+            }
         }
     }
     jobs

@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use crate::context::{Context, Level};
+use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::pools::{self, Pool};
 use crate::request::Arguments;
@@ -21,7 +21,7 @@ pub fn activate(context: &Context, arguments: Arguments) -> Result<Value> {
         return Ok(json!({ "currently active": { "pool": pool } }));
     };
 
-    let _changing = context.lock_changes();
+    let _changing = context.lock_changes()?;
     pools::require_usable(system, config, &pool)?;
     let _switching = context.lock_active();
     let before = pools::list(system, config)?;
@@ -43,9 +43,6 @@ pub fn activate(context: &Context, arguments: Arguments) -> Result<Value> {
             return Err(error.context(&format!("pool {pool} is not activated, {undone}")));
         }
     }
-    context
-        .host
-        .log(Level::Info, &format!("pool {pool} activated"));
     Ok(json!({ "success": format!("pool {pool} activated.") }))
 }
 
@@ -77,7 +74,7 @@ pub fn deactivate(context: &Context, arguments: Arguments) -> Result<Value> {
     let (system, config) = (&context.system, &context.config);
     let pool = arguments.pool()?;
 
-    let _changing = context.lock_changes();
+    let _changing = context.lock_changes()?;
     let known = pools::list(system, config)?;
     match known.iter().find(|candidate| candidate.name == pool) {
         Some(found) if found.active => {}
@@ -97,8 +94,5 @@ pub fn deactivate(context: &Context, arguments: Arguments) -> Result<Value> {
         }
     }
     pools::mark(system, &pool, false)?;
-    context
-        .host
-        .log(Level::Info, &format!("pool {pool} deactivated"));
     Ok(json!({ "success": format!("pool {pool} deactivated.") }))
 }

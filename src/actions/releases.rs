@@ -2,9 +2,10 @@
 
 use serde_json::{json, Value};
 
-use crate::context::{Context, Start};
+use crate::context::Context;
 use crate::error::Result;
 use crate::iocage::{command, releases};
+use crate::jobs::Start;
 use crate::reply;
 use crate::request::Arguments;
 

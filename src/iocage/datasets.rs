@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::system::System;
 
 /// A family of datasets below `<pool>/iocage`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     Download,
     Jails,

@@ -6,7 +6,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::datasets::{self, value, Family};
-use super::jails;
+use super::jails::{self, Jail};
+use super::survey::Memory;
 use crate::error::Result;
 use crate::system::System;
 
@@ -47,7 +48,7 @@ impl Dependents {
 /// What depends on `releases`, which are those of `pool`: clones of them, and jails that mount their files.
 pub fn of_releases(system: &System, pool: &str, releases: &[String]) -> Result<Dependents> {
     let mut dependents = clones(system, pool, &[Family::Releases, Family::Download])?;
-    for jail in jails::list(system, pool, Family::Jails)? {
+    for jail in jails(system, pool)? {
         let base = jail.details.and_then(|details| details.base_release);
         // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
         let lives_on = |release: &String| {
@@ -66,13 +67,19 @@ pub fn of_releases(system: &System, pool: &str, releases: &[String]) -> Result<D
 /// What depends on `templates`, which are those of `pool`: clones of them, and jails that say so.
 pub fn of_templates(system: &System, pool: &str, templates: &[String]) -> Result<Dependents> {
     let mut dependents = clones(system, pool, &[Family::Templates])?;
-    for jail in jails::list(system, pool, Family::Jails)? {
+    for jail in jails(system, pool)? {
         let source = jail.details.and_then(|details| details.source_template);
         if source.is_some_and(|source| templates.contains(&source)) {
             dependents.jails.insert(jail.name);
         }
     }
     Ok(dependents)
+}
+
+/// The jails as they are now: what is destroyed is not decided by what was learned before.
+fn jails(system: &System, pool: &str) -> Result<Vec<Jail>> {
+    let jails = jails::list(system, &Memory::default(), pool, Family::Jails)?;
+    Ok(jails.unwrap_or_default())
 }
 
 fn clones(system: &System, pool: &str, families: &[Family]) -> Result<Dependents> {

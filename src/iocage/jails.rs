@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::datasets::{self, value, Family};
-use super::settings::{self, Settings};
+use super::datasets::{self, Family};
+use super::settings::{self, Key, Settings};
+use super::survey::{survey, Config, Member, Memory};
 use crate::error::Result;
-use crate::system::{side_by_side, Mounts, RunningJail, System};
+use crate::system::{Mounts, RunningJail, System};
 
 /// How a jail is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,92 +54,27 @@ pub struct Details {
     pub source_template: Option<String>,
 }
 
-/// Lists the jails or the templates of `pool`, by name.
-pub fn list(system: &System, pool: &str, family: Family) -> Result<Vec<Jail>> {
-    let parent = family.dataset(pool);
-    // ZFS takes the longest by far, so everything else is done meanwhile. Depth 2 has the jails
-    // and the root of each, whose origin tells the template.
-    let ask_zfs = || datasets::list(system, &parent, "filesystem", Some(2), &["name", "origin"]);
-    let read_files = || {
-        system
-            .mounts()
-            .map(|mounts| Files::read(mounts, pool, &parent))
+/// Lists the jails or the templates of `pool`, by name; `None` where it has no place for them.
+pub fn list(
+    system: &System,
+    memory: &Memory,
+    pool: &str,
+    family: Family,
+) -> Result<Option<Vec<Jail>>> {
+    let Some(survey) = survey(system, memory, pool, family)? else {
+        return Ok(None);
     };
-    let (rows, (running, files)) = side_by_side(ask_zfs, || {
-        side_by_side(|| system.running_jails(), read_files)
-    });
-    let rows = rows?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (running, mut files) = (running?, files?);
-
-    let mut origins = HashMap::new();
-    let mut names = Vec::new();
-    for row in &rows {
-        let below = row[0]
-            .strip_prefix(&parent)
-            .and_then(|rest| rest.strip_prefix('/'));
-        match below.map(|below| (below, below.split_once('/'))) {
-            Some((name, None)) => names.push(name),
-            Some((_, Some((name, "root")))) => {
-                origins.insert(name, value(row, 1));
-            }
-            _ => {}
-        }
-    }
-    let mut jails: Vec<Jail> = names
-        .into_iter()
-        .map(|name| {
-            let origin = origins.get(name).copied().flatten();
-            let template = origin.and_then(|origin| template(pool, origin));
-            describe(name, files.config(name), template, &files.defaults)
-        })
-        .collect();
-    find_running(&mut jails, pool, family, &running, &files.mounts);
-    jails.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(jails)
-}
-
-/// What iocage keeps in files, and where the datasets with the files are mounted.
-struct Files {
-    mounts: Mounts,
-    defaults: Settings,
-    /// By the jail's name; of all jails that are mounted.
-    configs: HashMap<String, Option<Settings>>,
-}
-
-/// What is known of a jail's `config.json`.
-enum Config {
-    NotMounted,
-    Unreadable,
-    Read(Settings),
-}
-
-impl Files {
-    fn read(mounts: Mounts, pool: &str, parent: &str) -> Self {
-        let defaults = mounts
-            .mountpoint(&datasets::root(pool))
-            .and_then(|root| settings::read(&root.join("defaults.json")))
-            .unwrap_or_default();
-        let config = |(name, mountpoint): (&str, &Path)| {
-            (name.into(), settings::read(&mountpoint.join("config.json")))
-        };
-        let configs = mounts.below(parent).map(config).collect();
-        Files {
-            mounts,
-            defaults,
-            configs,
-        }
-    }
-
-    fn config(&mut self, name: &str) -> Config {
-        match self.configs.remove(name) {
-            Some(Some(settings)) => Config::Read(settings),
-            Some(None) => Config::Unreadable,
-            None => Config::NotMounted,
-        }
-    }
+    let no_defaults = Settings::default();
+    let defaults = survey.files.defaults().unwrap_or(&no_defaults);
+    let jail = |member: &Member| {
+        let origin = member.origin.as_deref();
+        let template = origin.and_then(|origin| template(pool, origin));
+        let config = survey.files.config(&member.name);
+        describe(&member.name, config, template, defaults)
+    };
+    let mut jails: Vec<Jail> = survey.datasets.members().iter().map(jail).collect();
+    find_running(&mut jails, pool, family, &survey.running, &survey.mounts);
+    Ok(Some(jails))
 }
 
 /// Describes one jail; whether it runs is found later.
@@ -163,34 +99,34 @@ fn describe(name: &str, config: Config, template: Option<String>, defaults: &Set
         }
         Config::Read(config) => config,
     };
-    let text = |key: &str| settings::text(&config, defaults, key);
-    let is_on = |key: &str| settings::is_on(&config, defaults, key);
+    let text = |key| settings::text(config, defaults, key);
+    let is_on = |key| settings::is_on(config, defaults, key);
 
     // Never from the defaults: a name there would be everybody's.
-    let own = Settings::new();
-    let uuid = settings::text(&config, &own, "host_hostuuid").unwrap_or_else(|| name.into());
-    let kind = text("type").unwrap_or_else(|| "jail".into());
-    let tag = text("tag");
+    let own = Settings::default();
+    let uuid = settings::text(config, &own, Key::HostHostuuid).unwrap_or_else(|| name.into());
+    let kind = text(Key::Type).unwrap_or_else(|| "jail".into());
+    let tag = text(Key::Tag);
     let is_plugin = kind == "plugin" || kind == "pluginv2";
-    let plugin = is_plugin.then(|| plugin(text("plugin_name"), tag.as_deref(), &uuid));
-    let release = text("release");
+    let plugin = is_plugin.then(|| plugin(text(Key::PluginName), tag.as_deref(), &uuid));
+    let release = text(Key::Release);
     Jail {
         state: State::Down,
-        boot: is_on("boot"),
+        boot: is_on(Key::Boot),
         // Tags went away in June 2017, when each became its jail's name.
         tag: tag
             .or_else(|| plugin.clone())
             .unwrap_or_else(|| uuid.clone()),
         template: jail.template.filter(|_| kind != "template"),
         details: Some(Details {
-            ip4: text("ip4_addr"),
-            ip6: text("ip6_addr"),
-            dhcp: is_on("dhcp"),
+            ip4: text(Key::Ip4Addr),
+            ip6: text(Key::Ip6Addr),
+            dhcp: is_on(Key::Dhcp),
             plugin,
-            base_release: is_on("basejail")
-                .then(|| text("cloned_release").or_else(|| release.clone()))
+            base_release: is_on(Key::Basejail)
+                .then(|| text(Key::ClonedRelease).or_else(|| release.clone()))
                 .flatten(),
-            source_template: text("source_template"),
+            source_template: text(Key::SourceTemplate),
             kind,
             release,
         }),

@@ -14,3 +14,4 @@ pub mod progress;
 pub mod properties;
 pub mod releases;
 mod settings;
+pub mod survey;

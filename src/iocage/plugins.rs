@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{datasets, settings};
 use crate::config::Config;
@@ -143,13 +143,13 @@ pub fn refresh(config: &Config, repository: &str) -> (String, Vec<String>) {
     )
 }
 
-fn read_index(clone: &Path) -> std::result::Result<serde_json::Map<String, Value>, String> {
+fn read_index(clone: &Path) -> std::result::Result<Map<String, Value>, String> {
     let text = read_regular(&clone.join("INDEX"), limits::INDEX_FILE_BYTES)
         .ok_or("INDEX is not readable or too large")?;
     parse(&text)
 }
 
-fn parse(index: &[u8]) -> std::result::Result<serde_json::Map<String, Value>, String> {
+fn parse(index: &[u8]) -> std::result::Result<Map<String, Value>, String> {
     match serde_json::from_slice(index) {
         Ok(Value::Object(entries)) => Ok(entries),
         Ok(_) => Err("INDEX is not a JSON object".into()),
@@ -194,14 +194,14 @@ impl Plugin {
         self.text(&self.manifest(), "license")
     }
 
-    fn manifest(&self) -> settings::Settings {
+    fn manifest(&self) -> Map<String, Value> {
         self.manifest
             .as_deref()
-            .and_then(settings::read)
+            .and_then(settings::read_object)
             .unwrap_or_default()
     }
 
-    fn text(&self, manifest: &settings::Settings, key: &str) -> Option<String> {
+    fn text(&self, manifest: &Map<String, Value>, key: &str) -> Option<String> {
         match self.entry.get(key).or_else(|| manifest.get(key))? {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
             Value::Bool(truth) if key == "official" => Some(truth.to_string()),

@@ -6,6 +6,7 @@
 use super::datasets::{self, rows, value};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::names;
 use crate::system::System;
 
 const ACTIVE: &str = "org.freebsd.ioc:active";
@@ -34,7 +35,8 @@ pub fn list(system: &System, config: &Config) -> Result<Vec<Pool>> {
     let output = output.success()?;
     let pools = rows(&output)
         .into_iter()
-        .filter(|row| config.allows_pool(&row[0]));
+        // A line that names no pool, whatever it is, is no reason to run anything on it.
+        .filter(|row| names::existing_pool(&row[0]).is_ok() && config.allows_pool(&row[0]));
     Ok(pools
         .map(|row| Pool {
             active: value(&row, 1) == Some("yes"),

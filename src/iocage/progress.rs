@@ -37,17 +37,18 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
     let state = text("state").unwrap_or("").to_string();
     let outcome = (state == "finished").then(|| {
         let code = command.and_then(|command| log.get(&format!("return_codes/{command}")));
-        let code = match code {
-            Some(Value::String(code)) => code.clone(),
-            Some(other) => other.to_string(),
-            None => String::new(),
+        // A number, whatever else a log may have there: it is quoted.
+        let code: Option<i64> = match code {
+            Some(Value::String(code)) => code.parse().ok(),
+            Some(other) => other.as_i64(),
+            None => None,
         };
-        match code.as_str() {
-            "0" => Ok(()),
-            _ => Err(match last_words(&plain(output)) {
-                words if !words.is_empty() => words,
-                _ if code.is_empty() => "it was not started".into(),
-                _ => format!("it ended with exit code {code}"),
+        match code {
+            Some(0) => Ok(()),
+            _ => Err(match (last_words(&plain(output)), code) {
+                (words, _) if !words.is_empty() => words,
+                (_, Some(code)) => format!("it ended with exit code {code}"),
+                (_, None) => "it was not started".into(),
             }),
         }
     });
@@ -83,13 +84,15 @@ fn download(line: &str) -> Option<Download> {
     })
 }
 
-/// `output` without terminal escape sequences (ECMA-48: ESC `[` parameters, one final byte).
+/// `output` without terminal escape sequences (ECMA-48: ESC `[` parameters, one final byte), and
+/// without other control characters than those that end a line: clients show it.
 fn plain(output: &str) -> String {
     let mut plain = String::with_capacity(output.len());
     let mut rest = output.chars();
     while let Some(c) = rest.next() {
         if c != '\u{1b}' {
-            plain.push(c);
+            let stays = !c.is_control() || c == '\n' || c == '\r';
+            plain.push(if stays { c } else { ' ' });
         } else if rest.next() == Some('[') {
             let _ = rest.by_ref().find(|c| ('@'..='~').contains(c));
         }
@@ -144,6 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_clients_are_told_has_a_control_character() {
+        let output = "Downloading: ba\u{7}se.txz [##--] 4%  12\u{8}MB/s\r\nwas\tnot\u{9b}found";
+        let log = json!({"state": "finished", "cmd_list": ["c"], "c": output});
+        let progress = progress(log);
+        let download = progress.download.unwrap();
+        assert_eq!(
+            (download.filename.as_str(), download.rate.as_deref()),
+            ("ba se.txz", Some("12"))
+        );
+        let words = progress.outcome.unwrap().unwrap_err();
+        assert!(words.ends_with("; was not found"), "{words}");
+        assert!(!words.contains(char::is_control), "{words}");
+    }
+
+    #[test]
     fn a_finished_job_says_whether_it_worked() {
         let key = format!("return_codes/{COMMAND}");
         let log = |code: &str, output: &str| json!({"state": "finished", "cmd_list": [COMMAND], COMMAND: output, (key.clone()): code});
@@ -161,6 +179,8 @@ mod tests {
             silent.outcome,
             Some(Err("it ended with exit code 9".into()))
         );
+        let odd = progress(log("1\n\u{7}", ""));
+        assert_eq!(odd.outcome, Some(Err("it was not started".into())));
         assert_eq!(progress(json!({"state": "running"})).outcome, None);
     }
 }

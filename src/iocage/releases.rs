@@ -14,7 +14,7 @@ pub const END_OF_LIFE: &str = " (EOL)";
 /// The releases fetched to `pool`, oldest first.
 pub fn local(system: &System, pool: &str) -> Result<Vec<String>> {
     let mut releases = datasets::members(system, pool, Family::Releases)?;
-    releases.sort_by(|a, b| by_version(a, b));
+    oldest_first(&mut releases);
     Ok(releases)
 }
 
@@ -40,7 +40,7 @@ pub fn remote(system: &System, pool: &str, stop: &AtomicBool) -> Result<Vec<Stri
             format!("{}: no releases in it", output.command),
         ));
     }
-    releases.sort_by(|a, b| by_version(a, b));
+    oldest_first(&mut releases);
     releases.dedup();
     Ok(releases)
 }
@@ -73,7 +73,7 @@ fn parse_end_of_life(page: &str) -> Vec<String> {
             },
         )
         .collect();
-    releases.sort_by(|a, b| by_version(a, b));
+    oldest_first(&mut releases);
     releases.dedup();
     releases
 }
@@ -138,8 +138,12 @@ fn parse_remote(output: &str) -> Vec<String> {
         .collect()
 }
 
+fn oldest_first(releases: &mut [String]) {
+    releases.sort_unstable_by(|a, b| by_version(a, b));
+}
+
 /// Oldest first: by number, so that 9.3 comes before 10.1, then by the rest.
-pub fn by_version(a: &str, b: &str) -> Ordering {
+fn by_version(a: &str, b: &str) -> Ordering {
     let key = |name: &str| {
         let version = name.split('-').next().unwrap_or("");
         let numbers: Vec<u64> = version
@@ -193,8 +197,9 @@ mod tests {
             "9.3-RELEASE",
             "10.3-RELEASE",
             "x",
-        ];
-        releases.sort_by(|a, b| by_version(a, b));
+        ]
+        .map(String::from);
+        oldest_first(&mut releases);
         assert_eq!(
             releases,
             [

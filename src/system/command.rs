@@ -80,6 +80,10 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Output> {
     let line = line(program, arguments);
+    #[cfg(feature = "fuzzing")]
+    if let Some(output) = crate::fuzzing::run(&line, program, arguments) {
+        return Ok(output);
+    }
     let mut command = prepare(program, arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(&mut command, &line)?;
@@ -134,11 +138,14 @@ pub fn prepare(program: &Path, arguments: &[&str]) -> Command {
         .current_dir("/")
         .stdin(Stdio::null())
         .process_group(0);
+    platform::inherit_nothing(&mut command);
     command
 }
 
 /// Starts a prepared command.
 pub fn spawn(command: &mut Command, line: &str) -> Result<Child> {
+    #[cfg(feature = "fuzzing")]
+    crate::fuzzing::refuse(line)?;
     reap_lingering();
     command
         .spawn()

@@ -3,8 +3,11 @@
 //! It is asked instead of ZFS's `mountpoint` property because it is right for legacy mounts, for
 //! alternate roots and for a dataset mounted elsewhere by hand, and one system call reads it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::platform;
 use crate::error::{Code, Error, Result};
@@ -20,8 +23,9 @@ pub struct Mount {
 /// The mount table at one moment.
 #[derive(Debug, Default)]
 pub struct Mounts {
-    by_source: HashMap<String, PathBuf>,
-    by_mountpoint: HashMap<PathBuf, String>,
+    by_source: BTreeMap<String, PathBuf>,
+    /// By the bytes of the path: to hash it part by part takes ten times as long.
+    by_mountpoint: HashMap<OsString, String>,
 }
 
 impl Mounts {
@@ -36,15 +40,17 @@ impl Mounts {
     fn of(mounts: Vec<Mount>) -> Self {
         let mut table = Mounts::default();
         for mount in mounts {
-            table.by_mountpoint.insert(mount.mountpoint, mount.source);
+            let mountpoint = mount.mountpoint.into_os_string();
+            table.by_mountpoint.insert(mountpoint, mount.source);
         }
         for (mountpoint, source) in &table.by_mountpoint {
+            let mountpoint = Path::new(mountpoint);
             let place = table
                 .by_source
                 .entry(source.clone())
-                .or_insert_with(|| mountpoint.clone());
-            if mountpoint < place {
-                place.clone_from(mountpoint);
+                .or_insert_with(|| mountpoint.into());
+            if mountpoint < &**place {
+                *place = mountpoint.into();
             }
         }
         table
@@ -57,18 +63,40 @@ impl Mounts {
 
     /// The datasets directly below `parent` that are mounted, by the last part of their names.
     pub fn below<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a str, &'a Path)> {
+        self.subtree(parent).filter(|(name, _)| !name.contains('/'))
+    }
+
+    /// What is mounted below the dataset `parent`, and where, as one number: another number is
+    /// another state, and two states share one about as often as a coin falls on its head 64
+    /// times. It means nothing to another process.
+    pub fn fingerprint(&self, parent: &str) -> u64 {
+        static STATE: OnceLock<RandomState> = OnceLock::new();
+        let subtree = self.subtree(parent);
+        let subtree: Vec<(&str, &OsStr)> = subtree
+            .map(|(name, mountpoint)| (name, mountpoint.as_os_str()))
+            .collect();
+        STATE.get_or_init(RandomState::new).hash_one(subtree)
+    }
+
+    /// The datasets below `parent` that are mounted, by the rest of their names, in order.
+    fn subtree<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a str, &'a Path)> {
+        let first = format!("{parent}/");
         self.by_source
-            .iter()
-            .filter_map(move |(source, mountpoint)| {
+            .range(first..)
+            .map_while(move |(source, mountpoint)| {
                 let name = source.strip_prefix(parent)?.strip_prefix('/')?;
-                (!name.contains('/')).then_some((name, mountpoint.as_path()))
+                Some((name, mountpoint.as_path()))
             })
+            // A snapshot that somebody looks into (`.zfs/snapshot`) is mounted too.
+            .filter(|(name, _)| !name.contains('@'))
     }
 
     /// What is mounted at the nearest mountpoint above `path`, or at `path` itself.
     pub fn source_of(&self, path: &Path) -> Option<&str> {
+        // Without a slash at its end.
+        let path = path.components().as_path();
         path.ancestors()
-            .find_map(|place| self.by_mountpoint.get(place))
+            .find_map(|place| self.by_mountpoint.get(place.as_os_str()))
             .map(String::as_str)
     }
 }
@@ -95,6 +123,10 @@ mod tests {
         assert_eq!(mounts.mountpoint("tank/iocage"), None);
         assert_eq!(mounts.mountpoint("tank/other"), Some(Path::new("/iocage")));
         assert_eq!(
+            mounts.source_of(Path::new("/iocage/jails/")),
+            Some("tank/iocage/jails")
+        );
+        assert_eq!(
             mounts.source_of(Path::new("/iocage/jails/web")),
             Some("tank/iocage/jails")
         );
@@ -105,6 +137,25 @@ mod tests {
         assert_eq!(mounts.source_of(Path::new("/etc")), Some("/dev/ada0p2"));
         let below: Vec<_> = mounts.below("tank/iocage").collect();
         assert_eq!(below, [("jails", Path::new("/iocage/jails"))]);
+    }
+
+    #[test]
+    fn a_fingerprint_is_that_of_what_is_below() {
+        let of = |web: &str, other: &str| {
+            let mounts = Mounts::of(vec![
+                mount("tank/jails", "/jails"),
+                mount("tank/jails/web", web),
+                mount("tank/jails/web@daily", "/jails/web/.zfs/snapshot/daily"),
+                mount("tank/jailsx", "/jails/x"),
+                mount("tank/jails-old", other),
+            ]);
+            assert!(mounts.below("tank/jails").all(|(name, _)| name == "web"));
+            mounts.fingerprint("tank/jails")
+        };
+        assert_eq!(of("/jails/web", "/old"), of("/jails/web", "/elsewhere"));
+        assert_ne!(of("/jails/web", "/old"), of("/mnt", "/old"));
+        let hidden = of("/jails/web", "/jails/web");
+        assert_ne!(of("/jails/web", "/old"), hidden);
     }
 
     #[test]

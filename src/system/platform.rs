@@ -5,9 +5,12 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use super::mounts::Mount;
+use crate::limits;
 
 /// How a process group is asked to end.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,113 @@ pub fn signal_group(leader: u32, signal: Signal) {
         // SAFETY: kill takes no pointers.
         unsafe { libc::kill(-group, number) };
     }
+}
+
+/// Lets a command begin as from a login, whatever the host has done to itself: no descriptor but
+/// 0, 1 and 2, no signal ignored, the usual file mode mask. (std itself gives it an empty signal
+/// mask.)
+pub fn inherit_nothing(command: &mut Command) {
+    let begin = || {
+        close_on_exec();
+        for signal in 1..32 {
+            // SAFETY: signal takes no pointers; it fails for KILL and STOP, which cannot be ignored.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        // SAFETY: umask takes no pointers and cannot fail.
+        unsafe { libc::umask(0o022) };
+        Ok(())
+    };
+    // SAFETY: it runs between fork and exec, and makes system calls only: it allocates nothing
+    // and takes no lock.
+    unsafe { command.pre_exec(begin) };
+}
+
+/// Marks all descriptors from 3 on to be closed when another program is executed. They are not
+/// closed at once, because one of them is std's, which tells the parent whether that succeeds.
+fn close_on_exec() {
+    const FIRST: libc::c_int = 3;
+    // SAFETY: close_range takes no pointers.
+    #[cfg(target_os = "linux")]
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    // SAFETY: as above.
+    #[cfg(target_os = "freebsd")]
+    let done = unsafe {
+        libc::close_range(
+            FIRST as libc::c_uint,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC as libc::c_int,
+        )
+    };
+    if done == 0 {
+        return;
+    }
+    // A kernel that is older than that option (Linux 5.11, FreeBSD 14).
+    let mut left = open_descriptors();
+    for descriptor in 0.. {
+        // SAFETY: fcntl with F_GETFD and F_SETFD takes no pointers.
+        let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
+        if flags != -1 {
+            left -= 1;
+            if descriptor >= FIRST {
+                // SAFETY: as above.
+                unsafe { libc::fcntl(descriptor, libc::F_SETFD, flags | libc::FD_CLOEXEC) };
+            }
+        }
+        if left == 0 || descriptor == limits::DESCRIPTORS {
+            break;
+        }
+    }
+}
+
+/// How many descriptors are open, or more than there can be where the system does not say.
+#[cfg(target_os = "linux")]
+fn open_descriptors() -> libc::c_int {
+    libc::c_int::MAX
+}
+
+/// How many descriptors are open, or more than there can be where the system does not say.
+#[cfg(target_os = "freebsd")]
+fn open_descriptors() -> libc::c_int {
+    let name = [libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_NFDS, 0];
+    let mut count: libc::c_int = 0;
+    let mut size = size_of::<libc::c_int>();
+    // SAFETY: the pointers are those of the name, of the count and of its size.
+    let done = unsafe {
+        libc::sysctl(
+            name.as_ptr(),
+            name.len() as libc::c_uint,
+            (&raw mut count).cast(),
+            &raw mut size,
+            std::ptr::null(),
+            0,
+        )
+    };
+    if done == 0 && count > 0 {
+        count
+    } else {
+        libc::c_int::MAX
+    }
+}
+
+/// Sends a line to the system's log.
+pub fn log_to_system(priority: i32, line: &str) {
+    #[cfg(feature = "fuzzing")]
+    if crate::fuzzing::is_on() {
+        return;
+    }
+    let Ok(line) = std::ffi::CString::new(line) else {
+        return;
+    };
+    // Not openlog(3): that would be the host's to call. Its name stands before the line then.
+    // SAFETY: the format takes one string, and `line` is one.
+    unsafe { libc::syslog(libc::LOG_DAEMON | priority, c"%s".as_ptr(), line.as_ptr()) };
 }
 
 /// Makes reads from `file` return at once where there is nothing to read.
@@ -109,6 +219,10 @@ pub const OPEN_REGULAR: i32 = libc::O_NONBLOCK | libc::O_NOFOLLOW;
 /// The mount table, in the order of mounting.
 #[cfg(target_os = "linux")]
 pub fn mount_table() -> io::Result<Vec<Mount>> {
+    #[cfg(feature = "fuzzing")]
+    if let Some(table) = crate::fuzzing::mountinfo() {
+        return Ok(parse_mountinfo(&table));
+    }
     let table = std::fs::read("/proc/self/mountinfo")?;
     Ok(parse_mountinfo(&table))
 }
@@ -129,7 +243,8 @@ fn parse_mountinfo(table: &[u8]) -> Vec<Mount> {
         let source = after.next()?;
         // A bind mount of a part of a file system is not where that file system is mounted.
         (root == b"/").then(|| Mount {
-            source: String::from_utf8_lossy(&unescape(source)).into_owned(),
+            source: String::from_utf8(unescape(source))
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
             mountpoint: OsString::from_vec(unescape(mountpoint)).into(),
         })
     };
@@ -142,6 +257,9 @@ fn parse_mountinfo(table: &[u8]) -> Vec<Mount> {
 /// Undoes the kernel's escapes for space, tab, newline and backslash: `\040` and the like.
 #[cfg(target_os = "linux")]
 fn unescape(field: &[u8]) -> Vec<u8> {
+    if !field.contains(&b'\\') {
+        return field.to_vec();
+    }
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, after)) = rest.split_first() {
@@ -218,6 +336,35 @@ mod tests {
             mounts,
             [mount("tank/a b", "/mnt/a b"), mount("tank/c", "/mnt/c")]
         );
+    }
+
+    #[test]
+    fn a_command_inherits_no_descriptor_no_ignored_signal_and_no_mask() {
+        // SAFETY: the descriptors are this test's own; nobody else here cares for SIGUSR2.
+        let inheritable = unsafe {
+            libc::signal(libc::SIGUSR2, libc::SIG_IGN);
+            libc::dup(2)
+        };
+        let look = |prepare: fn(&mut Command)| {
+            let mut command = Command::new("/bin/sh");
+            command.args([
+                "-c",
+                "ls /proc/self/fd | wc -l; umask; trap - USR2; kill -USR2 $$; echo deaf",
+            ]);
+            prepare(&mut command);
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        // 0, 1, 2 and what ls itself opens; and the shell is not deaf to the signal.
+        assert_eq!(look(inherit_nothing), "4\n0022\n");
+        assert!(
+            look(|_| ()).ends_with("deaf\n"),
+            "the test looks at nothing"
+        );
+        // SAFETY: as above.
+        unsafe {
+            libc::close(inheritable);
+            libc::signal(libc::SIGUSR2, libc::SIG_DFL);
+        }
     }
 
     #[test]

@@ -1,0 +1,324 @@
+//! Looking at the jails or templates of a pool: what ZFS, the files and the kernel say of them, and
+//! what of that is known already.
+//!
+//! What can change without a trace is asked each time: which jails run, what is mounted where, and
+//! which file each `config.json` is. From that it follows whether what was learned before still
+//! holds:
+//!
+//! - The content of a file, while it is the same file in the same state ([`Identity`]).
+//! - The datasets with their origins, while the same of all that iocage has in the pool are mounted
+//!   at the same places (an origin may be a template's), every `config.json` is the same file in
+//!   the same state, all members are mounted, and the plugin has changed nothing itself. An origin can change without a trace (`zfs promote`), and so can what
+//!   was never mounted, so this is believed for [`limits::DATASETS_AGE`] at most.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::datasets::{self, value, Family};
+use super::settings::Settings;
+use crate::error::Result;
+use crate::limits;
+use crate::sync::lock;
+use crate::system::{read_identified, side_by_side, Identity, Mounts, RunningJail, System};
+
+/// What is known of the jails or templates of a pool at one moment.
+pub struct Survey {
+    pub datasets: Arc<Datasets>,
+    pub files: Arc<Files>,
+    pub mounts: Mounts,
+    pub running: Vec<RunningJail>,
+}
+
+/// A jail or template, as its datasets tell.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Member {
+    pub name: Box<str>,
+    /// The snapshot that its root is a clone of.
+    pub origin: Option<Box<str>>,
+}
+
+/// What iocage keeps in files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    defaults: File,
+    /// The `config.json` of each member that is mounted, by its name.
+    configs: HashMap<String, File>,
+}
+
+/// A settings file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct File {
+    identity: Option<Identity>,
+    /// Whether the content is known as long as the identity is the same.
+    settled: bool,
+    /// What it says; none where it cannot be read.
+    settings: Option<Arc<Settings>>,
+}
+
+/// What is known of a member's `config.json`.
+pub enum Config<'a> {
+    NotMounted,
+    Unreadable,
+    Read(&'a Settings),
+}
+
+/// What an instance remembers from one survey to the next.
+#[derive(Default)]
+pub struct Memory {
+    known: Mutex<HashMap<Family, Arc<Known>>>,
+    /// How often the plugin has changed something.
+    changes: AtomicU64,
+}
+
+struct Known {
+    pool: String,
+    files: Arc<Files>,
+    datasets: Arc<Datasets>,
+}
+
+/// What ZFS said, and how the host was when it was asked.
+pub struct Datasets {
+    members: Vec<Member>,
+    asked: Instant,
+    changes: u64,
+    mounted: u64,
+    all_mounted: bool,
+}
+
+impl Memory {
+    /// Forgets what the plugin itself may just have changed.
+    pub fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The pool whose `family` was surveyed last, unless that was long ago.
+    pub fn last_pool(&self, family: Family) -> Option<String> {
+        let known = lock(&self.known).get(&family).cloned()?;
+        known.datasets.are_young().then(|| known.pool.clone())
+    }
+
+    fn recall(&self, pool: &str, family: Family) -> Option<Arc<Known>> {
+        let known = lock(&self.known).get(&family).cloned();
+        known.filter(|known| known.pool == pool)
+    }
+
+    fn keep(&self, family: Family, known: &Arc<Known>) {
+        let mut all = lock(&self.known);
+        if known.files.size() <= limits::REMEMBERED_BYTES {
+            all.insert(family, Arc::clone(known));
+        } else {
+            all.remove(&family);
+        }
+    }
+}
+
+/// Surveys the members of `family` in `pool`; `None` where the pool has no such family.
+pub fn survey(
+    system: &System,
+    memory: &Memory,
+    pool: &str,
+    family: Family,
+) -> Result<Option<Survey>> {
+    let before = memory.recall(pool, family);
+    let (running, known) = side_by_side(
+        || system.running_jails(),
+        || learn(system, memory, pool, family, before),
+    );
+    let Some((known, mounts)) = known? else {
+        return Ok(None);
+    };
+    Ok(Some(Survey {
+        datasets: Arc::clone(&known.datasets),
+        files: Arc::clone(&known.files),
+        mounts,
+        running: running?,
+    }))
+}
+
+/// Learns what is not known or no longer holds, and remembers it.
+fn learn(
+    system: &System,
+    memory: &Memory,
+    pool: &str,
+    family: Family,
+    before: Option<Arc<Known>>,
+) -> Result<Option<(Arc<Known>, Mounts)>> {
+    let parent = family.dataset(pool);
+    // Both before ZFS is asked: what changes meanwhile makes the next survey ask again.
+    let changes = memory.changes.load(Ordering::SeqCst);
+    let mounts = system.mounts()?;
+    let mounted = mounts.fingerprint(&datasets::root(pool));
+
+    let ask_zfs = || Datasets::ask(system, &parent, changes, &mounts, mounted);
+    let read_files = || {
+        let known = before.as_ref().map(|known| &*known.files);
+        Files::read(&mounts, pool, &parent, known)
+    };
+    let still_holds = |known: &&Arc<Known>| known.datasets.still_hold(changes, mounted);
+    let (datasets, files) = match before.as_ref().filter(still_holds) {
+        Some(known) => {
+            let files = read_files();
+            let datasets = match files.are_those_of(&known.files) {
+                true => Ok(Some(Arc::clone(&known.datasets))),
+                false => ask_zfs(),
+            };
+            (datasets, files)
+        }
+        // ZFS takes the longest by far, so everything else is done meanwhile.
+        None => side_by_side(ask_zfs, read_files),
+    };
+    let Some(datasets) = datasets? else {
+        return Ok(None);
+    };
+    let known = Arc::new(Known {
+        pool: pool.into(),
+        files: Arc::new(files),
+        datasets,
+    });
+    memory.keep(family, &known);
+    Ok(Some((known, mounts)))
+}
+
+impl Datasets {
+    /// Asks ZFS for the members below `parent`; `None` where that does not exist.
+    fn ask(
+        system: &System,
+        parent: &str,
+        changes: u64,
+        mounts: &Mounts,
+        mounted: u64,
+    ) -> Result<Option<Arc<Self>>> {
+        let asked = Instant::now();
+        // Depth 2 has the jails and the root of each.
+        let rows = datasets::list(system, parent, "filesystem", Some(2), &["name", "origin"])?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let members = members(&rows, parent);
+        let mounted_members: HashSet<&str> = mounts.below(parent).map(|(name, _)| name).collect();
+        Ok(Some(Arc::new(Datasets {
+            all_mounted: members
+                .iter()
+                .all(|member| mounted_members.contains(&*member.name)),
+            members,
+            asked,
+            changes,
+            mounted,
+        })))
+    }
+
+    /// By name.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    fn are_young(&self) -> bool {
+        self.asked.elapsed() < limits::DATASETS_AGE
+    }
+
+    fn still_hold(&self, changes: u64, mounted: u64) -> bool {
+        // What is not mounted may be gone without anybody noticing.
+        self.are_young() && self.all_mounted && (self.changes, self.mounted) == (changes, mounted)
+    }
+}
+
+/// The members in what ZFS says of `parent` and what is below it, by name.
+fn members(rows: &[Vec<String>], parent: &str) -> Vec<Member> {
+    let mut origins = HashMap::new();
+    let mut names = Vec::new();
+    for row in rows {
+        let below = row[0]
+            .strip_prefix(parent)
+            .and_then(|rest| rest.strip_prefix('/'));
+        match below.map(|below| (below, below.split_once('/'))) {
+            Some((name, None)) => names.push(name),
+            Some((_, Some((name, "root")))) => {
+                origins.insert(name, value(row, 1));
+            }
+            _ => {}
+        }
+    }
+    names.sort_unstable();
+    let member = |name: &str| Member {
+        name: name.into(),
+        origin: origins.get(name).copied().flatten().map(Box::from),
+    };
+    names.into_iter().map(member).collect()
+}
+
+impl Files {
+    fn read(mounts: &Mounts, pool: &str, parent: &str, before: Option<&Files>) -> Self {
+        let defaults = mounts
+            .mountpoint(&datasets::root(pool))
+            .map(|root| root.join("defaults.json"))
+            .map(|path| File::look(&path, before.map(|files| &files.defaults)));
+        let config = |(name, mountpoint): (&str, &Path)| {
+            let before = before.and_then(|files| files.configs.get(name));
+            let path = mountpoint.join("config.json");
+            (name.into(), File::look(&path, before))
+        };
+        Files {
+            defaults: defaults.unwrap_or_default(),
+            configs: mounts.below(parent).map(config).collect(),
+        }
+    }
+
+    /// What `defaults.json` says.
+    pub fn defaults(&self) -> Option<&Settings> {
+        self.defaults.settings.as_deref()
+    }
+
+    /// What is known of the `config.json` of a member.
+    pub fn config(&self, member: &str) -> Config<'_> {
+        match self.configs.get(member) {
+            Some(file) => match &file.settings {
+                Some(settings) => Config::Read(settings),
+                None => Config::Unreadable,
+            },
+            None => Config::NotMounted,
+        }
+    }
+
+    /// Whether every `config.json` is the file that it was.
+    fn are_those_of(&self, before: &Files) -> bool {
+        let same = |(name, file): (&String, &File)| {
+            let before = before.configs.get(name);
+            before.is_some_and(|before| before.identity == file.identity)
+        };
+        self.configs.len() == before.configs.len() && self.configs.iter().all(same)
+    }
+
+    /// The bytes that the settings take in memory.
+    fn size(&self) -> usize {
+        let files = self.configs.values().chain([&self.defaults]);
+        files
+            .filter_map(|file| file.settings.as_ref())
+            .map(|settings| settings.size())
+            .sum()
+    }
+}
+
+impl File {
+    /// Reads the file at `path`, unless it is as it was before.
+    fn look(path: &Path, before: Option<&File>) -> Self {
+        let identity = Identity::of(path);
+        match before {
+            Some(before) if before.settled && before.identity == identity => before.clone(),
+            _ => Self::read(path),
+        }
+    }
+
+    fn read(path: &Path) -> Self {
+        let Some((identity, text)) = read_identified(path, limits::CONFIG_FILE_BYTES) else {
+            return File::default();
+        };
+        File {
+            identity: Some(identity),
+            settled: identity.is_settled(),
+            settings: Settings::parse(&text).map(Arc::new),
+        }
+    }
+}
