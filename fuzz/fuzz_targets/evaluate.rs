@@ -1,0 +1,32 @@
+//! Any bytes as a request, under both access levels, on a host that does what it should.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::{json, Value};
+use sysadm_iocage::actions::{self, Access};
+use sysadm_iocage::ffi::{SYSADM_IOCAGE_ACCESS_FULL, SYSADM_IOCAGE_ACCESS_READ};
+use sysadm_iocage_fuzz::{reading_action, Instance};
+
+static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
+
+fuzz_target!(|data: &[u8]| {
+    let (read_status, mut as_reader) = PLUGIN.evaluate(data, SYSADM_IOCAGE_ACCESS_READ);
+    let (status, mut reply) = PLUGIN.evaluate(data, SYSADM_IOCAGE_ACCESS_FULL);
+    let action = reply.as_object().unwrap().keys().next().unwrap().clone();
+    let changes = actions::find(&action).is_some_and(|action| action.access == Access::Full);
+    match status {
+        200 if changes => assert_eq!(read_status, 403, "{as_reader}"),
+        _ => assert_eq!(read_status, status, "{as_reader}"),
+    }
+    // Who only reads gets the same answer, and so does who asks twice.
+    let args: Value = serde_json::from_slice(data).unwrap_or_default();
+    if status == 200 && reading_action(&args).is_some() {
+        for answer in [&mut reply, &mut as_reader] {
+            let answer = answer[&action].as_object_mut().unwrap();
+            answer.remove("remote_age_seconds");
+        }
+        assert_eq!(reply, as_reader);
+    }
+});

@@ -1,0 +1,28 @@
+//! Any bytes as the output of `jls`.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use sysadm_iocage_fuzz::{check_jail, on_host, Instance, Says};
+
+static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
+
+fuzz_target!(|data: &[u8]| {
+    let jls = Some(data.to_vec());
+    let answer = on_host(
+        Says {
+            jls,
+            ..Says::default()
+        },
+        || PLUGIN.ask(json!({"action": "listjails"})),
+    );
+    if let Some(jails) = answer.get("jails") {
+        let jails = jails.as_object().unwrap();
+        assert_eq!(jails.len(), 6, "a jail is left out: {answer}");
+        jails.values().for_each(check_jail);
+    } else {
+        assert_eq!(answer["code"], "failed", "{answer}");
+    }
+});

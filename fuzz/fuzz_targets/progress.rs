@@ -1,0 +1,66 @@
+//! Any bytes as a dispatcher's log of a job, and any text as the output in one.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::{json, Value};
+use sysadm_iocage_fuzz::{check_line, check_refusal, Instance};
+
+static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
+
+const JOB: &str = "sysadm_iocage_fetch_release_14.1-RELEASE";
+
+/// Asks what a log means and checks what holds for every event.
+fn check(log: &[u8]) {
+    let event = PLUGIN.progress(JOB, log).expect("it is a job of ours");
+    if let Some(error) = event.get("error").filter(|error| error.is_object()) {
+        assert_eq!(error["code"], "400");
+        return check_refusal(error);
+    }
+    let mut event = event;
+    let details = event["process_details"].take();
+    // A log with a NUL in it is shorter for a C program.
+    if !log.contains(&0) {
+        assert_eq!(details, serde_json::from_slice::<Value>(log).unwrap());
+    }
+    assert_eq!(event["event_system"], "sysadm/iocage");
+    assert_eq!(event["job_id"], JOB);
+    let state = event["state"].as_str().unwrap().to_string();
+    for (key, value) in event.as_object().unwrap() {
+        let text = || value.as_str().unwrap();
+        match key.as_str() {
+            "event_system" | "job_id" | "state" | "process_details" => {}
+            "filename" => assert!(!text().contains(char::is_control), "{event}"),
+            "download_rate" => check_line(text()),
+            "percent_done" => assert!(text().parse::<u8>().unwrap() <= 100, "{event}"),
+            "success" => assert!(state == "finished" && ["true", "false"].contains(&text())),
+            "error" => {
+                assert_eq!(event["success"], "false");
+                check_line(text());
+            }
+            _ => panic!("{event}"),
+        }
+    }
+    assert_eq!(
+        state == "finished",
+        event.get("success").is_some(),
+        "{event}"
+    );
+}
+
+fuzz_target!(|data: &[u8]| {
+    check(data);
+    let output = String::from_utf8_lossy(data);
+    let command = "/usr/local/bin/iocage fetch -r 14.1-RELEASE";
+    let running = json!({"state": "running", "current_cmd": command, command: output});
+    check(running.to_string().as_bytes());
+    for code in ["0", "1"] {
+        let log = json!({
+            "state": "finished", "cmd_list": [command], command: output,
+            (format!("return_codes/{command}")): code,
+        });
+        check(log.to_string().as_bytes());
+    }
+    assert_eq!(PLUGIN.progress("sysadm_pkg_install", b"{}"), None);
+});
