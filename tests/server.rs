@@ -11,7 +11,7 @@ use std::sync::mpsc::{channel, Receiver};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use common::{error_of, library, run, source, Instance};
+use common::{error_of, library, run, sanitizer_flags, source, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
@@ -44,7 +44,8 @@ fn compiler(standard: &str, flags: &[String]) -> Command {
     let mut command = Command::new("c++");
     command
         .args([standard, "-fPIC", "-g", "-Wall", "-Wextra", "-Werror"])
-        .args(flags);
+        .args(flags)
+        .args(sanitizer_flags());
     for folder in ["include", "include/sysadm", "tests/server"] {
         command.arg("-I").arg(source(folder));
     }

@@ -1,0 +1,777 @@
+//! Every command and snippet that README, `docs` and the man pages show, run; and whether they
+//! tell of everything that there is.
+//!
+//! In a document's examples the first pool of the lab is `tank` and the second is `tank2`.
+
+mod common;
+
+use std::ffi::{c_char, c_void, CStr};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use common::{library, make, run, skip, source, Instance};
+use serde_json::{json, Value};
+use sysadm_iocage::actions::{Action, ACTIONS};
+use sysadm_iocage::config::Config;
+use sysadm_iocage::error::Code;
+use sysadm_iocage::ffi::*;
+use sysadm_iocage_lab::Lab;
+
+/// The commands that cannot be run here, and why. Whatever else a document shows is run.
+const NOT_HERE: &[(&str, &str)] = &[
+    ("make demo", "CI runs it by itself (.ci/run)"),
+    ("make test", "this is it"),
+    ("make lint", "CI runs it by itself (.ci/run)"),
+    ("make sanitize", "CI runs it by itself (.ci/run)"),
+    ("make fuzz", "CI runs it by itself (.ci/run)"),
+    (
+        "make freebsd",
+        "it downloads a compiler; CI runs it by itself (.ci/run)",
+    ),
+    ("make bench", "it takes a machine of its own for minutes"),
+    (
+        "make port",
+        "it writes to the source; tests/port.rs runs what it runs",
+    ),
+    (
+        "make -C /usr/ports/sysutils/sysadm-iocage install clean",
+        "it takes FreeBSD and its ports tree; tests/port.rs has what can be tried without",
+    ),
+];
+
+/// What a document shows apart from its text.
+struct Snippet {
+    place: String,
+    /// `sh`, `c`, `cpp`, `json`, `text`, or `none` for a REST request.
+    language: String,
+    /// What a fence has behind the language: the name of a file.
+    name: String,
+    /// The bold line before it, such as `**Response**`.
+    label: String,
+    text: String,
+    /// How things are before its requests are sent, where it says so.
+    before: Vec<String>,
+}
+
+/// All documents, as paths in the source tree.
+fn documents() -> Vec<String> {
+    let docs = fs::read_dir(source("docs")).unwrap();
+    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+    let mut documents: Vec<String> = ["README.md".to_string()].into_iter().chain(docs).collect();
+    documents.sort();
+    documents
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(source(document)).unwrap()
+}
+
+fn snippets(document: &str) -> Vec<Snippet> {
+    let text = read(document);
+    match document.rsplit_once('.').unwrap().1 {
+        "md" => of_markdown(document, &text),
+        "rst" => of_rst(document, &text),
+        "3" | "7" => of_man_page(document, &text),
+        _ => panic!("{document}: nothing reads its snippets"),
+    }
+}
+
+fn of_markdown(document: &str, text: &str) -> Vec<Snippet> {
+    let mut found: Vec<Snippet> = Vec::new();
+    let mut inside = false;
+    let mut last = "";
+    for (number, line) in text.lines().enumerate() {
+        let place = format!("{document}:{}", number + 1);
+        if let Some(info) = line.strip_prefix("```") {
+            inside = !inside;
+            if inside {
+                let (language, name) = info.split_once(' ').unwrap_or((info, ""));
+                assert!(!language.is_empty(), "{place}: a fence without a language");
+                found.push(Snippet::new(place, language, name));
+            }
+        } else if inside {
+            found.last_mut().unwrap().add(line);
+        } else {
+            let indented = line.starts_with("    ") && last.is_empty();
+            assert!(
+                !indented,
+                "{place}: put it between fences, with its language"
+            );
+        }
+        last = line;
+    }
+    found
+}
+
+fn of_rst(document: &str, text: &str) -> Vec<Snippet> {
+    let mut found: Vec<Snippet> = Vec::new();
+    let (mut label, mut before, mut inside) = (String::new(), Vec::new(), false);
+    for (number, line) in text.lines().enumerate() {
+        let place = format!("{document}:{}", number + 1);
+        inside &= line.is_empty() || line.starts_with(' ');
+        if inside {
+            found
+                .last_mut()
+                .unwrap()
+                .add(line.strip_prefix(' ').unwrap_or(line));
+        } else if let Some(language) = line.strip_prefix(".. code-block:: ") {
+            let mut snippet = Snippet::new(place, language, "");
+            snippet.label = std::mem::take(&mut label);
+            snippet.before = std::mem::take(&mut before);
+            found.push(snippet);
+            inside = true;
+        } else if let Some(statement) = line.strip_prefix(".. before: ") {
+            before.push(statement.into());
+        } else if let Some(bold) = line
+            .strip_prefix("**")
+            .and_then(|rest| rest.strip_suffix("**"))
+        {
+            label = bold.into();
+        } else {
+            assert!(!line.ends_with("::"), "{place}: use a code-block");
+        }
+    }
+    found
+}
+
+/// The displays of a man page's examples.
+fn of_man_page(document: &str, text: &str) -> Vec<Snippet> {
+    let mut found: Vec<Snippet> = Vec::new();
+    let mut inside = false;
+    let (before, examples) = text
+        .split_once("\n.Sh EXAMPLES\n")
+        .expect("it has examples");
+    let examples = examples.split("\n.Sh ").next().unwrap();
+    for (number, line) in examples.lines().enumerate() {
+        let place = format!("{document}:{}", before.lines().count() + number + 2);
+        if line.starts_with(".Bd -literal") {
+            found.push(Snippet::new(place, "", "example.c"));
+            inside = true;
+        } else if line == ".Ed" {
+            inside = false;
+        } else if inside {
+            let snippet = found.last_mut().unwrap();
+            snippet.add(&line.replace("\\&", "").replace("\\e", "\\"));
+            let language = match snippet.text.get(..1) {
+                Some("#") => "c",
+                Some("{") => "json",
+                _ => "sh",
+            };
+            snippet.language = language.into();
+        }
+    }
+    found
+}
+
+impl Snippet {
+    fn new(place: String, language: &str, name: &str) -> Self {
+        Snippet {
+            place,
+            language: language.into(),
+            name: name.into(),
+            label: String::new(),
+            text: String::new(),
+            before: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, line: &str) {
+        self.text += line;
+        self.text.push('\n');
+    }
+
+    /// The JSON values that it consists of.
+    fn json(&self) -> Vec<Value> {
+        let values = serde_json::Deserializer::from_str(&self.text).into_iter();
+        values
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.place))
+    }
+}
+
+/// The host of the examples: the lab's household in `tank`, nothing but iocage's datasets in
+/// `tank2`, and a dispatcher that takes every job and runs none.
+struct Household {
+    lab: Lab,
+    plugin: Instance,
+    dispatcher: Box<Dispatcher>,
+    access: i32,
+}
+
+/// The jobs that run.
+type Dispatcher = Mutex<Vec<String>>;
+
+unsafe extern "C" fn take_job(_: *mut c_void, _: *const c_char, _: *const *const c_char) -> bool {
+    true
+}
+
+unsafe extern "C" fn is_job_active(dispatcher: *mut c_void, job: *const c_char) -> bool {
+    let dispatcher = unsafe { &*dispatcher.cast::<Dispatcher>() };
+    let job = unsafe { CStr::from_ptr(job) }.to_str().unwrap();
+    dispatcher
+        .lock()
+        .unwrap()
+        .iter()
+        .any(|running| running == job)
+}
+
+impl Household {
+    fn open() -> Option<Self> {
+        let lab = Lab::or_skip(2)?;
+        lab.furnish();
+        lab.lay_out(lab.pool(1));
+        lab.set_unsupported("<td>releng/12.4</td>");
+        let dispatcher = Box::new(Dispatcher::default());
+        let host = SysadmIocageHost {
+            struct_size: size_of::<SysadmIocageHost>(),
+            user_data: (&raw const *dispatcher).cast_mut().cast(),
+            queue_process: Some(take_job),
+            is_job_active: Some(is_job_active),
+            log: None,
+        };
+        let plugin = Instance::open(&lab.config(), &host);
+        let access = SYSADM_IOCAGE_ACCESS_FULL;
+        Some(Household {
+            lab,
+            plugin,
+            dispatcher,
+            access,
+        })
+    }
+
+    /// Brings about how things are to be before a request.
+    fn prepare(&mut self, before: &[String]) {
+        self.dispatcher.lock().unwrap().clear();
+        self.access = SYSADM_IOCAGE_ACCESS_FULL;
+        let (tank, tank2) = (self.lab.pool(0), self.lab.pool(1));
+        let mut active = (true, false);
+        for statement in before {
+            let words: Vec<&str> = statement.split(' ').collect();
+            match words.as_slice() {
+                ["tank", "is", "active"] => active = (true, false),
+                ["tank2", "is", "active"] => active = (false, true),
+                ["tank", "and", "tank2", "are", "active"] => active = (true, true),
+                ["no", "pool", "is", "active"] => active = (false, false),
+                ["tank2", "has", "the", "release", name] => self.lab.add_release(tank2, name),
+                ["tank2", "has", "the", "template", name] => {
+                    self.lab.add_template(tank2, name, None, &json!({}));
+                }
+                ["the", "job", id, "runs"] => self.dispatcher.lock().unwrap().push((*id).into()),
+                ["the", "user", "may", "only", "read"] => self.access = SYSADM_IOCAGE_ACCESS_READ,
+                _ => panic!("nothing brings about that {statement}"),
+            }
+        }
+        self.lab.mark(tank, active.0);
+        self.lab.mark(tank2, active.1);
+    }
+
+    /// What is answered to a request's args, as the documents name things.
+    fn evaluate(&mut self, before: &[String], args: &Value) -> Value {
+        self.prepare(before);
+        let args = self.to_lab(args);
+        let (_, reply) = self.plugin.evaluate(&args.to_string(), self.access);
+        self.of_lab(&reply)
+    }
+
+    fn message(&mut self, before: &[String], message: &Value) -> Value {
+        self.prepare(before);
+        let message = self.to_lab(message);
+        let reply = self.plugin.message_as(&message, self.access);
+        self.of_lab(&reply)
+    }
+
+    /// The pools of a request by the names that the lab has for them.
+    fn to_lab(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) if text == "tank" => json!(self.lab.pool(0)),
+            Value::String(text) if text == "tank2" => json!(self.lab.pool(1)),
+            Value::Object(object) => {
+                let entry = |(key, value): (&String, &Value)| (key.clone(), self.to_lab(value));
+                Value::Object(object.iter().map(entry).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn of_lab(&self, reply: &Value) -> Value {
+        let text = reply.to_string();
+        let text = text.replace(self.lab.pool(0), "tank");
+        common::parse(&text.replace(self.lab.pool(1), "tank2"))
+    }
+}
+
+/// A reply as it can be compared. The one thing in it that is not the same every time is how many
+/// seconds old a list is: a number, in a string.
+fn comparable(mut reply: Value) -> Value {
+    if let Some(object) = reply.as_object_mut() {
+        for (key, value) in object {
+            if key == "remote_age_seconds" {
+                let seconds = value.as_str().unwrap();
+                assert!(seconds.parse::<u64>().is_ok(), "{seconds}");
+                *value = json!("some");
+            } else {
+                *value = comparable(value.take());
+            }
+        }
+    }
+    reply
+}
+
+fn compare(place: &str, answered: Value, documented: &Value) {
+    let documented = comparable(documented.clone());
+    let answered = comparable(answered);
+    assert_eq!(
+        answered, documented,
+        "{place}: answered is\n{answered:#}\ndocumented is\n{documented:#}\n"
+    );
+}
+
+#[test]
+fn every_snippet_is_run() {
+    let Some(mut household) = Household::open() else {
+        return;
+    };
+    let mut run_elsewhere = Vec::new();
+    for document in documents() {
+        let snippets = snippets(&document);
+        let workshop = Workshop::open(&document, &snippets);
+        if document.ends_with(".rst") {
+            run_class_document(&mut household, &snippets);
+            continue;
+        }
+        for snippet in &snippets {
+            match snippet.language.as_str() {
+                "json" => run_json(&mut household, snippet),
+                "c" => workshop.run_c(&household.lab, snippet),
+                "sh" => run_elsewhere.extend(workshop.run_shell(snippet)),
+                // That is compiled by the_optional_lines_for_the_server_compile.
+                "cpp" => assert_eq!(document, "docs/server.md", "{}", snippet.place),
+                // A picture, which the_picture_has_every_module looks at; and lines of a log, which
+                // tests/audit.rs compares.
+                "text" => {
+                    let known = ["docs/architecture.md", "docs/api.md"].contains(&&*document);
+                    assert!(known, "{}", snippet.place);
+                }
+                other => panic!("{}: nothing runs {other:?}", snippet.place),
+            }
+        }
+    }
+    for (command, _) in NOT_HERE {
+        let shown = run_elsewhere.iter().any(|line| line == command);
+        assert!(shown, "no document shows {command} any more");
+    }
+}
+
+/// A request and its reply, a job's log and its event, or a configuration with the defaults.
+fn run_json(household: &mut Household, snippet: &Snippet) {
+    let values = snippet.json();
+    let place = &snippet.place;
+    match values.as_slice() {
+        [request, reply] if request.get("action").is_some() => {
+            compare(place, household.evaluate(&[], request), reply);
+        }
+        [message, response] if message.get("args").is_some() => {
+            compare(place, household.message(&[], message), response);
+        }
+        [log, event] => run_progress(household, place, log, event),
+        [config] => {
+            let mut config = Config::parse(&config.to_string())
+                .unwrap_or_else(|error| panic!("{place}: {error}"));
+            config.pools = None; // all of the host's, which no text says
+            assert_eq!(config, Config::default(), "{place}: the defaults");
+        }
+        _ => panic!("{place}: {} values, nothing runs them", values.len()),
+    }
+}
+
+fn run_progress(household: &Household, place: &str, log: &Value, event: &Value) {
+    let job = log["process_id"].as_str().expect(place);
+    let told = household.plugin.progress(job, Some(log)).unwrap();
+    compare(place, told, event);
+}
+
+/// The requests of the class document in their two forms, each with the response that follows.
+fn run_class_document(household: &mut Household, snippets: &[Snippet]) {
+    let (mut requests, mut log): (Vec<&Snippet>, _) = (Vec::new(), None);
+    let mut before = Vec::new();
+    for snippet in snippets {
+        if !snippet.before.is_empty() {
+            before.clone_from(&snippet.before);
+        }
+        let one = || match snippet.json().as_slice() {
+            [one] => one.clone(),
+            _ => panic!("{}: not one value", snippet.place),
+        };
+        match snippet.label.as_str() {
+            "REST Request" | "WebSocket Request" => requests.push(snippet),
+            "Response" | "REST Response" | "WebSocket Response" => {
+                assert!(!requests.is_empty(), "{}: no request", snippet.place);
+                let response = one();
+                for request in std::mem::take(&mut requests) {
+                    run_request(household, &before, request, &response);
+                    let form = request.label.split(' ').next().unwrap();
+                    assert!(snippet.label == "Response" || snippet.label.starts_with(form));
+                }
+            }
+            "Job Log" => log = Some(one()),
+            "Event" => run_progress(household, &snippet.place, &log.take().unwrap(), &one()),
+            label => panic!("{}: nothing runs a {label:?}", snippet.place),
+        }
+    }
+    assert!(requests.is_empty() && log.is_none(), "without a response");
+}
+
+fn run_request(household: &mut Household, before: &[String], request: &Snippet, response: &Value) {
+    let place = &request.place;
+    if request.label == "WebSocket Request" {
+        let [message] = request.json().try_into().expect("one value");
+        return compare(place, household.message(before, &message), response);
+    }
+    let (line, body) = request.text.trim_start().split_once('\n').unwrap();
+    assert_eq!(line, "PUT /sysadm/iocage", "{place}");
+    let args = household.evaluate(before, &common::parse(body));
+    // REST has the args and nothing else.
+    compare(
+        place,
+        json!({ "args": args }),
+        &json!({ "args": response["args"] }),
+    );
+}
+
+/// A folder with what the commands of a document find where they are typed: the source, and an
+/// installation of it that takes the place of /usr/local.
+struct Workshop {
+    folder: PathBuf,
+    stage: PathBuf,
+}
+
+impl Workshop {
+    fn open(document: &str, snippets: &[Snippet]) -> Self {
+        let tmp = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documents");
+        let folder = tmp.join(document.replace(['/', '.'], "-"));
+        let _ = fs::remove_dir_all(&folder);
+        let stage = folder.join("stage");
+        fs::create_dir_all(stage.join("usr/ports/sysutils")).unwrap();
+        fs::create_dir_all(folder.join("src/server/library")).unwrap();
+        for file in [
+            "Makefile",
+            "Cargo.toml",
+            "LICENSE",
+            "README.md",
+            "CHANGELOG.md",
+            "SECURITY.md",
+            "docs",
+            "examples",
+            "include",
+            "port",
+        ] {
+            symlink(source(file), folder.join(file)).unwrap();
+        }
+        for snippet in snippets.iter().filter(|snippet| snippet.language == "c") {
+            fs::write(folder.join(&snippet.name), &snippet.text).unwrap();
+        }
+        Workshop { folder, stage }
+    }
+
+    /// A program, with every warning an error, as C and as C++.
+    fn run_c(&self, lab: &Lab, snippet: &Snippet) {
+        assert!(
+            !snippet.name.is_empty(),
+            "{}: it has no name",
+            snippet.place
+        );
+        let libraries = library().parent().unwrap().display().to_string();
+        for compiler in [&["cc", "-std=c99"][..], &["c++", "-std=c++11", "-xc++"]] {
+            let program = self.folder.join("program");
+            run(Command::new(compiler[0])
+                .args(&compiler[1..])
+                .args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-I"])
+                .arg(source("include"))
+                .arg("-o")
+                .arg(&program)
+                .arg(self.folder.join(&snippet.name))
+                .args([&format!("-L{libraries}"), "-lsysadm_iocage"])
+                .arg(format!("-Wl,-rpath,{libraries}")));
+            let output = run(Command::new(program).arg(lab.config().to_string()));
+            let reply = common::parse(&String::from_utf8(output.stdout).unwrap());
+            assert!(reply["listjails"].is_object(), "{}: {reply}", snippet.place);
+        }
+    }
+
+    /// Runs the lines of a snippet that can be run here, and gives those that cannot.
+    fn run_shell(&self, snippet: &Snippet) -> Vec<String> {
+        let command = |line: &str| line.split(" #").next().unwrap().trim().to_string();
+        let lines: Vec<String> = snippet.text.lines().map(command).collect();
+        let (elsewhere, here): (Vec<_>, Vec<_>) = lines
+            .into_iter()
+            .partition(|line| NOT_HERE.iter().any(|(command, _)| command == line));
+        let (cargo, here): (Vec<_>, Vec<_>) = here
+            .into_iter()
+            .partition(|line| line.starts_with("cargo "));
+
+        let stage = self.stage.display().to_string();
+        let script = here.join("\n");
+        let script = ["/usr/local", "/usr/ports", "/var/db"]
+            .into_iter()
+            .fold(script, |script, path| {
+                script.replace(path, &format!("{stage}{path}"))
+            });
+        common::install(&["install"], &self.stage);
+        run(make(&mut Command::new("sh"), &self.stage)
+            .args(["-eu", "-c", &script])
+            .current_dir(&self.folder)
+            .env("LD_LIBRARY_PATH", self.stage.join("usr/local/lib"))
+            .env(
+                "PKG_CONFIG_PATH",
+                self.stage.join("usr/local/libdata/pkgconfig"),
+            )
+            .env("PKG_CONFIG_SYSROOT_DIR", &self.stage)
+            .stdin(Stdio::null()));
+        for line in cargo {
+            // With the real cargo, in the real source; a shell is at its end at once.
+            run(Command::new("sh")
+                .args(["-eu", "-c", &line])
+                .current_dir(source(""))
+                .stdin(Stdio::null()));
+        }
+        elsewhere
+    }
+}
+
+#[test]
+fn the_optional_lines_for_the_server_compile() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("optional");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    symlink(source("include/sysadm"), folder.join("library")).unwrap();
+    let of_server = snippets("docs/server.md").into_iter();
+    let lines: Vec<Snippet> = of_server
+        .filter(|snippet| snippet.language == "cpp")
+        .collect();
+    let harness = fs::read_to_string(source("tests/server/optional.cpp")).unwrap();
+    for snippet in &lines {
+        let file = format!("{}.inc", snippet.name);
+        assert!(harness.contains(&file), "{}: {file}", snippet.place);
+        fs::write(folder.join(file), &snippet.text).unwrap();
+    }
+    assert_eq!(lines.len(), harness.matches(".inc\"").count());
+
+    let flags = Command::new("pkg-config")
+        .args(["--cflags", "Qt5Core"])
+        .output();
+    let Some(flags) = flags.ok().filter(|output| output.status.success()) else {
+        return skip("Qt 5");
+    };
+    let flags = String::from_utf8(flags.stdout).unwrap();
+    run(Command::new("c++")
+        .args([
+            "-std=c++11",
+            "-fPIC",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-fsyntax-only",
+            "-I",
+        ])
+        .arg(&folder)
+        .args(flags.split_whitespace())
+        .arg(source("tests/server/optional.cpp")));
+}
+
+#[test]
+fn the_picture_has_every_module() {
+    let picture = &snippets("docs/architecture.md")[0];
+    assert_eq!(picture.language, "text", "{}", picture.place);
+    let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let words: Vec<&str> = picture.text.split(word).collect();
+    let mut folders = vec![source("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert!(
+                words.contains(&name) || name == "lib",
+                "no {name} in the picture"
+            );
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_class_document_is_valid() {
+    let has_docutils = |python: &&str| {
+        let mut command = Command::new(python);
+        command
+            .args(["-c", "import docutils"])
+            .stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let Some(python) = ["python3", "/usr/bin/python3"]
+        .into_iter()
+        .find(has_docutils)
+    else {
+        return skip("docutils");
+    };
+    run(Command::new(python)
+        .arg(source("tests/rst.py"))
+        .arg(source("docs/iocage.rst")));
+}
+
+#[test]
+fn the_man_pages_are_clean() {
+    for page in ["docs/sysadm_iocage.3", "docs/sysadm-iocage.7"] {
+        let mut command = Command::new("mandoc");
+        let Ok(output) = command.args(["-T", "lint"]).arg(source(page)).output() else {
+            return skip("mandoc");
+        };
+        let messages = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        // Which manuals there are is the host's matter.
+        let of_host = |line: &&str| {
+            line.contains("referenced manual not found") || line.contains("outdated mandoc.db")
+        };
+        let ours: Vec<&str> = messages.lines().filter(|line| !of_host(line)).collect();
+        assert!(ours.is_empty(), "{ours:#?}");
+    }
+}
+
+/// What a document says of one thing: from its heading to the next of the same kind.
+fn section<'a>(document: &'a str, heading: &str, name: &str) -> &'a str {
+    let start = format!("{heading}{name}\n");
+    let (_, rest) = document
+        .split_once(&start)
+        .unwrap_or_else(|| panic!("no {}", start.trim()));
+    rest.split(heading).next().unwrap()
+}
+
+#[test]
+fn every_action_and_argument_is_told_of() {
+    let (rst, page) = (read("docs/iocage.rst"), read("docs/sysadm-iocage.7"));
+    let (readme, api) = (read("README.md"), read("docs/api.md"));
+    for Action {
+        name, arguments, ..
+    } in ACTIONS
+    {
+        let in_rst = section(&rst, ".. index:: iocage ", name);
+        let in_page = section(&page, ".It Ic ", name);
+        let row = format!("| `{name}` | ");
+        let in_readme = readme
+            .lines()
+            .find(|line| line.starts_with(&row))
+            .expect(name);
+        assert!(api.contains(&format!("`{name}`")), "docs/api.md: {name}");
+        for argument in *arguments {
+            let told = in_rst
+                .lines()
+                .any(|line| line.starts_with(&format!("{argument}  ")));
+            assert!(told, "docs/iocage.rst: {name} {argument}");
+            let told = in_page
+                .lines()
+                .any(|line| line.starts_with(&format!(".Va {argument}")));
+            assert!(told, "docs/sysadm-iocage.7: {name} {argument}");
+            assert!(
+                in_readme.contains(&format!("`{argument}`")),
+                "README.md: {name} {argument}"
+            );
+            assert!(api.contains(argument), "docs/api.md: {name} {argument}");
+        }
+        // Both forms, with an answer and with an error.
+        for part in ["PUT /sysadm/iocage", "\"id\": \"fooid\"", "\"code\": "] {
+            assert!(
+                in_rst.contains(part),
+                "docs/iocage.rst: {name} without {part}"
+            );
+        }
+    }
+    let codes = [
+        Code::InvalidArgument,
+        Code::NotFound,
+        Code::NotActive,
+        Code::Conflict,
+        Code::InUse,
+        Code::Timeout,
+        Code::Unavailable,
+        Code::Failed,
+    ];
+    for code in codes.map(Code::as_str) {
+        assert!(
+            rst.contains(&format!("\n{code} ")),
+            "docs/iocage.rst: {code}"
+        );
+        assert!(
+            page.contains(&format!(".It Li {code}\n")),
+            "docs/sysadm-iocage.7: {code}"
+        );
+        assert!(
+            api.contains(&format!("| `{code}` |")),
+            "docs/api.md: {code}"
+        );
+    }
+    let defaults = snippets("README.md").into_iter().find_map(|snippet| {
+        let config = serde_json::from_str::<Value>(&snippet.text).ok()?;
+        config["commands"].is_object().then_some(config)
+    });
+    for key in defaults.unwrap().as_object().unwrap().keys() {
+        assert!(readme.contains(&format!("| `{key}` |")), "README.md: {key}");
+        assert!(
+            page.contains(&format!(".It Va {key}\n")),
+            "docs/sysadm-iocage.7: {key}"
+        );
+    }
+}
+
+#[test]
+fn the_man_page_has_the_interface_as_the_header_has_it() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let header = read("include/sysadm_iocage.h");
+    let page = read("docs/sysadm_iocage.3");
+    let mut functions = 0;
+    for declaration in header.split("*/").skip(1) {
+        let declaration = words(declaration.split("/*").next().unwrap());
+        let Some((head, arguments)) = declaration
+            .strip_suffix(';')
+            .or(declaration.split_once(';').map(|(first, _)| first))
+            .and_then(|declaration| declaration.strip_suffix(')'))
+            .and_then(|declaration| declaration.split_once('('))
+            .filter(|(head, _)| head.contains("sysadm_iocage_"))
+        else {
+            continue;
+        };
+        let name = &head[head.find("sysadm_iocage_").unwrap()..];
+        let kind = head.strip_suffix(name).unwrap().trim();
+        let quoted = |text: &str| match text.contains(' ') {
+            true => format!("\"{text}\""),
+            false => text.into(),
+        };
+        let arguments: Vec<String> = arguments.split(", ").map(quoted).collect();
+        let expected = format!(".Ft {}\n.Fn {name} {}\n", quoted(kind), arguments.join(" "));
+        assert!(page.contains(&expected), "{expected}");
+        assert!(page.contains(&format!("\n.Nm {name}")), "{name}");
+        functions += 1;
+    }
+    assert_eq!(functions, page.matches("\n.Ft ").count());
+    assert!(functions >= 9);
+
+    let structure = |text: &str| {
+        let start = text.find("typedef struct sysadm_iocage_host {").unwrap();
+        let code = &text[start..text.find("} sysadm_iocage_host;").unwrap()];
+        let mut lines = words(code);
+        while let (Some(from), Some(to)) = (lines.find("/**"), lines.find("*/")) {
+            lines.replace_range(from..to + 2, "");
+        }
+        words(&lines)
+    };
+    assert_eq!(structure(&page), structure(&header));
+    for constant in header.split("#define ").skip(1) {
+        let name = constant.split([' ', '\n']).next().unwrap();
+        if name != "SYSADM_IOCAGE_H" {
+            assert!(page.contains(&format!("Dv {name}")), "{name}");
+        }
+    }
+}
