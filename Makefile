@@ -5,35 +5,64 @@ CC?=	cc
 INSTALL?=	install
 PREFIX?=	/usr/local
 DESTDIR?=
+# For how long each fuzzer runs.
+FUZZ_SECONDS?=	60
 
 # The library's name at run time; its number is that of the interface (SYSADM_IOCAGE_ABI_VERSION).
 SONAME=	libsysadm_iocage.so.1
+
+# What cargo builds; a port builds it elsewhere (and sets CARGO=true, since it is built already).
+LIBRARY?=	target/release/libsysadm_iocage.so
 
 LIBDIR=	$(DESTDIR)$(PREFIX)/lib
 INCLUDEDIR=	$(DESTDIR)$(PREFIX)/include
 # On Linux it is rather $(DESTDIR)$(PREFIX)/lib/pkgconfig.
 PCDIR?=	$(DESTDIR)$(PREFIX)/libdata/pkgconfig
+MANDIR?=	$(DESTDIR)$(PREFIX)/share/man
 DOCDIR=	$(DESTDIR)$(PREFIX)/share/doc/sysadm-iocage
 EXAMPLEDIR=	$(DESTDIR)$(PREFIX)/share/examples/sysadm-iocage
-SERVERDIR=	$(DESTDIR)$(PREFIX)/share/sysadm-iocage/server
+DATADIR=	$(DESTDIR)$(PREFIX)/share/sysadm-iocage
 
+# The cdylib alone: beside the rlib that tests link, cargo builds it without link-time optimization.
 build:
-	$(CARGO) build --release
+	$(CARGO) rustc --release --lib --crate-type cdylib
+
+install: install-header install-library install-docs install-examples
+
+install-header:
+	$(INSTALL) -d $(INCLUDEDIR)
+	$(INSTALL) -m 644 include/sysadm_iocage.h $(INCLUDEDIR)
 
 # The two files for the sysadm server's source go to share/sysadm-iocage/server; docs/server.md.
-install: build
-	$(INSTALL) -d $(LIBDIR) $(INCLUDEDIR) $(PCDIR) $(DOCDIR) $(EXAMPLEDIR) $(SERVERDIR)
-	$(INSTALL) -m 755 target/release/libsysadm_iocage.so $(LIBDIR)/$(SONAME)
+install-library: build
+	$(INSTALL) -d $(LIBDIR) $(PCDIR) $(MANDIR)/man3 $(MANDIR)/man7 $(DATADIR)/server
+	$(INSTALL) -m 755 $(LIBRARY) $(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(LIBDIR)/libsysadm_iocage.so
-	$(INSTALL) -m 644 include/sysadm_iocage.h $(INCLUDEDIR)
 	version=$$(sed -n '/^version = /{s/[^0-9.]//g;p;q;}' Cargo.toml) && printf '%s\n' \
 		'prefix=$(PREFIX)' 'Name: sysadm_iocage' \
 		'Description: Manages FreeBSD jails kept by iocage: JSON in, JSON out' \
 		"Version: $$version" 'Cflags: -I$${prefix}/include' \
 		'Libs: -L$${prefix}/lib -lsysadm_iocage' >$(PCDIR)/sysadm_iocage.pc
-	$(INSTALL) -m 644 README.md CHANGELOG.md LICENSE docs/*.md $(DOCDIR)
+	$(INSTALL) -m 644 docs/sysadm_iocage.3 $(MANDIR)/man3
+	$(INSTALL) -m 644 docs/sysadm-iocage.7 $(MANDIR)/man7
+	$(INSTALL) -m 644 include/sysadm/sysadm-iocage.h include/sysadm/sysadm-iocage.cpp $(DATADIR)/server
+
+install-docs:
+	$(INSTALL) -d $(DOCDIR)
+	$(INSTALL) -m 644 README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md docs/*.rst $(DOCDIR)
+
+install-examples:
+	$(INSTALL) -d $(EXAMPLEDIR)
 	$(INSTALL) -m 644 examples/host.c $(EXAMPLEDIR)
-	$(INSTALL) -m 644 include/sysadm/sysadm-iocage.h include/sysadm/sysadm-iocage.cpp $(SERVERDIR)
+
+uninstall:
+	rm -f $(INCLUDEDIR)/sysadm_iocage.h $(LIBDIR)/libsysadm_iocage.so $(LIBDIR)/$(SONAME)
+	rm -f $(PCDIR)/sysadm_iocage.pc $(MANDIR)/man3/sysadm_iocage.3 $(MANDIR)/man7/sysadm-iocage.7
+	rm -rf $(DOCDIR) $(EXAMPLEDIR) $(DATADIR)
+
+# What of the port follows from Cargo.lock.
+port:
+	sh port/crates
 
 test:
 	sh tests/setup
@@ -45,14 +74,34 @@ demo: build
 	$(CC) -std=c99 -Wall -Wextra -Iinclude -o target/release/host examples/host.c -ldl
 	target/release/demo target/release/host target/release/libsysadm_iocage.so
 
+sanitize:
+	CARGO=$(CARGO) sh tests/sanitize
+
+fuzz:
+	sh tests/setup
+	CARGO=$(CARGO) sh fuzz/run $(FUZZ_SECONDS)
+
 bench:
-	$(CARGO) bench --bench listing
+	$(CARGO) bench --manifest-path benches/Cargo.toml --target-dir target/benches
 
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) fmt --manifest-path benches/Cargo.toml --check
+	$(CARGO) clippy --manifest-path benches/Cargo.toml --target-dir target/benches --all-targets -- -D warnings
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --release --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
+	CARGO=$(CARGO) sh tests/dependencies
+
+# On Debian, for FreeBSD: port/cross.
+freebsd:
+	sh port/cross/build
+
+lint-freebsd:
+	sh port/cross/lint
 
 clean:
 	$(CARGO) clean
 
-.PHONY: build install test demo bench lint clean
+.PHONY: build install install-header install-library install-docs install-examples uninstall port test demo \
+	sanitize fuzz bench lint freebsd lint-freebsd clean
