@@ -20,6 +20,7 @@ use std::sync::Mutex;
 use serde_json::{json, Value};
 
 const JANITOR: &str = include_str!("../host/janitor");
+const ROUSE: &str = include_str!("../host/rouse");
 const RECORD: &str = include_str!("../host/record");
 const JLS: &str = include_str!("../host/jls");
 const SERIALIZED: &str = include_str!("../host/serialized");
@@ -64,6 +65,7 @@ impl Lab {
             fs::create_dir(dir.join(part)).map_err(io)?;
         }
         executable(&dir.join("janitor"), JANITOR);
+        executable(&dir.join("rouse"), ROUSE);
         let mut janitor = Command::new(dir.join("janitor"))
             .arg(&dir)
             .current_dir("/")
