@@ -82,7 +82,7 @@ fuzz:
 	CARGO=$(CARGO) sh fuzz/run $(FUZZ_SECONDS)
 
 bench:
-	$(CARGO) bench --manifest-path benches/Cargo.toml --target-dir target/benches
+	CARGO_TARGET_DIR=$$PWD/target/benches $(CARGO) bench --manifest-path benches/Cargo.toml
 
 lint:
 	$(CARGO) fmt --all --check
