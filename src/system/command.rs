@@ -187,7 +187,8 @@ pub fn exit_code(status: ExitStatus) -> i32 {
 
 /// Reads what `child` prints into `pipes` and waits for its end. `take` gets the number of the
 /// pipe and the bytes, or no bytes when a while has passed without any, and answers whether to go
-/// on. Whatever happens, the process group has ended when this returns.
+/// on. Unless it has exited by itself, its process group has ended when this returns. (What a command
+/// leaves running when it exits, such as what iocage has started in a new jail, is meant to run.)
 pub fn supervise(
     mut child: Child,
     pipes: Vec<OwnedFd>,
