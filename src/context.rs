@@ -10,8 +10,9 @@ use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::iocage::command::Version;
+use crate::iocage::datasets;
 use crate::iocage::datasets::Family;
-use crate::iocage::jails::{self, Jail};
+use crate::iocage::jails::{self, Listing};
 use crate::iocage::survey::Memory;
 use crate::iocage::{plugins, pools};
 use crate::jobs::{Jobs, Start};
@@ -160,11 +161,11 @@ impl Context {
             .ok_or_else(|| Error::new(Code::NotActive, "no pool is active"))
     }
 
-    /// The active pool, and its jails or templates, by name.
+    /// The jails or templates of the active pool.
     ///
     /// # Errors
     /// As [`Context::require_active_pool`], and where the jails cannot be listed.
-    pub fn jails(&self, family: Family) -> Result<(String, Vec<Jail>)> {
+    pub fn jails(&self, family: Family) -> Result<Listing> {
         let list = |pool: &str| jails::list(&self.system, &self.memory, pool, family);
         // Most likely the active pool is that of the last time, so both are asked at once.
         let likely = self.memory.last_pool(family);
@@ -173,14 +174,17 @@ impl Context {
             || likely.as_deref().map(list),
         );
         let active = active?;
-        let jails = match listed.filter(|_| likely.as_ref() == Some(&active)) {
-            Some(jails) => jails?,
+        let listing = match listed.filter(|_| likely.as_ref() == Some(&active)) {
+            Some(listing) => listing?,
             None => list(&active)?,
         };
-        match jails {
-            Some(jails) => Ok((active, jails)),
+        match listing {
+            Some(listing) => Ok(listing),
             // It has none, or the pool has gone meanwhile, which is another thing.
-            None => Ok((self.require_active_pool()?, Vec::new())),
+            None => Ok(Listing {
+                jails: Vec::new(),
+                root: datasets::folder(&self.system, &self.require_active_pool()?)?,
+            }),
         }
     }
 

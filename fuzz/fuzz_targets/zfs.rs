@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
             // The same through Rust, to see that no jail is left out.
             let memory = Memory::default();
             let jails = jails::list(&SYSTEM, &memory, "tank1", Family::Jails).unwrap();
-            let jails = jails.unwrap_or_default();
+            let jails = jails.unwrap_or_default().jails;
             let names: HashSet<&String> = jails.iter().map(|jail| &jail.name).collect();
             let listed = reply::jails(&jails, "jails", reply::jail_key);
             let listed = listed.as_object().unwrap();

@@ -9,7 +9,7 @@ use crate::reply;
 use crate::request::Arguments;
 
 pub fn list(context: &Context, _: Arguments) -> Result<Value> {
-    let (_, jails) = context.jails(Family::Jails)?;
+    let jails = context.jails(Family::Jails)?.jails;
     Ok(reply::object([(
         "jails",
         reply::jails(&jails, "jails", reply::jail_key),
@@ -17,7 +17,7 @@ pub fn list(context: &Context, _: Arguments) -> Result<Value> {
 }
 
 pub fn list_templates(context: &Context, _: Arguments) -> Result<Value> {
-    let (_, templates) = context.jails(Family::Templates)?;
+    let templates = context.jails(Family::Templates)?.jails;
     let by_name = reply::jails(&templates, "templates", |template| template.uuid.clone());
     Ok(reply::object([("templates", by_name)]))
 }

@@ -16,9 +16,10 @@ use crate::request::Arguments;
 pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
     let refresh = arguments.flag("refresh")?;
     let detail = arguments.flag("detail")?;
-    let (pool, mut local) = context.jails(Family::Jails)?;
+    let listing = context.jails(Family::Jails)?;
 
     let plugin_of = |jail: &Jail| jail.details.as_ref()?.plugin.clone();
+    let mut local = listing.jails;
     local.retain(|jail| plugin_of(jail).is_some());
     let local = reply::jails(&local, "jails", |jail| {
         format!(
@@ -28,7 +29,7 @@ pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
         )
     });
 
-    let mut known = plugins::catalogue(&context.system, &context.config, &pool)?;
+    let mut known = plugins::catalogue(&context.config, listing.root.as_deref());
     let jobs = start_refreshing(context, &mut known, refresh);
     let remote: Map<String, Value> = known
         .plugins
@@ -79,7 +80,8 @@ pub fn create(context: &Context, arguments: Arguments) -> Result<Value> {
     let mut new = arguments.new_plugin()?;
     // Without one iocage would activate the first pool that it finds.
     let pool = context.require_active_pool()?;
-    let known = plugins::catalogue(&context.system, &context.config, &pool)?;
+    let root = datasets::folder(&context.system, &pool)?;
+    let known = plugins::catalogue(&context.config, root.as_deref());
     check_plugin(&known, &mut new)?;
     if let Some(name) = &new.name {
         require_free(context, &pool, name)?;

@@ -2,6 +2,8 @@
 //!
 //! The options used with `zfs` are those that FreeBSD's, OpenZFS's and zfs-fuse's understand.
 
+use std::path::PathBuf;
+
 use crate::error::Result;
 use crate::system::System;
 
@@ -42,6 +44,11 @@ impl Family {
 /// The dataset that holds everything; its mountpoint is iocage's root on disk.
 pub fn root(pool: &str) -> String {
     format!("{pool}/iocage")
+}
+
+/// Where that dataset is mounted, if it is.
+pub fn folder(system: &System, pool: &str) -> Result<Option<PathBuf>> {
+    Ok(system.mounts()?.mountpoint(&root(pool)).map(PathBuf::from))
 }
 
 /// The dataset that `snapshot` is of.

@@ -78,8 +78,8 @@ pub fn of_templates(system: &System, pool: &str, templates: &[String]) -> Result
 
 /// The jails as they are now: what is destroyed is not decided by what was learned before.
 fn jails(system: &System, pool: &str) -> Result<Vec<Jail>> {
-    let jails = jails::list(system, &Memory::default(), pool, Family::Jails)?;
-    Ok(jails.unwrap_or_default())
+    let listing = jails::list(system, &Memory::default(), pool, Family::Jails)?;
+    Ok(listing.unwrap_or_default().jails)
 }
 
 fn clones(system: &System, pool: &str, families: &[Family]) -> Result<Dependents> {

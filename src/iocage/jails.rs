@@ -1,7 +1,7 @@
 //! The jails and templates of a pool.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::datasets::{self, Family};
 use super::settings::{self, Key, Settings};
@@ -54,13 +54,22 @@ pub struct Details {
     pub source_template: Option<String>,
 }
 
-/// Lists the jails or the templates of `pool`, by name; `None` where it has no place for them.
+/// The jails or the templates of a pool.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// By name.
+    pub jails: Vec<Jail>,
+    /// iocage's root on disk, where that is mounted.
+    pub root: Option<PathBuf>,
+}
+
+/// Lists the jails or the templates of `pool`; `None` where it has no place for them.
 pub fn list(
     system: &System,
     memory: &Memory,
     pool: &str,
     family: Family,
-) -> Result<Option<Vec<Jail>>> {
+) -> Result<Option<Listing>> {
     let Some(survey) = survey(system, memory, pool, family)? else {
         return Ok(None);
     };
@@ -74,7 +83,11 @@ pub fn list(
     };
     let mut jails: Vec<Jail> = survey.datasets.members().iter().map(jail).collect();
     find_running(&mut jails, pool, family, &survey.running, &survey.mounts);
-    Ok(Some(jails))
+    let root = survey.mounts.mountpoint(&datasets::root(pool));
+    Ok(Some(Listing {
+        jails,
+        root: root.map(PathBuf::from),
+    }))
 }
 
 /// Describes one jail; whether it runs is found later.

@@ -10,11 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::{datasets, settings};
+use super::settings;
 use crate::config::Config;
-use crate::error::Result;
 use crate::limits;
-use crate::system::{read_regular, System};
+use crate::system::read_regular;
 
 /// The repository that iocage clones where nobody names another.
 pub const REPOSITORY: &str = "https://github.com/freenas/iocage-ix-plugins.git";
@@ -44,10 +43,9 @@ pub struct Catalogue {
     pub outdated: Vec<String>,
 }
 
-/// Reads the indexes of all configured repositories.
-pub fn catalogue(system: &System, config: &Config, pool: &str) -> Result<Catalogue> {
-    let mounts = system.mounts()?;
-    let root = mounts.mountpoint(&datasets::root(pool));
+/// Reads the indexes of all configured repositories; `root` is iocage's root on disk, where that
+/// is mounted.
+pub fn catalogue(config: &Config, root: Option<&Path>) -> Catalogue {
     let mut catalogue = Catalogue::default();
     for repository in &config.plugin_repositories {
         let index = newest_clone(config, root, repository);
@@ -73,7 +71,7 @@ pub fn catalogue(system: &System, config: &Config, pool: &str) -> Result<Catalog
                 .push(format!("plugin index {repository}: {why}")),
         }
     }
-    Ok(catalogue)
+    catalogue
 }
 
 /// The clone with the newest index, and how old that is.

@@ -24,8 +24,8 @@ pub fn local(system: &System, pool: &str) -> Result<Vec<String>> {
 /// Where iocage cannot say, and where asking it would change something: it creates datasets that
 /// it misses, and reading does not write.
 pub fn remote(system: &System, pool: &str, stop: &AtomicBool) -> Result<Vec<String>> {
-    let root = datasets::root(pool);
-    if system.mounts()?.mountpoint(&root).is_none() {
+    if datasets::folder(system, pool)?.is_none() {
+        let root = datasets::root(pool);
         let why = format!("{root} is not mounted; iocage sets it up when it first fetches");
         return Err(Error::new(Code::Unavailable, why));
     }
