@@ -20,7 +20,7 @@ pub const ARGUMENT_BYTES: usize = 256;
 /// 400,000 of them; beyond it something is wrong, and memory is not endless.
 pub const COMMAND_OUTPUT_BYTES: usize = 64 << 20;
 
-/// A jail's `config.json`, and `defaults.json`. iocage writes about 4 KiB.
+/// A jail's `config.json`, `defaults.json`, and a plugin's manifest. iocage writes about 4 KiB.
 pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 
 /// A plugin index. The one with 74 plugins has 25 KiB.

@@ -19,6 +19,17 @@ fn threads_and_descriptors() -> (usize, usize) {
     (count("/proc/self/task"), count("/proc/self/fd"))
 }
 
+/// An active pool with one jail.
+fn lab_with_a_jail() -> Option<Lab> {
+    let lab = Lab::or_skip(1)?;
+    let pool = lab.pool(0);
+    lab.lay_out(pool);
+    lab.mark(pool, true);
+    lab.set_index(pool, "{}");
+    lab.add_jail(pool, "web", None, &json!({}));
+    Some(lab)
+}
+
 /// A million requests that run no command, and some thousands that do, so that this is over today.
 /// What they leave in memory is measured by `make bench`.
 ///
@@ -38,12 +49,9 @@ fn a_million_requests_leave_no_thread_and_no_descriptor_and_no_process() {
         assert!(alone.status.success(), "{output}");
         return;
     }
-    let Some(lab) = Lab::or_skip(1) else { return };
-    let pool = lab.pool(0);
-    lab.lay_out(pool);
-    lab.mark(pool, true);
-    lab.set_index(pool, "{}");
-    lab.add_jail(pool, "web", None, &json!({}));
+    let Some(lab) = lab_with_a_jail() else {
+        return;
+    };
     let plugin = Instance::of(&lab);
     let refused: Vec<CString> = [
         r#"{"action": "destroyeverything"}"#,
@@ -106,12 +114,9 @@ impl Random {
 fn a_thousand_lives_of_instances_from_eight_threads() {
     const THREADS: u64 = 8;
     const LIVES: usize = 125;
-    let Some(lab) = Lab::or_skip(1) else { return };
-    let pool = lab.pool(0);
-    lab.lay_out(pool);
-    lab.mark(pool, true);
-    lab.set_index(pool, "{}");
-    lab.add_jail(pool, "web", None, &json!({}));
+    let Some(lab) = lab_with_a_jail() else {
+        return;
+    };
     lab.set_pace("0.05");
     let config = lab.config();
     // Used by all threads, while each has some of its own that come and go.

@@ -435,24 +435,21 @@ fn says(mut child: Child) -> Option<Value> {
     said
 }
 
-#[test]
-fn descriptors_run_out() {
+fn run_out(what: &str) {
     let Some((lab, _)) = lab() else { return };
-    assert_eq!(
-        says(host(&lab, "run out of descriptors")),
-        Some(json!("right"))
-    );
+    let child = host(&lab, &format!("run out of {what}"));
+    assert_eq!(says(child), Some(json!("right")));
     assert_eq!(commands_left(&lab), [""; 0]);
 }
 
 #[test]
+fn descriptors_run_out() {
+    run_out("descriptors");
+}
+
+#[test]
 fn processes_run_out() {
-    let Some((lab, _)) = lab() else { return };
-    assert_eq!(
-        says(host(&lab, "run out of processes")),
-        Some(json!("right"))
-    );
-    assert_eq!(commands_left(&lab), [""; 0]);
+    run_out("processes");
 }
 
 #[test]

@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::settings;
 use crate::config::Config;
 use crate::limits;
 use crate::system::read_regular;
@@ -193,10 +192,9 @@ impl Plugin {
     }
 
     fn manifest(&self) -> Map<String, Value> {
-        self.manifest
-            .as_deref()
-            .and_then(settings::read_object)
-            .unwrap_or_default()
+        let file = self.manifest.as_deref();
+        let text = file.and_then(|file| read_regular(file, limits::CONFIG_FILE_BYTES));
+        text.and_then(|text| parse(&text).ok()).unwrap_or_default()
     }
 
     fn text(&self, manifest: &Map<String, Value>, key: &str) -> Option<String> {

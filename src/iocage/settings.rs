@@ -1,11 +1,6 @@
 //! A jail's `config.json` over the pool's `defaults.json`.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
-
-use crate::limits;
-use crate::system::read_regular;
 
 /// The settings that anything here asks for. A file has a hundred and fifty; of a thousand jails
 /// only these are kept in memory.
@@ -94,16 +89,6 @@ pub fn is_on(config: &Settings, defaults: &Settings, key: Key) -> bool {
             .iter()
             .any(|word| text.eq_ignore_ascii_case(word))
     })
-}
-
-/// Reads a file that holds one JSON object. `None` for whatever is not one: missing, empty, not
-/// JSON, too large, or no regular file at all.
-pub fn read_object(path: &Path) -> Option<Map<String, Value>> {
-    let text = read_regular(path, limits::CONFIG_FILE_BYTES)?;
-    match serde_json::from_slice(&text) {
-        Ok(Value::Object(settings)) => Some(settings),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
