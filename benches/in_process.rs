@@ -4,11 +4,11 @@
 use criterion::{criterion_group, criterion_main, Criterion};
 use std::hint::black_box;
 use sysadm_iocage::actions::Access;
-use sysadm_iocage::config::Config;
+use sysadm_iocage::configuration::Configuration;
 use sysadm_iocage::context::{Host, Level};
 use sysadm_iocage::iocage::datasets;
 use sysadm_iocage::iocage::jails::{Details, Jail, State};
-use sysadm_iocage::plugin::Plugin;
+use sysadm_iocage::instance::Instance;
 use sysadm_iocage::reply::{self, Reply};
 
 /// A host that has a log. (Without one, a line about a refusal would go to syslog(3), which is not
@@ -31,7 +31,7 @@ impl Host for Logging {
 }
 
 fn requests(criterion: &mut Criterion) {
-    let plugin = Plugin::new(Config::parse("{}").unwrap(), Box::new(Logging));
+    let plugin = Instance::new(Configuration::parse("{}").unwrap(), Box::new(Logging));
     let mut refused = |name: &str, args: &str, access: Access| {
         criterion.bench_function(&format!("refused: {name}"), |bencher| {
             bencher.iter(|| {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{json, Value};
 
-use crate::config::Config;
+use crate::configuration::Configuration;
 use crate::error::Result;
 use crate::iocage::releases;
 use crate::limits;
@@ -79,7 +79,7 @@ pub struct Remote {
 }
 
 impl Catalogue {
-    pub fn new(config: &Config, system: Arc<System>) -> Self {
+    pub fn new(config: &Configuration, system: Arc<System>) -> Self {
         Catalogue {
             shared: Arc::new(Shared {
                 iocage: config.commands.iocage.display().to_string(),

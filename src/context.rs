@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::catalogue::Catalogue;
-use crate::config::Config;
+use crate::configuration::Configuration;
 use crate::error::{Code, Error, Result};
 use crate::iocage::command::Version;
 use crate::iocage::datasets;
@@ -57,7 +57,7 @@ impl Host for NoHost {
 
 /// One instance's configuration, host and memory.
 pub struct Context {
-    pub config: Config,
+    pub config: Configuration,
     pub system: Arc<System>,
     pub catalogue: Catalogue,
     pub host: Box<dyn Host>,
@@ -85,7 +85,7 @@ pub struct Changing<'a> {
 type Identity = (u64, Option<SystemTime>);
 
 impl Context {
-    pub fn new(config: Config, host: Box<dyn Host>) -> Self {
+    pub fn new(config: Configuration, host: Box<dyn Host>) -> Self {
         let system = Arc::new(System::new(&config));
         Context {
             catalogue: Catalogue::new(&config, Arc::clone(&system)),

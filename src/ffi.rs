@@ -9,11 +9,11 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 
 use crate::actions::Access;
-use crate::config::Config;
+use crate::configuration::Configuration;
 use crate::context::{Host, Level, NoHost};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::plugin::Plugin;
+use crate::instance::Instance;
 use crate::reply::{Reply, Status};
 use once_cell::sync::OnceCell;
 
@@ -34,7 +34,7 @@ pub const SYSADM_IOCAGE_LOG_INFO: i32 = 6;
 
 /// An instance of the plugin; opaque.
 pub struct SysadmIocage {
-    plugin: Plugin,
+    plugin: Instance,
 }
 
 /// The host program's side. Every member but `struct_size` may be 0 or NULL.
@@ -88,14 +88,14 @@ pub struct SysadmIocageHost {
 /// `args_json` is NULL or points to a string that ends in NUL.
 #[no_mangle]
 pub unsafe extern "C" fn sysadm_iocage_request(args_json: *const c_char) -> *mut c_char {
-    static DEFAULT: OnceCell<Plugin> = OnceCell::new();
+    static DEFAULT: OnceCell<Instance> = OnceCell::new();
 
     reply_text(None, || {
         // SAFETY: as this function's own contract.
         let args = unsafe { text(args_json, "args_json", limits::REQUEST_BYTES) }?;
         // A configuration that cannot be used now may be mended before the next call.
         let plugin = DEFAULT.get_or_try_init(|| {
-            Config::of_host().map(|config| Plugin::new(config, Box::new(NoHost)))
+            Configuration::of_host().map(|config| Instance::new(config, Box::new(NoHost)))
         })?;
         Ok(plugin.evaluate(args, Access::Full))
     })
@@ -123,9 +123,9 @@ pub unsafe extern "C" fn sysadm_iocage_open(
 ) -> *mut SysadmIocage {
     let opened = guarded(|| {
         let config = match config_json.is_null() {
-            true => Config::default(),
+            true => Configuration::default(),
             // SAFETY: as this function's own contract.
-            false => Config::parse(unsafe {
+            false => Configuration::parse(unsafe {
                 text(config_json, "config_json", limits::CONFIGURATION_BYTES)
             }?)?,
         };
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn sysadm_iocage_open(
             false => Box::new(CHost(unsafe { copy_host(host) }?)),
         };
         Ok(Box::into_raw(Box::new(SysadmIocage {
-            plugin: Plugin::new(config, host),
+            plugin: Instance::new(config, host),
         })))
     });
     let (instance, message) = match opened {
@@ -388,7 +388,7 @@ unsafe fn copy_host(host: *const SysadmIocageHost) -> Result<SysadmIocageHost> {
 
 /// # Safety
 /// `plugin` is NULL or an instance that is not closed.
-unsafe fn instance<'a>(plugin: *const SysadmIocage) -> Result<&'a Plugin> {
+unsafe fn instance<'a>(plugin: *const SysadmIocage) -> Result<&'a Instance> {
     // SAFETY: as this function's own contract.
     let instance = unsafe { plugin.as_ref() };
     instance

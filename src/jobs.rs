@@ -49,7 +49,7 @@ struct Log {
 }
 
 impl Jobs {
-    /// Those of all instances with one run directory ([`crate::config::Config::run_directory`])
+    /// Those of all instances with one run directory ([`crate::configuration::Config::run_directory`])
     /// know of each other.
     pub fn new(run_directory: &Path) -> Self {
         Jobs {

@@ -6,14 +6,14 @@
 //! | module | does |
 //! | --- | --- |
 //! | [`ffi`] | pointers to strings and back; no panic passes |
-//! | [`plugin`] | which action, and may this user |
+//! | [`instance`] | which action, and may this user |
 //! | [`request`] | the arguments, checked and typed |
 //! | [`actions`] | the story of each action |
 //! | [`iocage`] | what iocage keeps on disk and in ZFS |
 //! | [`system`] | run a command, read the mount table, ask for jails |
 //! | [`reply`] | back to JSON |
 //!
-//! Beside the walk: `audit` (a line for every change), [`config`] (which commands and pools), [`context`] (what an instance has),
+//! Beside the walk: `audit` (a line for every change), [`configuration`] (which commands and pools), [`context`] (what an instance has),
 //! [`jobs`] (long work) and `records` (what is on disk of it), [`catalogue`] (what the network offers), [`sharing`] (one run for many),
 //! [`names`] (naming rules), [`limits`] (every bound) and [`error`].
 #![deny(unsafe_code)]
@@ -21,7 +21,7 @@
 pub mod actions;
 mod audit;
 pub mod catalogue;
-pub mod config;
+pub mod configuration;
 pub mod context;
 pub mod error;
 pub mod ffi;
@@ -31,7 +31,7 @@ pub mod iocage;
 pub mod jobs;
 pub mod limits;
 pub mod names;
-pub mod plugin;
+pub mod instance;
 mod records;
 pub mod reply;
 pub mod request;

@@ -1,9 +1,12 @@
-//! The naming rules of pools, releases, plugins, interfaces and addresses.
+//! Checked names: of pools, jails, releases, interfaces, addresses and URLs.
 //!
-//! Each rule takes what a client sent and says in a few words what is wrong with it. Nothing that
-//! has not passed here ever reaches a command line.
+//! Each is a type that only its own parser makes, so that what has such a type has been checked.
+//! The parser takes what a client sent and says in a few words what is wrong with it. Nothing else
+//! than these types and the program's own words reaches a command line ([`Checked`]).
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
 use std::str::FromStr;
 
 use crate::limits;
@@ -11,39 +14,147 @@ use crate::limits;
 /// What is wrong with a name, to follow "argument ...:".
 pub type Wrong = String;
 
+/// A text that may stand on a command line: it is checked, and begins with no dash.
+pub trait Checked {
+    fn as_str(&self) -> &str;
+}
+
+/// A checked name. Its parser is the only way to one.
+macro_rules! checked {
+    ($(#[$doc:meta])* $name:ident, $rule:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// # Errors
+            /// What is wrong with `text`.
+            pub fn parse(text: &str) -> Result<Self, Wrong> {
+                $rule(text).map(|name| $name(name.into()))
+            }
+        }
+
+        impl Checked for $name {
+            fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+checked! {
+    /// The name of a ZFS pool.
+    PoolName, pool
+}
+checked! {
+    /// The name of a jail or a template to be made: letters, digits, `.`, `_` and `-`, beginning
+    /// with a letter or a digit.
+    JailName, jail
+}
+checked! {
+    /// The id of a plugin in an index, by the rule of jails.
+    PluginId, jail
+}
+checked! {
+    /// The name of a FreeBSD release, such as `10.3-RELEASE`.
+    ///
+    /// Of what a client sends only the first word counts, so that a line of `listreleases`
+    /// (`9.3-RELEASE (EOL)`) can be sent back as it is. It is in capital letters, as iocage itself
+    /// makes them, so that one release has one job.
+    Release, release
+}
+checked! {
+    /// The name of a network interface, such as `re0` or `em0.100`; at most 15 characters, which
+    /// is FreeBSD's IFNAMSIZ without the NUL.
+    Interface, interface
+}
+checked! {
+    /// An IPv4 address with an optional prefix length, such as `10.20.0.130/24`.
+    Ip4, ip4
+}
+checked! {
+    /// An IPv6 address with an optional prefix length, such as `2001:db8::7/64`.
+    Ip6, ip6
+}
+checked! {
+    /// A URL of http, https or file.
+    Url, url
+}
+
+impl PoolName {
+    /// The name of a pool that there is: of a time before a word was reserved, perhaps.
+    ///
+    /// # Errors
+    /// As [`PoolName::parse`], but no name is reserved.
+    pub fn existing(name: &str) -> Result<Self, Wrong> {
+        existing_pool(name).map(|name| PoolName(name.into()))
+    }
+}
+
+impl JailName {
+    /// The name as the kernel has it: to jail(8) a dot is an underscore, so that `a.b` and `a_b`
+    /// are one name.
+    pub fn in_kernel(&self) -> String {
+        self.0.replace('.', "_")
+    }
+}
+
+impl Url {
+    /// The URL without a user's name and password in it, for everybody to see.
+    pub fn without_credentials(&self) -> String {
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return self.0.to_string();
+        };
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let host = authority.rsplit('@').next().unwrap_or(authority);
+        format!("{scheme}://{host}{path}")
+    }
+}
+
 /// ZFS's rule for the name of a pool: it begins with a letter and goes on with letters, digits,
 /// `_`, `-`, `.`, `:` and space; some words are reserved.
 ///
 /// Source: zpoolconcepts(7) and zpool-create(8) of OpenZFS.
-pub fn pool(name: &str) -> Result<(), Wrong> {
+fn pool(name: &str) -> Result<&str, Wrong> {
     existing_pool(name)?;
     let reserved = ["mirror", "raidz", "draid", "spare"];
     if name == "log" || reserved.iter().any(|word| name.starts_with(word)) {
         return Err(format!("{name:?} is reserved by ZFS"));
     }
-    Ok(())
+    Ok(name)
 }
 
-/// The rule for the name of a pool that there is: of a time before a word was reserved, perhaps.
-pub fn existing_pool(name: &str) -> Result<(), Wrong> {
+fn existing_pool(name: &str) -> Result<&str, Wrong> {
     bounded(name)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.: ".contains(c);
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Err(format!("{name:?} does not begin with a letter"));
     }
     match name.chars().find(|c| !allowed(*c)) {
-        None => Ok(()),
+        None => Ok(name),
         Some(c) => Err(format!(
             "{name:?} has the character {c:?}, which no pool name has"
         )),
     }
 }
 
-/// The first word of `text` as the name of a FreeBSD release, such as `10.3-RELEASE`.
-///
-/// Only the first word counts, so that a line of `listreleases` (`9.3-RELEASE (EOL)`) can be sent
-/// back as it is. Capital letters, as iocage itself makes them, so that one release has one job.
-pub fn release(text: &str) -> Result<String, Wrong> {
+fn release(text: &str) -> Result<String, Wrong> {
     bounded(text)?;
     let name = text
         .split(' ')
@@ -71,9 +182,7 @@ pub fn release(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// The name of a plugin or a jail: letters, digits, `.`, `_` and `-`, beginning with a letter or
-/// a digit.
-pub fn jail(name: &str) -> Result<(), Wrong> {
+fn jail(name: &str) -> Result<&str, Wrong> {
     bounded(name)?;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !name.as_bytes()[0].is_ascii_alphanumeric() {
@@ -84,12 +193,10 @@ pub fn jail(name: &str) -> Result<(), Wrong> {
             "{name:?} has other characters than letters, digits, '.', '_' and '-'"
         ));
     }
-    Ok(())
+    Ok(name)
 }
 
-/// The name of a network interface, such as `re0` or `em0.100`; at most 15 characters, which is
-/// FreeBSD's IFNAMSIZ without the NUL.
-pub fn interface(name: &str) -> Result<(), Wrong> {
+fn interface(name: &str) -> Result<&str, Wrong> {
     bounded(name)?;
     if name.len() > 15 {
         return Err(format!("{name:?} is longer than 15 characters"));
@@ -98,20 +205,18 @@ pub fn interface(name: &str) -> Result<(), Wrong> {
     if !name.as_bytes()[0].is_ascii_alphabetic() || !name.bytes().all(allowed) {
         return Err(format!("{name:?} is not the name of a network interface"));
     }
-    Ok(())
+    Ok(name)
 }
 
-/// An IPv4 address with an optional prefix length, such as `10.20.0.130/24`.
-pub fn ip4(text: &str) -> Result<(), Wrong> {
+fn ip4(text: &str) -> Result<&str, Wrong> {
     address::<Ipv4Addr>(text, 32, "an IPv4 address")
 }
 
-/// An IPv6 address with an optional prefix length, such as `2001:db8::7/64`.
-pub fn ip6(text: &str) -> Result<(), Wrong> {
+fn ip6(text: &str) -> Result<&str, Wrong> {
     address::<Ipv6Addr>(text, 128, "an IPv6 address")
 }
 
-fn address<A: FromStr>(text: &str, longest_prefix: u8, what: &str) -> Result<(), Wrong> {
+fn address<'a, A: FromStr>(text: &'a str, longest_prefix: u8, what: &str) -> Result<&'a str, Wrong> {
     bounded(text)?;
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
@@ -130,7 +235,17 @@ fn address<A: FromStr>(text: &str, longest_prefix: u8, what: &str) -> Result<(),
         Some(prefix) if !in_range(prefix) => Err(format!(
             "{text:?} has no prefix length from 0 to {longest_prefix}"
         )),
-        _ => Ok(()),
+        _ => Ok(text),
+    }
+}
+
+fn url(text: &str) -> Result<&str, Wrong> {
+    let schemes = ["https://", "http://", "file://"];
+    let is_url = schemes.iter().any(|scheme| text.starts_with(scheme))
+        && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match is_url {
+        true => Ok(text),
+        false => Err("not a URL (https, http or file)".into()),
     }
 }
 
@@ -151,7 +266,7 @@ mod tests {
     #[test]
     fn pools_follow_the_naming_rule_of_zfs() {
         for name in ["tank", "tank1", "my_zpool", "T-1.2:3", "a b"] {
-            assert_eq!(pool(name), Ok(()), "{name}");
+            assert_eq!(pool(name), Ok(name));
         }
         let wrong = [
             "",
@@ -173,13 +288,10 @@ mod tests {
         for name in wrong {
             assert!(pool(name).is_err(), "{name:?}");
         }
-        assert_eq!(
-            existing_pool("draid"),
-            Ok(()),
-            "from before it was reserved"
-        );
+        let old = PoolName::existing("draid");
+        assert!(old.is_ok(), "from before it was reserved");
         assert!(existing_pool("-f").is_err() && existing_pool("tank\0").is_err());
-        assert_eq!(pool("logs"), Ok(()), "only the whole word log is reserved");
+        assert!(pool("logs").is_ok(), "only the whole word log is reserved");
     }
 
     #[test]
@@ -213,11 +325,11 @@ mod tests {
     #[test]
     fn addresses_have_their_family_and_a_prefix_in_range() {
         for text in ["10.20.0.130", "10.20.0.130/0", "10.20.0.130/32"] {
-            assert_eq!(ip4(text), Ok(()), "{text}");
+            assert_eq!(ip4(text), Ok(text));
             assert!(ip6(text).is_err(), "{text}");
         }
         for text in ["2001:db8::7", "::1/128", "fe80::1/64"] {
-            assert_eq!(ip6(text), Ok(()), "{text}");
+            assert_eq!(ip6(text), Ok(text));
             assert!(ip4(text).is_err(), "{text}");
         }
         for text in [
@@ -237,7 +349,7 @@ mod tests {
     #[test]
     fn interfaces_and_jails_take_no_dash_in_front_and_no_strange_characters() {
         for name in ["re0", "em0.100", "vlan_10", "a23456789012345"] {
-            assert_eq!(interface(name), Ok(()), "{name}");
+            assert_eq!(interface(name), Ok(name));
         }
         for name in [
             "",
@@ -251,10 +363,23 @@ mod tests {
             assert!(interface(name).is_err(), "{name:?}");
         }
         for name in ["5", "web", "a.b_c-d"] {
-            assert_eq!(jail(name), Ok(()), "{name}");
+            assert_eq!(jail(name), Ok(name));
         }
         for name in ["", ".", "-n", "_x", "a/b", "a b", "../x", "wéb"] {
             assert!(jail(name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_the_password_in_it() {
+        let shown = |url| Url::parse(url).unwrap().without_credentials();
+        assert_eq!(shown("https://u:p@w@example.org/p.git"), "https://example.org/p.git");
+        assert_eq!(shown("https://token@example.org"), "https://example.org");
+        assert_eq!(shown("file:///srv/p@q.git"), "file:///srv/p@q.git");
+    }
+
+    #[test]
+    fn a_dot_in_a_jails_name_is_an_underscore_to_the_kernel() {
+        assert_eq!(JailName::parse("a.b_c").unwrap().in_kernel(), "a_b_c");
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use common::{library, make, run, skip, source, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage::actions::{Action, ACTIONS};
-use sysadm_iocage::config::Config;
+use sysadm_iocage::configuration::Configuration;
 use sysadm_iocage::error::Code;
 use sysadm_iocage::ffi::*;
 use sysadm_iocage_lab::Lab;
@@ -378,10 +378,10 @@ fn run_json(household: &mut Household, snippet: &Snippet) {
         }
         [log, event] => run_progress(household, place, log, event),
         [config] => {
-            let mut config = Config::parse(&config.to_string())
+            let mut config = Configuration::parse(&config.to_string())
                 .unwrap_or_else(|error| panic!("{place}: {error}"));
             config.pools = None; // all of the host's, which no text says
-            assert_eq!(config, Config::default(), "{place}: the defaults");
+            assert_eq!(config, Configuration::default(), "{place}: the defaults");
         }
         _ => panic!("{place}: {} values, nothing runs them", values.len()),
     }

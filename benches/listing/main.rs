@@ -23,9 +23,9 @@ use std::time::{Duration, Instant};
 use peak_alloc::PeakAlloc;
 use serde_json::{json, Value};
 use sysadm_iocage::actions::Access;
-use sysadm_iocage::config::Config;
+use sysadm_iocage::configuration::Configuration;
 use sysadm_iocage::context::NoHost;
-use sysadm_iocage::plugin::Plugin;
+use sysadm_iocage::instance::Instance;
 use sysadm_iocage_lab::Lab;
 
 /// Counts what is allocated, for the columns about memory.
@@ -190,27 +190,27 @@ impl<'a> Bench<'a> {
         config
     }
 
-    pub fn open(&self) -> Plugin {
+    pub fn open(&self) -> Instance {
         open(&self.config())
     }
 
     /// The commands that one request runs.
-    fn commands(&self, plugin: &Plugin, action: &str) -> usize {
+    fn commands(&self, plugin: &Instance, action: &str) -> usize {
         self.lab.forget_commands();
         ask(plugin, action);
         self.lab.commands().len()
     }
 }
 
-fn open(config: &Value) -> Plugin {
-    Plugin::new(
-        Config::parse(&config.to_string()).unwrap(),
+fn open(config: &Value) -> Instance {
+    Instance::new(
+        Configuration::parse(&config.to_string()).unwrap(),
         Box::new(NoHost),
     )
 }
 
 /// Asks, and gives how long it took and how long the reply is.
-pub fn ask(plugin: &Plugin, action: &str) -> (Duration, usize) {
+pub fn ask(plugin: &Instance, action: &str) -> (Duration, usize) {
     let args = json!({ "action": action }).to_string();
     let started = Instant::now();
     let reply = plugin.evaluate(&args, Access::Read);

@@ -2,13 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sysadm_iocage::config::Config;
+use sysadm_iocage::configuration::Configuration;
 use sysadm_iocage_fuzz::{check_line, Instance};
 
 fuzz_target!(|data: &[u8]| match Instance::try_open(data) {
     Ok(_) => {
         let text = data.split(|byte| *byte == 0).next().unwrap();
-        let config = Config::parse(std::str::from_utf8(text).unwrap()).unwrap();
+        let config = Configuration::parse(std::str::from_utf8(text).unwrap()).unwrap();
         let commands = &config.commands;
         for path in [
             &commands.zfs,

@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock, RwLock};
 
 use serde_json::{json, Value};
 use sysadm_iocage::actions::{self, Access, ACTIONS};
-use sysadm_iocage::config::Config;
+use sysadm_iocage::configuration::Configuration;
 use sysadm_iocage::ffi::*;
 use sysadm_iocage::fuzzing::{self, Printed};
 use sysadm_iocage::names;
@@ -246,7 +246,7 @@ pub fn config(more: Value) -> Value {
 
 /// The made-up host below the C interface.
 pub fn system() -> System {
-    System::new(&Config::parse(&config(json!({})).to_string()).unwrap())
+    System::new(&Configuration::parse(&config(json!({})).to_string()).unwrap())
 }
 
 /// No option that the plugin does not itself put there, and nothing that no argument can have.

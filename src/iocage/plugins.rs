@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use crate::config::Config;
+use crate::configuration::Configuration;
 use crate::limits;
 use crate::system::read_regular;
 
@@ -44,7 +44,7 @@ pub struct Catalogue {
 
 /// Reads the indexes of all configured repositories; `root` is iocage's root on disk, where that
 /// is mounted.
-pub fn catalogue(config: &Config, root: Option<&Path>) -> Catalogue {
+pub fn catalogue(config: &Configuration, root: Option<&Path>) -> Catalogue {
     let mut catalogue = Catalogue::default();
     for repository in &config.plugin_repositories {
         let index = newest_clone(config, root, repository);
@@ -75,7 +75,7 @@ pub fn catalogue(config: &Config, root: Option<&Path>) -> Catalogue {
 
 /// The clone with the newest index, and how old that is.
 fn newest_clone(
-    config: &Config,
+    config: &Configuration,
     root: Option<&Path>,
     repository: &str,
 ) -> Option<(PathBuf, Duration)> {
@@ -106,7 +106,7 @@ fn newest_clone(
 }
 
 /// Our own clone of a repository.
-fn own_clone(config: &Config, repository: &str) -> PathBuf {
+fn own_clone(config: &Configuration, repository: &str) -> PathBuf {
     config
         .state_directory
         .join("plugins")
@@ -122,7 +122,7 @@ fn clone_name(repository: &str) -> String {
 }
 
 /// The id of the job that refreshes our clone of a repository, and the arguments of its git.
-pub fn refresh(config: &Config, repository: &str) -> (String, Vec<String>) {
+pub fn refresh(config: &Configuration, repository: &str) -> (String, Vec<String>) {
     let clone = own_clone(config, repository);
     let folder = clone.display().to_string();
     let arguments = if clone.join("INDEX").exists() {

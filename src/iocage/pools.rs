@@ -4,7 +4,7 @@
 //! dataset. Every dataset below inherits it, so it is read on pool roots only.
 
 use super::datasets::{self, rows, value};
-use crate::config::Config;
+use crate::configuration::Configuration;
 use crate::error::{Code, Error, Result};
 use crate::names;
 use crate::system::System;
@@ -19,7 +19,7 @@ pub struct Pool {
 }
 
 /// The pools whose datasets can be asked now.
-pub fn list(system: &System, config: &Config) -> Result<Vec<Pool>> {
+pub fn list(system: &System, config: &Configuration) -> Result<Vec<Pool>> {
     // A pool that goes away while ZFS walks through them is an error to it, and no reason to
     // know nothing of the others: the next walk does not meet it.
     const TRIES: usize = 3;
@@ -49,7 +49,7 @@ pub fn list(system: &System, config: &Config) -> Result<Vec<Pool>> {
 ///
 /// # Errors
 /// `Conflict` where more than one is marked; iocage itself does nothing then.
-pub fn active(system: &System, config: &Config) -> Result<Option<String>> {
+pub fn active(system: &System, config: &Configuration) -> Result<Option<String>> {
     let mut active = list(system, config)?.into_iter().filter(|pool| pool.active);
     let first = active.next();
     match (&first, active.next()) {
@@ -68,7 +68,7 @@ pub fn active(system: &System, config: &Config) -> Result<Option<String>> {
 ///
 /// # Errors
 /// `NotFound` where it does not.
-pub fn require_exists(system: &System, config: &Config, pool: &str) -> Result<()> {
+pub fn require_exists(system: &System, config: &Configuration, pool: &str) -> Result<()> {
     health(system, config, pool).map(|_| ())
 }
 
@@ -76,7 +76,7 @@ pub fn require_exists(system: &System, config: &Config, pool: &str) -> Result<()
 ///
 /// # Errors
 /// `NotFound` or `Unavailable`, saying why not.
-pub fn require_usable(system: &System, config: &Config, pool: &str) -> Result<()> {
+pub fn require_usable(system: &System, config: &Configuration, pool: &str) -> Result<()> {
     let unusable = |why: String| {
         Err(Error::new(
             Code::Unavailable,
@@ -123,7 +123,7 @@ fn is_path(mountpoint: &str) -> bool {
     mountpoint.starts_with('/')
 }
 
-fn health(system: &System, config: &Config, pool: &str) -> Result<String> {
+fn health(system: &System, config: &Configuration, pool: &str) -> Result<String> {
     let output = system
         .zpool(&["list", "-H", "-o", "name,health"])?
         .success()?;

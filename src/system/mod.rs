@@ -5,6 +5,7 @@
 
 pub mod command;
 mod files;
+mod line;
 mod jails;
 mod mounts;
 pub(crate) mod platform;
@@ -17,9 +18,10 @@ use std::time::Duration;
 pub use command::Output;
 pub use files::{read_identified, read_regular, take_lock, Identity, Lock};
 pub use jails::RunningJail;
+pub use line::CommandLine;
 pub use mounts::Mounts;
 
-use crate::config::{Commands, Config};
+use crate::configuration::{Commands, Configuration};
 use crate::error::Result;
 use crate::sync::lock;
 
@@ -62,7 +64,7 @@ pub fn side_by_side<A: Send, B>(
 static TO_THE_END: AtomicBool = AtomicBool::new(false);
 
 impl System {
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Configuration) -> Self {
         System {
             commands: config.commands.clone(),
             timeout: config.command_timeout,

@@ -6,7 +6,7 @@ use serde_json::{json, Map, Value};
 
 use crate::actions::{self, Access, Action};
 use crate::audit;
-use crate::config::Config;
+use crate::configuration::Configuration;
 use crate::context::{Context, Host, Level};
 use crate::error::{Code, Error, Result};
 use crate::iocage::progress;
@@ -20,14 +20,14 @@ const JOB_PREFIX: &str = "sysadm_iocage_";
 
 /// An instance of the plugin. Any number of threads may use it at once; dropping it ends the jobs
 /// that it runs itself.
-pub struct Plugin {
+pub struct Instance {
     context: Context,
     sharing: Sharing,
 }
 
-impl Plugin {
-    pub fn new(config: Config, host: Box<dyn Host>) -> Self {
-        Plugin {
+impl Instance {
+    pub fn new(config: Configuration, host: Box<dyn Host>) -> Self {
+        Instance {
             context: Context::new(config, host),
             sharing: Sharing::default(),
         }

@@ -7,66 +7,80 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::iocage::plugins;
-use crate::{limits, names};
+use crate::limits;
+use crate::names::{PoolName, Url};
 
 /// Where the default instance looks for its configuration.
 pub const DEFAULT_PATH: &str = "/usr/local/etc/sysadm/iocage.json";
 
-/// The commands that the plugin runs, by absolute path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commands {
-    pub zfs: PathBuf,
-    pub zpool: PathBuf,
-    pub jls: PathBuf,
-    pub iocage: PathBuf,
-    pub fetch: PathBuf,
-    pub git: PathBuf,
+/// The repository that iocage clones where nobody names another.
+pub const PLUGIN_REPOSITORY: &str = "https://github.com/freenas/iocage-ix-plugins.git";
+
+/// A program that the plugin runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
+    Zfs,
+    Zpool,
+    Jls,
+    Jexec,
+    Rctl,
+    Iocage,
+    Fetch,
+    Git,
 }
+
+/// Every program: its name in the configuration, and where FreeBSD has it.
+const PROGRAMS: [(Program, &str, &str); 8] = [
+    (Program::Zfs, "zfs", "/sbin/zfs"),
+    (Program::Zpool, "zpool", "/sbin/zpool"),
+    (Program::Jls, "jls", "/usr/sbin/jls"),
+    (Program::Jexec, "jexec", "/usr/sbin/jexec"),
+    (Program::Rctl, "rctl", "/usr/bin/rctl"),
+    (Program::Iocage, "iocage", "/usr/local/bin/iocage"),
+    (Program::Fetch, "fetch", "/usr/bin/fetch"),
+    (Program::Git, "git", "/usr/local/bin/git"),
+];
+
+/// Where the programs are, by absolute path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commands([PathBuf; PROGRAMS.len()]);
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct Configuration {
     pub commands: Commands,
     /// How long a command that answers a request may take.
     pub command_timeout: Duration,
     /// How old what is known of the network may grow before it is asked again.
     pub catalogue_max_age: Duration,
     /// The only pools that exist for the plugin; `None` for all of the host's.
-    pub pools: Option<Vec<String>>,
+    pub pools: Option<Vec<PoolName>>,
     /// The page on which FreeBSD lists the releases that it no longer supports.
-    pub end_of_life_url: String,
+    pub end_of_life_url: Url,
     /// The git repositories of plugins; where two have one id, the first counts.
-    pub plugin_repositories: Vec<String>,
+    pub plugin_repositories: Vec<Url>,
     /// Where the plugin keeps what it knows of the network.
     pub state_directory: PathBuf,
     /// Where the drop-in pair for the sysadm server finds the library. Checked, not used here.
     pub library: PathBuf,
 }
 
-impl Default for Config {
+impl Default for Configuration {
     fn default() -> Self {
-        Config {
-            commands: Commands {
-                zfs: "/sbin/zfs".into(),
-                zpool: "/sbin/zpool".into(),
-                jls: "/usr/sbin/jls".into(),
-                iocage: "/usr/local/bin/iocage".into(),
-                fetch: "/usr/bin/fetch".into(),
-                git: "/usr/local/bin/git".into(),
-            },
+        Configuration {
+            commands: Commands::default(),
             command_timeout: Duration::from_secs(30),
             catalogue_max_age: Duration::from_secs(3600),
             pools: None,
-            end_of_life_url: "https://www.freebsd.org/security/unsupported/".into(),
-            plugin_repositories: vec![plugins::REPOSITORY.into()],
+            end_of_life_url: built_in("https://www.freebsd.org/security/unsupported/"),
+            plugin_repositories: vec![built_in(PLUGIN_REPOSITORY)],
             state_directory: "/var/db/sysadm-iocage".into(),
             library: "/usr/local/lib/libsysadm_iocage.so".into(),
         }
     }
 }
 
-impl Config {
+impl Configuration {
     /// Where the instances of all processes that work with one iocage know of each other: what
     /// runs, and who changes something. Another iocage (in a test, or of another root) is another
     /// world.
@@ -86,7 +100,7 @@ impl Config {
         let Value::Object(object) = value else {
             return Err(Error::invalid("the configuration is not a JSON object"));
         };
-        let mut config = Config::default();
+        let mut config = Configuration::default();
         for (key, value) in &object {
             match key.as_str() {
                 "commands" => config.commands.set(value)?,
@@ -117,7 +131,7 @@ impl Config {
     /// The configuration at [`DEFAULT_PATH`], or the defaults where there is no such file.
     ///
     /// # Errors
-    /// As [`Config::parse`], and where the file is there but cannot be read.
+    /// As [`Configuration::parse`], and where the file is there but cannot be read.
     pub fn of_host() -> Result<Self> {
         Self::read(Path::new(DEFAULT_PATH))
     }
@@ -140,32 +154,40 @@ impl Config {
     pub fn allows_pool(&self, pool: &str) -> bool {
         self.pools
             .as_ref()
-            .is_none_or(|pools| pools.iter().any(|name| name == pool))
+            .is_none_or(|pools| pools.iter().any(|name| **name == *pool))
+    }
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Commands(PROGRAMS.map(|(_, _, path)| path.into()))
     }
 }
 
 impl Commands {
+    /// Where `program` is.
+    pub fn path(&self, program: Program) -> &Path {
+        &self.0[program as usize]
+    }
+
     fn set(&mut self, value: &Value) -> Result<()> {
         let commands = value
             .as_object()
             .ok_or_else(|| Error::invalid("configuration key \"commands\": not an object"))?;
         for (name, path) in commands {
-            let slot = match name.as_str() {
-                "zfs" => &mut self.zfs,
-                "zpool" => &mut self.zpool,
-                "jls" => &mut self.jls,
-                "iocage" => &mut self.iocage,
-                "fetch" => &mut self.fetch,
-                "git" => &mut self.git,
-                _ => {
-                    let message = format!("unknown configuration key \"commands.{name}\"");
-                    return Err(Error::invalid(message));
-                }
+            let known = PROGRAMS.iter().find(|(_, known, _)| known == name);
+            let Some((program, ..)) = known else {
+                let message = format!("unknown configuration key \"commands.{name}\"");
+                return Err(Error::invalid(message));
             };
-            *slot = absolute_path(&format!("commands.{name}"), path)?;
+            self.0[*program as usize] = absolute_path(&format!("commands.{name}"), path)?;
         }
         Ok(())
     }
+}
+
+fn built_in(url: &'static str) -> Url {
+    Url::parse(url).expect("it is one of ours")
 }
 
 fn wrong(key: &str, what: &str) -> Error {
@@ -179,17 +201,9 @@ fn absolute_path(key: &str, value: &Value) -> Result<PathBuf> {
     }
 }
 
-fn url(key: &str, value: &Value) -> Result<String> {
-    let schemes = ["https://", "http://", "file://"];
-    match value.as_str() {
-        Some(url)
-            if schemes.iter().any(|scheme| url.starts_with(scheme))
-                && url.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
-            Ok(url.into())
-        }
-        _ => Err(wrong(key, "not a URL (https, http or file)")),
-    }
+fn url(key: &str, value: &Value) -> Result<Url> {
+    let text = value.as_str().unwrap_or_default();
+    Url::parse(text).map_err(|why| wrong(key, &why))
 }
 
 fn seconds(key: &str, value: &Value, range: std::ops::RangeInclusive<u64>) -> Result<Duration> {
@@ -206,7 +220,7 @@ fn seconds(key: &str, value: &Value, range: std::ops::RangeInclusive<u64>) -> Re
     }
 }
 
-fn pools(value: &Value) -> Result<Vec<String>> {
+fn pools(value: &Value) -> Result<Vec<PoolName>> {
     let list = value
         .as_array()
         .ok_or_else(|| wrong("pools", "not an array"))?;
@@ -215,8 +229,7 @@ fn pools(value: &Value) -> Result<Vec<String>> {
             let name = item
                 .as_str()
                 .ok_or_else(|| wrong("pools", "not an array of strings"))?;
-            names::pool(name).map_err(|why| wrong("pools", &why))?;
-            Ok(name.to_string())
+            PoolName::parse(name).map_err(|why| wrong("pools", &why))
         })
         .collect()
 }
