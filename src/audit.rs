@@ -3,54 +3,67 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::actions::Action;
 use crate::error::Result;
+use crate::host::Level;
 use crate::limits;
+use crate::reply::Object;
 use crate::request::Arguments;
-
-/// Arguments whose values may be anything, passwords too: only their keys are told.
-const PRIVATE: &str = "properties";
 
 /// The line for an action that was done, or could not be done.
 pub fn line(
-    action: &Action,
-    arguments: Arguments,
-    outcome: &Result<Value>,
+    action: &str,
+    arguments: &Arguments,
+    outcome: &Result<Object>,
     took: Duration,
 ) -> String {
     let outcome = match outcome {
-        Ok(answer) => format!("done, {answer}"),
+        Ok(answer) => format!("done, {}", answer.to_json()),
         Err(error) => format!("{}, {error}", error.code.as_str()),
     };
     compose(action, arguments, &outcome, took)
 }
 
 /// The line for an action that the user may not ask for.
-pub fn refusal(action: &Action, arguments: Arguments) -> String {
+pub fn refusal(action: &str, arguments: &Arguments) -> String {
     compose(action, arguments, "forbidden", Duration::ZERO)
 }
 
-fn compose(action: &Action, arguments: Arguments, outcome: &str, took: Duration) -> String {
-    let given = action.arguments.iter().filter_map(|key| {
-        let value = arguments.0.get(*key)?;
-        Some(match value {
-            Value::Object(members) if *key == PRIVATE => {
+/// The line for a job that has ended, from its last event.
+pub fn job(id: &str, event: &Map<String, Value>, took: Option<Duration>) -> (Level, String) {
+    let text = |key: &str| event.get(key).and_then(Value::as_str);
+    let (level, outcome) = match (text("success"), text("error")) {
+        (Some("true"), None) => (Level::Info, "done".into()),
+        (Some("true"), Some(error)) => (Level::Info, format!("done, but {error}")),
+        (Some(_), error) => {
+            let why = error.unwrap_or("nobody knows why");
+            (Level::Error, format!("failed, {why}"))
+        }
+        (None, _) => (Level::Info, "ended".into()),
+    };
+    let took = took.map(|took| format!(" ({} ms)", took.as_millis()));
+    let line = format!("audit: job {id}: {}{}", plain(&outcome), took.unwrap_or_default());
+    (level, line)
+}
+
+fn compose(action: &str, arguments: &Arguments, outcome: &str, took: Duration) -> String {
+    let given = arguments.given().map(|(field, value)| {
+        let key = field.name();
+        match value {
+            // Their values may be anything, passwords too: only their keys are told.
+            Value::Object(members) if field.is_private() => {
                 let keys: Vec<&String> = members.keys().collect();
                 format!(" {key}={}", plain(&format!("{keys:?}")))
             }
-            _ if *key == PRIVATE => format!(" {key}=..."),
+            _ if field.is_private() => format!(" {key}=..."),
             _ => format!(" {key}={}", plain(&value.to_string())),
-        })
+        }
     });
     let given: String = given.collect();
     let milliseconds = took.as_millis();
     let outcome = plain(outcome);
-    format!(
-        "audit: {}{given}: {outcome} ({milliseconds} ms)",
-        action.name
-    )
+    format!("audit: {action}{given}: {outcome} ({milliseconds} ms)")
 }
 
 /// A text that is one short line in any log and looks the same to everybody who reads it.
@@ -73,19 +86,20 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actions;
     use crate::error::{Code, Error};
+    use crate::request::{AnyField, FORCE, IP4, PLUGIN, POOL, PROPERTIES};
     use serde_json::json;
 
-    fn audited(action: &str, args: &Value, outcome: &Result<Value>) -> String {
-        let action = actions::find(action).unwrap();
-        let arguments = Arguments(args.as_object().unwrap());
-        line(action, arguments, outcome, Duration::from_millis(12))
+    fn audited(action: &str, args: &Value, outcome: &Result<Object>) -> String {
+        let arguments = Arguments::new(args.as_object().unwrap(), FIELDS);
+        line(action, &arguments, outcome, Duration::from_millis(12))
     }
+
+    const FIELDS: &[&dyn AnyField] = &[&POOL, &FORCE, &PLUGIN, &IP4, &PROPERTIES];
 
     #[test]
     fn a_line_tells_what_was_asked_and_how_it_ended() {
-        let done = Ok(json!({"success": "pool tank activated."}));
+        let done = Ok(Object::new().with("success", "pool tank activated."));
         assert_eq!(
             audited("activatepool", &json!({"pool": "tank"}), &done),
             "audit: activatepool pool=\"tank\": done, {\"success\":\"pool tank activated.\"} (12 ms)"
@@ -103,7 +117,7 @@ mod tests {
             "plugin": "x\n\u{202e}\u{1b}[2J", "password": "hunter2", "ip4": "y".repeat(9000),
             "properties": {"notes": "hunter2", "boot\n": 1},
         });
-        let line = audited("createplugin", &args, &Ok(json!({})));
+        let line = audited("createplugin", &args, &Ok(Object::new()));
         assert!(
             !line.contains("hunter2") && !line.contains("password"),
             "{line}"
@@ -117,8 +131,18 @@ mod tests {
         let odd = audited(
             "createplugin",
             &json!({"properties": "hunter2"}),
-            &Ok(json!({})),
+            &Ok(Object::new()),
         );
         assert!(!odd.contains("hunter2"), "{odd}");
+    }
+
+    #[test]
+    fn the_end_of_a_job_is_one_line_with_its_outcome() {
+        let told = |event: Value| job("j", event.as_object().unwrap(), Some(Duration::ZERO)).1;
+        assert_eq!(told(json!({"success": "true"})), "audit: job j: done (0 ms)");
+        assert_eq!(
+            told(json!({"success": "false", "error": "not\nfound"})),
+            "audit: job j: failed, not\\u{a}found (0 ms)"
+        );
     }
 }

@@ -4,11 +4,12 @@
 //! is refreshed in the background, by one thread at a time; only where nothing is known yet is it
 //! waited for, for no longer than a command may take.
 //!
-//! The file is JSON, readable by hand, in the plugin's own state directory: nothing in a pool
-//! changes by looking. It is written whole or not at all; one that cannot be read is replaced.
+//! The file is JSON, readable by hand, in the state directory: nothing in a pool changes by
+//! looking. It is written whole or not at all, by one process at a time; one that cannot be read is
+//! replaced.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,14 +17,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::{json, Value};
+use serde::{Deserialize, Serialize};
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Program};
 use crate::error::Result;
 use crate::iocage::releases;
 use crate::limits;
+use crate::names::{PoolName, Url};
+use crate::resources::{Resource, Resources};
 use crate::sync::lock;
-use crate::system::{read_regular, System};
+use crate::system::{private_folder, read_regular, replace, System};
 
 const FILE: &str = "catalogue.json";
 
@@ -38,10 +41,11 @@ pub struct Catalogue {
 
 struct Shared {
     system: Arc<System>,
+    resources: Resources,
     directory: PathBuf,
     /// Whose lists these are: another iocage may know of other releases.
     iocage: String,
-    end_of_life_url: String,
+    end_of_life_url: Url,
     state: Mutex<State>,
     refreshed: Condvar,
     closing: AtomicBool,
@@ -53,6 +57,8 @@ struct State {
     end_of_life: Option<List>,
     /// Why the last refresh did not bring the releases.
     error: Option<String>,
+    /// Why it did not bring those at their end of life.
+    end_of_life_error: Option<String>,
     /// When the last refresh ended.
     tried: Option<Instant>,
     refreshing: bool,
@@ -61,11 +67,21 @@ struct State {
     read: Option<SystemTime>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+/// The file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct File {
+    /// By the page's URL.
+    end_of_life: BTreeMap<String, List>,
+    /// By iocage's path.
+    releases: BTreeMap<String, List>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct List {
+    names: Vec<String>,
     /// When it was had, in seconds since 1970.
     time: u64,
-    names: Vec<String>,
 }
 
 /// What is known of the remote releases.
@@ -76,29 +92,32 @@ pub struct Remote {
     /// How old the list is; none where there is none.
     pub age: Option<Duration>,
     pub error: Option<String>,
+    /// Why nobody knows which are at their end of life.
+    pub end_of_life_error: Option<String>,
 }
 
 impl Catalogue {
-    pub fn new(config: &Configuration, system: Arc<System>) -> Self {
+    pub fn new(configuration: &Configuration, system: Arc<System>, resources: Resources) -> Self {
         Catalogue {
             shared: Arc::new(Shared {
-                iocage: config.commands.iocage.display().to_string(),
+                iocage: system.path(Program::Iocage).display().to_string(),
                 system,
-                directory: config.state_directory.clone(),
-                end_of_life_url: config.end_of_life_url.clone(),
+                resources,
+                directory: configuration.state_directory.clone(),
+                end_of_life_url: configuration.end_of_life_url.clone(),
                 state: Mutex::default(),
                 refreshed: Condvar::new(),
                 closing: AtomicBool::new(false),
             }),
-            max_age: config.catalogue_max_age,
+            max_age: configuration.catalogue_max_age,
             // The answer itself takes a few commands, and is to come within that time too.
-            patience: config.command_timeout * 9 / 10,
+            patience: configuration.command_timeout * 9 / 10,
             refresher: Mutex::default(),
         }
     }
 
     /// The remote releases; `pool` is the active one, and `now` whether to wait for a new list.
-    pub fn releases(&self, pool: &str, now: bool) -> Remote {
+    pub fn releases(&self, pool: &PoolName, now: bool) -> Remote {
         let mut state = self.shared.lock();
         self.shared.read(&mut state);
         // Another iocage than the one that was asked may know better, so that is waited for too.
@@ -112,14 +131,13 @@ impl Catalogue {
             _ if now => self.patience,
             (Some(age), _) if age < self.max_age => return self.shared.remote(&state),
             // Another try soon after a failure would most likely fail too.
-            (Some(_), Some(tried))
+            (_, Some(tried))
                 if state.error.is_some() && tried.elapsed() < limits::CATALOGUE_RETRY =>
             {
                 return self.shared.remote(&state)
             }
-            (Some(_), _) => Duration::ZERO,
             (None, None) => self.patience,
-            (None, Some(_)) => limits::CATALOGUE_RETRY_PATIENCE.min(self.patience),
+            (_, _) => Duration::ZERO,
         };
         let before = state.refreshes;
         if !state.refreshing {
@@ -127,7 +145,7 @@ impl Catalogue {
                 Ok(()) => state.refreshing = true,
                 Err(error) => {
                     let mut remote = self.shared.remote(&state);
-                    remote.error = Some(format!("nobody to ask for it: {error}"));
+                    remote.error = Some(format!("cannot start a thread to ask for it: {error}"));
                     return remote;
                 }
             }
@@ -151,9 +169,9 @@ impl Catalogue {
         remote
     }
 
-    fn start(&self, pool: &str) -> std::io::Result<()> {
+    fn start(&self, pool: &PoolName) -> std::io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let pool = pool.to_string();
+        let pool = pool.clone();
         let thread = std::thread::Builder::new().spawn(move || shared.refresh(&pool))?;
         let mut refresher = lock(&self.refresher);
         if let Some(ended) = refresher.replace(thread) {
@@ -178,7 +196,7 @@ impl Shared {
     }
 
     /// Asks iocage, and where that does not say what is at its end of life, FreeBSD.
-    fn refresh(&self, pool: &str) {
+    fn refresh(&self, pool: &PoolName) {
         let releases = releases::remote(&self.system, pool, &self.closing);
         let marked = |names: &Vec<String>| {
             names
@@ -186,36 +204,44 @@ impl Shared {
                 .any(|name| name.ends_with(releases::END_OF_LIFE))
         };
         let ask = matches!(&releases, Ok(names) if !marked(names));
-        let end_of_life = ask.then(|| {
-            releases::end_of_life(&self.system, &self.end_of_life_url, &self.closing).ok()
-        });
+        let end_of_life = ask
+            .then(|| releases::end_of_life(&self.system, &self.end_of_life_url, &self.closing));
 
+        // One writer at a time, or one would write over what the other has found.
+        let writing = self.resources.take(&[Resource::Catalogue.alone()], limits::CATALOGUE_WRITING);
         let mut state = self.lock();
         // What another process has found meanwhile stays where we have found nothing.
         self.read(&mut state);
-        self.note(&mut state, releases, end_of_life.flatten());
+        self.note(&mut state, releases, end_of_life);
+        if writing.is_ok() && state.error.is_none() {
+            // Without the file the next process asks again, and this one remembers.
+            let _ = self.write(&mut state);
+        }
         state.tried = Some(Instant::now());
         state.refreshing = false;
         state.refreshes += 1;
         self.refreshed.notify_all();
     }
 
-    fn note(&self, state: &mut State, releases: Result<Vec<String>>, eol: Option<Vec<String>>) {
-        if let Some(names) = eol {
-            state.end_of_life = Some(List::now(names));
+    fn note(
+        &self,
+        state: &mut State,
+        releases: Result<Vec<String>>,
+        end_of_life: Option<Result<Vec<String>>>,
+    ) {
+        state.end_of_life_error = None;
+        match end_of_life {
+            Some(Ok(names)) => state.end_of_life = Some(List::now(names)),
+            Some(Err(error)) => state.end_of_life_error = Some(error.message),
+            None => {}
         }
-        match releases {
+        state.error = match releases {
             Ok(names) => {
                 state.releases = Some(List::now(names));
-                state.error = None;
+                None
             }
-            Err(error) => {
-                state.error = Some(error.message);
-                return;
-            }
-        }
-        // Without the file the next process asks again, and this one remembers.
-        let _ = self.write(state);
+            Err(error) => Some(error.message),
+        };
     }
 
     /// When iocage was installed, in seconds since 1970.
@@ -228,11 +254,23 @@ impl Shared {
         let none = Vec::new();
         let names = state.releases.as_ref().map_or(&none, |list| &list.names);
         let end_of_life = state.end_of_life.as_ref().map_or(&none, |list| &list.names);
+        let is_marked = |name: &String| name.ends_with(releases::END_OF_LIFE);
+        // No mark is not to be taken for "supported".
+        let nobody_knows = end_of_life.is_empty() && !names.is_empty() && !names.iter().any(is_marked);
+        let why = || match &state.end_of_life_error {
+            Some(error) => error.clone(),
+            None => "not asked yet".into(),
+        };
         Remote {
             releases: releases::offered(names, end_of_life, self.system.release()),
             age: state.releases.as_ref().map(List::age),
             error: state.error.clone(),
+            end_of_life_error: nobody_knows.then(why),
         }
+    }
+
+    fn load(&self, path: &Path) -> Option<File> {
+        serde_json::from_slice(&read_regular(path, limits::CATALOGUE_BYTES)?).ok()
     }
 
     /// Reads the file where it has changed. One that is missing or broken says nothing.
@@ -243,46 +281,36 @@ impl Shared {
             return;
         }
         state.read = changed;
-        let text = read_regular(&path, limits::CATALOGUE_BYTES);
-        let Some(file) = text.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else {
+        let Some(mut file) = self.load(&path) else {
             return;
         };
         let newer = |ours: &mut Option<List>, theirs: Option<List>| {
+            let theirs = theirs.filter(List::is_right);
             let time = |list: &Option<List>| list.as_ref().map(|list| list.time);
             if time(&theirs) > time(ours) {
                 *ours = theirs;
             }
         };
-        newer(
-            &mut state.releases,
-            List::of(&file["releases"][&self.iocage]),
-        );
-        newer(
-            &mut state.end_of_life,
-            List::of(&file["end_of_life"][&self.end_of_life_url]),
-        );
+        newer(&mut state.releases, file.releases.remove(&self.iocage));
+        let page = self.end_of_life_url.without_credentials();
+        newer(&mut state.end_of_life, file.end_of_life.remove(&page));
     }
 
     fn write(&self, state: &mut State) -> std::io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
+        private_folder(&self.directory)?;
         let path = self.directory.join(FILE);
         // Other instances' lists stay in it.
-        let mut file = read_regular(&path, limits::CATALOGUE_BYTES)
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .filter(Value::is_object)
-            .unwrap_or_else(|| json!({}));
-        for (kind, key, list) in [
-            ("releases", &self.iocage, &state.releases),
-            ("end_of_life", &self.end_of_life_url, &state.end_of_life),
-        ] {
-            if !file[kind].is_object() {
-                file[kind] = json!({});
-            }
-            if let Some(list) = list {
-                file[kind][key] = json!({ "time": list.time, "names": list.names });
-            }
+        let mut file = self.load(&path).unwrap_or_default();
+        if let Some(list) = &state.releases {
+            file.releases.insert(self.iocage.clone(), list.clone());
         }
-        replace(&path, format!("{file:#}\n").as_bytes())?;
+        if let Some(list) = &state.end_of_life {
+            let page = self.end_of_life_url.without_credentials();
+            file.end_of_life.insert(page, list.clone());
+        }
+        let mut text = serde_json::to_vec_pretty(&file)?;
+        text.push(b'\n');
+        replace(&path, &text)?;
         state.read = fs::metadata(&path).and_then(|data| data.modified()).ok();
         Ok(())
     }
@@ -299,18 +327,11 @@ impl List {
         }
     }
 
-    fn of(value: &Value) -> Option<Self> {
-        let names = value["names"]
-            .as_array()?
-            .iter()
-            .map(|name| name.as_str().map(String::from));
-        let list = List {
-            time: value["time"].as_u64()?,
-            names: names.collect::<Option<_>>()?,
-        };
-        // Names come from outside, this way too; and a time to come would never be old.
-        let right = list.names.iter().all(|name| releases::is_listed(name));
-        (right && list.time <= List::now(Vec::new()).time).then_some(list)
+    /// Whether every name is one, for they come from outside this way too, and its time has been:
+    /// one to come would never be old.
+    fn is_right(&self) -> bool {
+        let right = self.names.iter().all(|name| releases::is_listed(name));
+        right && self.time <= List::now(Vec::new()).time
     }
 
     fn age(&self) -> Duration {
@@ -318,76 +339,23 @@ impl List {
     }
 }
 
-/// Writes a file whole or not at all.
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    remove_abandoned_drafts(path);
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
-    let written = fs::File::create(&draft)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&draft, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    written
-}
-
-/// Removes the drafts of `path` that processes have left which died while they wrote.
-fn remove_abandoned_drafts(path: &Path) {
-    const LONG_AGO: Duration = Duration::from_secs(3600);
-    let drafts = path.parent().and_then(|folder| fs::read_dir(folder).ok());
-    for entry in drafts.into_iter().flatten().flatten() {
-        let draft = entry.path();
-        let is_draft = draft
-            .extension()
-            .is_some_and(|extension| extension == "new")
-            && draft.file_stem().map(Path::new).and_then(Path::file_stem) == path.file_stem();
-        let age = entry.metadata().and_then(|data| data.modified());
-        let age = age.ok().and_then(|time| time.elapsed().ok());
-        if is_draft && age.is_some_and(|age| age > LONG_AGO) {
-            let _ = fs::remove_file(draft);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn drafts_that_were_abandoned_are_removed_and_no_other_file() {
-        let folder = std::env::temp_dir().join(format!("drafts{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let old = SystemTime::now() - Duration::from_secs(7200);
-        for (name, time) in [
-            ("catalogue.7.new", old),
-            ("catalogue.8.new", SystemTime::now()),
-            ("other.7.new", old),
-            ("catalogue.json", old),
-        ] {
-            let file = fs::File::create(folder.join(name)).unwrap();
-            file.set_modified(time).unwrap();
-        }
-        remove_abandoned_drafts(&folder.join(FILE));
-        let left = fs::read_dir(&folder).unwrap();
-        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["catalogue.8.new", "catalogue.json", "other.7.new"]);
-        fs::remove_dir_all(folder).unwrap();
-    }
+    use serde_json::json;
 
     #[test]
     fn a_list_is_taken_only_if_every_name_is_one_and_its_time_has_been() {
-        let good = json!({"time": 1, "names": ["9.3-RELEASE (EOL)", "14.1-RELEASE"]});
-        assert_eq!(List::of(&good).unwrap().names.len(), 2);
+        let list = |names: &[&str], time| List {
+            names: names.iter().map(|name| name.to_string()).collect(),
+            time,
+        };
+        assert!(list(&["9.3-RELEASE (EOL)", "14.1-RELEASE"], 1).is_right());
+        assert!(!list(&["$(reboot)"], 1).is_right());
         let now = List::now(Vec::new()).time;
-        for bad in [
-            json!(null),
-            json!({"time": 1, "names": ["$(reboot)"]}),
-            json!({"time": 1, "names": [1]}),
-            json!({"time": "1", "names": []}),
-            json!({"time": now + 1000, "names": []}),
-        ] {
-            assert_eq!(List::of(&bad), None, "{bad}");
+        assert!(!list(&[], now + 1000).is_right());
+        for broken in [json!({"releases": 1}), json!({"releases": {"x": {"time": "1"}}})] {
+            assert!(serde_json::from_value::<File>(broken).is_err());
         }
     }
 }

@@ -1,24 +1,29 @@
-//! An instance of the plugin: which action, and may this user.
+//! An instance of the library: its texts in and out.
 
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde_json::{json, Map, Value};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use crate::actions::{self, Access, Action};
-use crate::audit;
+use crate::actions::Access;
+use crate::catalogue::Catalogue;
 use crate::configuration::Configuration;
-use crate::context::{Context, Host, Level};
-use crate::error::{Code, Error, Result};
-use crate::iocage::progress;
+use crate::context::{Context, Known};
+use crate::dispatch::dispatch;
+use crate::error::{Error, Result};
+use crate::event;
+use crate::host::{Callbacks, Host};
+use crate::jobs::{self, JobId, Jobs};
 use crate::limits;
+use crate::records::Records;
 use crate::reply::{Reply, Status};
-use crate::request::{shorten, Arguments};
+use crate::request::shorten;
+use crate::resources::Resources;
 use crate::sharing::Sharing;
+use crate::system::{Runner, System};
 
-/// What every job of ours has in front of its id.
-const JOB_PREFIX: &str = "sysadm_iocage_";
-
-/// An instance of the plugin. Any number of threads may use it at once; dropping it ends the jobs
+/// An instance of the library. Any number of threads may use it at once; dropping it ends the jobs
 /// that it runs itself.
 pub struct Instance {
     context: Context,
@@ -26,174 +31,145 @@ pub struct Instance {
 }
 
 impl Instance {
-    pub fn new(config: Configuration, host: Box<dyn Host>) -> Self {
+    /// An instance on the real host.
+    pub fn new(configuration: Configuration, host: Box<dyn Host>) -> Self {
+        let system = System::new(&configuration);
+        Self::on(configuration, host, system)
+    }
+
+    /// An instance on a host that `runner` makes up.
+    pub fn with_runner(
+        configuration: Configuration,
+        host: Box<dyn Host>,
+        runner: Arc<dyn Runner>,
+    ) -> Self {
+        let system = System::with(&configuration, runner);
+        Self::on(configuration, host, system)
+    }
+
+    fn on(configuration: Configuration, host: Box<dyn Host>, system: System) -> Self {
+        let (configuration, system) = (Arc::new(configuration), Arc::new(system));
+        let callbacks = Arc::new(Callbacks::new(host, Arc::clone(&system)));
+        let run_directory = configuration.run_directory();
+        let records = Records::new(&run_directory);
+        let resources = Resources::new(&run_directory, records.clone());
+        let known = Known {
+            catalogue: Catalogue::new(&configuration, Arc::clone(&system), resources.clone()),
+            indexes: Default::default(),
+            installed: Default::default(),
+            memory: Default::default(),
+        };
+        let jobs = Jobs::new(
+            Arc::clone(&configuration),
+            Arc::clone(&system),
+            Arc::clone(&callbacks),
+            records,
+            resources.clone(),
+        );
         Instance {
-            context: Context::new(config, host),
+            context: Context {
+                configuration,
+                system,
+                resources,
+                jobs,
+                known,
+                callbacks,
+            },
             sharing: Sharing::default(),
         }
+    }
+
+    /// Ends the jobs that the instance runs itself, and waits for their end. No job starts any
+    /// more.
+    pub fn close(&self) {
+        self.context.jobs.close();
     }
 
     /// Answers a request: the text of its `args`.
     pub fn evaluate(&self, args: &str, access: Access) -> Reply {
         match parse(args) {
-            Ok(args) => self.dispatch(&args, access),
-            Err(why) => Reply::refusal(Status::BadRequest, &why),
+            Ok(args) => dispatch(&self.context, &self.sharing, &args, access),
+            Err(why) => Reply::refusal(Status::BadRequest, why),
         }
     }
 
     /// Answers a whole WebSocket message: `id`, `namespace`, `name`, `args`.
-    pub fn message(&self, message: &str, access: Access) -> Value {
-        let message = match parse(message) {
-            Ok(Value::Object(message)) => message,
-            Ok(_) => {
-                let why = "the message is not a JSON object";
-                return Reply::refusal(Status::BadRequest, why).into_message(None);
-            }
-            Err(why) => return Reply::refusal(Status::BadRequest, &why).into_message(None),
+    pub fn message(&self, message: &str, access: Access) -> String {
+        let refusal = |why: String| Reply::refusal(Status::BadRequest, why).to_message(None);
+        if let Err(why) = parse(message).and_then(|message| match message {
+            Value::Object(_) => Ok(()),
+            _ => Err("the message is not a JSON object".into()),
+        }) {
+            return refusal(why);
+        }
+        // Each member as it was written: an `id` comes back so.
+        let members: BTreeMap<String, &RawValue> = match serde_json::from_str(message) {
+            Ok(members) => members,
+            Err(error) => return refusal(format!("the message is not JSON: {error}")),
         };
-        let is = |key: &str, word: &str| {
-            message
-                .get(key)
-                .and_then(Value::as_str)
-                .is_some_and(|t| t.eq_ignore_ascii_case(word))
+        let value = |key: &str| {
+            let text = members.get(key)?.get();
+            serde_json::from_str::<Value>(text).ok()
+        };
+        let is = |key: &str, word: &str| match value(key) {
+            Some(Value::String(text)) => text.eq_ignore_ascii_case(word),
+            _ => false,
         };
         let reply = if is("namespace", "sysadm") && is("name", "iocage") {
-            self.dispatch(message.get("args").unwrap_or(&Value::Null), access)
+            let args = value("args").unwrap_or_default();
+            dispatch(&self.context, &self.sharing, &args, access)
         } else {
-            Reply::refusal(
-                Status::NotFound,
-                "this is sysadm/iocage, the message is for another",
-            )
+            Reply::refusal(Status::NotFound, "the message is not addressed to sysadm/iocage")
         };
-        reply.into_message(message.get("id").cloned())
-    }
-
-    fn dispatch(&self, args: &Value, access: Access) -> Reply {
-        let bad = |why: &str| Reply::refusal(Status::BadRequest, why);
-        let Some(args) = args.as_object() else {
-            return bad("the request's args are not a JSON object");
-        };
-        let name = match args.get("action") {
-            Some(Value::String(name)) => name,
-            Some(_) => return bad("\"action\" is not a string"),
-            None => return bad("\"action\" is missing"),
-        };
-        let Some(action) = actions::find(name) else {
-            return bad(&format!("unknown action {:?}", shorten(name)));
-        };
-        let arguments = Arguments(args);
-        if access < action.access {
-            let line = audit::refusal(action, arguments);
-            self.context.note(Level::Error, &line);
-            let why = format!("{name} changes something and takes full access");
-            return Reply::refusal(Status::Forbidden, &why);
-        }
-        let outcome = match action.access {
-            Access::Read => self.look(action, arguments),
-            Access::Full => self.change(action, arguments),
-        };
-        Reply::of_action(name, outcome)
-    }
-
-    /// Does what only reads. It ignores arguments that it does not know.
-    fn look(&self, action: &Action, arguments: Arguments) -> Result<Value> {
-        let request = arguments.known(action.arguments, action.name);
-        let look = || (action.run)(&self.context, arguments);
-        let outcome = self.sharing.answer(&request, look);
-        if let Err(error) = &outcome {
-            self.log_failure(action, error);
-        }
-        outcome
-    }
-
-    /// Does what changes something. It refuses arguments that it does not know.
-    fn change(&self, action: &Action, arguments: Arguments) -> Result<Value> {
-        let started = Instant::now();
-        let known = arguments.only(action.arguments);
-        let outcome = known.and_then(|()| (action.run)(&self.context, arguments));
-        match &outcome {
-            // That changes nothing, and a client can send many.
-            Err(error) if error.code == Code::InvalidArgument => self.log_failure(action, error),
-            _ => {
-                self.context.memory.note_change();
-                let line = audit::line(action, arguments, &outcome, started.elapsed());
-                let level = outcome.as_ref().map_or(Level::Error, |_| Level::Info);
-                self.context.note(level, &line);
-            }
-        }
-        outcome
-    }
-
-    fn log_failure(&self, action: &Action, error: &Error) {
-        let message = format!("{}: {}: {error}", action.name, error.code.as_str());
-        self.context.host.log(Level::Error, &message);
+        reply.to_message(members.get("id").copied())
     }
 
     /// What a job's log means, as the arguments of an event; `None` for a job that is not ours.
-    /// Without a log, that of a job which this instance runs itself.
-    pub fn progress(&self, job_id: &str, log: Option<&str>) -> Result<Option<Value>> {
-        if !job_id.starts_with(JOB_PREFIX) {
+    /// Without a log, that of a job that this library runs itself.
+    pub fn progress(&self, job_id: &str, log: Option<&str>) -> Result<Option<String>> {
+        if !jobs::is_ours(job_id) {
             return Ok(None);
         }
+        let id = JobId::parse(job_id);
+        let own = log.is_none();
         let log = match log {
-            Some(text) => match serde_json::from_str(text) {
-                Ok(Value::Object(log)) => log,
-                Ok(_) => return Err(Error::invalid("the job's log is not a JSON object")),
-                Err(error) => {
-                    return Err(Error::invalid(format!(
-                        "the job's log is not JSON: {error}"
-                    )));
-                }
-            },
-            None => self.context.jobs.log(job_id).ok_or_else(|| {
-                Error::invalid(format!(
-                    "no log given, and no job {:?} here",
-                    shorten(job_id)
-                ))
-            })?,
+            Some(text) => parse_log(text)?,
+            None => {
+                let log = id.as_ref().and_then(|id| self.context.jobs.log(id));
+                log.ok_or_else(|| {
+                    let why = format!("no log given, and no job {:?} here", shorten(job_id));
+                    Error::invalid(why)
+                })?
+            }
         };
-        Ok(Some(event(job_id, log)))
+        let Context {
+            system,
+            configuration,
+            jobs,
+            ..
+        } = &self.context;
+        let event = event::of(system, configuration, job_id, log);
+        let has_ended = event.get("state").and_then(Value::as_str) == Some("finished");
+        if let Some(id) = id.filter(|_| has_ended && !own) {
+            jobs.end_queued(&id, &event);
+        }
+        Ok(Some(Value::Object(event).to_string()))
     }
 }
 
-/// The arguments of the event that tells clients of a job.
-fn event(job_id: &str, log: Map<String, Value>) -> Value {
-    let progress = progress::of_log(&log);
-    let mut event = Map::new();
-    let mut set = |key: &str, value: &str| event.insert(key.into(), json!(value));
-    set("event_system", "sysadm/iocage");
-    set("job_id", job_id);
-    set("state", &progress.state);
-    let worked = matches!(progress.outcome, Some(Ok(())));
-    if let Some(download) = &progress.download {
-        set("filename", &download.filename);
-        let percent = if worked { 100 } else { download.percent };
-        set("percent_done", &percent.to_string());
-        if let Some(rate) = &download.rate {
-            set("download_rate", rate);
-        }
-    } else if worked {
-        set("percent_done", "100");
+fn parse_log(text: &str) -> Result<Map<String, Value>> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(log)) => Ok(log),
+        Ok(_) => Err(Error::invalid("the job's log is not a JSON object")),
+        Err(error) => Err(Error::invalid(format!("the job's log is not JSON: {error}"))),
     }
-    match &progress.outcome {
-        Some(Ok(())) => drop(set("success", "true")),
-        Some(Err(words)) => {
-            set("success", "false");
-            set("error", words);
-        }
-        None => {}
-    }
-    event.insert("process_details".into(), Value::Object(log));
-    Value::Object(event)
 }
 
 /// Reads a request; the error says what is wrong with it.
 fn parse(text: &str) -> std::result::Result<Value, String> {
     if text.len() > limits::REQUEST_BYTES {
-        return Err(format!(
-            "the request is longer than {} bytes",
-            limits::REQUEST_BYTES
-        ));
+        let most = limits::REQUEST_BYTES;
+        return Err(format!("the request is longer than {most} bytes"));
     }
     // serde_json refuses more than 128 levels of nesting, so no request exhausts the stack.
     serde_json::from_str(text).map_err(|error| format!("the request is not JSON: {error}"))

@@ -6,35 +6,41 @@
 //! | module | does |
 //! | --- | --- |
 //! | [`ffi`] | pointers to strings and back; no panic passes |
-//! | [`instance`] | which action, and may this user |
+//! | [`instance`] | texts to requests and back |
+//! | `dispatch` | may this user; what is held, shared and noted meanwhile |
+//! | [`actions`] | the story of each action, and the table of them |
 //! | [`request`] | the arguments, checked and typed |
-//! | [`actions`] | the story of each action |
+//! | `jobs` | long work: started, watched, told of |
 //! | [`iocage`] | what iocage keeps on disk and in ZFS |
+//! | `resources`, `records` | who uses what, in every process |
 //! | [`system`] | run a command, read the mount table, ask for jails |
 //! | [`reply`] | back to JSON |
 //!
-//! Beside the walk: `audit` (a line for every change), [`configuration`] (which commands and pools), [`context`] (what an instance has),
-//! [`jobs`] (long work) and `records` (what is on disk of it), [`catalogue`] (what the network offers), [`sharing`] (one run for many),
-//! [`names`] (naming rules), [`limits`] (every bound) and [`error`].
+//! Beside the walk: `audit` (a line for every change), [`configuration`] (which commands and pools),
+//! `context` (what an instance has), [`host`] (its callbacks), `event` (what a job's log means), `catalogue`
+//! (what the network offers), `sharing` (one run for many), [`names`] (checked names), [`limits`]
+//! (every bound) and [`error`].
 #![deny(unsafe_code)]
 
 pub mod actions;
 mod audit;
-pub mod catalogue;
+mod catalogue;
 pub mod configuration;
-pub mod context;
+mod context;
+mod dispatch;
 pub mod error;
+mod event;
 pub mod ffi;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
+pub mod host;
+pub mod instance;
 pub mod iocage;
-pub mod jobs;
+mod jobs;
 pub mod limits;
 pub mod names;
-pub mod instance;
 mod records;
 pub mod reply;
 pub mod request;
-pub mod sharing;
+mod resources;
+mod sharing;
 mod sync;
 pub mod system;

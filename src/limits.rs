@@ -39,6 +39,9 @@ pub const FINISHED_JOBS_KEPT: usize = 64;
 /// The end of a job's output that its log keeps. A fetch prints about 100 KiB.
 pub const JOB_LOG_BYTES: usize = 1 << 20;
 
+/// What a job may print until its file is shortened to the end that is kept.
+pub const JOB_LOG_FILE_BYTES: u64 = 16 << 20;
+
 /// The record of a job that runs: its command line, and when it began.
 pub const JOB_RECORD_BYTES: u64 = 64 << 10;
 
@@ -79,12 +82,11 @@ pub const CATALOGUE_RETRY: Duration = Duration::from_secs(10);
 /// How often an outdated plugin index is refreshed without anybody asking for it.
 pub const PLUGINS_RETRY: Duration = Duration::from_secs(60);
 
-/// How long a request waits where nothing is known and asking has failed before.
-pub const CATALOGUE_RETRY_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a refresh of the catalogue waits for another process that writes the file.
+pub const CATALOGUE_WRITING: Duration = Duration::from_secs(5);
 
-/// `iocage clean` destroys datasets one by one and stops jails on the way, so it gets this much
-/// longer than `command_timeout_seconds`.
-pub const CLEANING_TIMEOUT_FACTOR: u32 = 20;
+/// How long a dispatcher that does not know a job yet is believed to be about to start it.
+pub const DISPATCHER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the datasets of jails are believed to be the same while nothing tells otherwise. Only
 /// what leaves no trace on disk or in the mount table is ever seen this late: `zfs promote`, a

@@ -1,34 +1,61 @@
-//! The jobs that run, as files: whoever starts after this process has died can tell of them, and
-//! no other process starts one of them again meanwhile.
+//! The records of jobs, as files: what runs, what it uses, what it has printed and how it ended,
+//! for every process that works with the same state directory, also after the one that started it
+//! has died.
 //!
-//! A record is locked as long as its job runs. The lock ends with the process however that ends,
-//! so a record without one is of a job that has lost its process.
+//! A job has three files: `ID.json`, its record; `ID.log`, what it prints; and `ID.lock`, locked as
+//! long as it runs. Its own process holds that lock too, through an inherited descriptor, so that
+//! the lock lives as long as the job however the process ends that started it.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
 
 use crate::limits;
-use crate::system::{read_regular, take_lock, Lock};
+use crate::system::{private_folder, read_regular, replace, try_lock, Share};
+
+/// What is written of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub id: String,
+    /// The command line, without what is private.
+    pub command: String,
+    /// When it began, as the server's dispatcher writes it.
+    pub started: String,
+    /// What it uses, by the names of the locks, and whether alone.
+    pub claims: Vec<(String, bool)>,
+    /// Whether the host's dispatcher runs it, which has its log.
+    #[serde(default)]
+    pub queued: bool,
+    pub ended: Option<End>,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    pub time: String,
+    /// The exit code as a shell says it; none where nobody knows it.
+    pub code: Option<i32>,
+}
+
+/// How a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Runs,
+    Ended,
+    /// It no longer runs, and nobody was there to see how it ended.
+    Lost,
+}
 
 /// The records of a run directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Records {
     directory: PathBuf,
 }
-
-/// The record of a job that runs here. Dropping it says that the job has ended.
-#[derive(Debug)]
-pub struct Record {
-    path: PathBuf,
-    _lock: File,
-}
-
-/// That another process runs the job.
-#[derive(Debug)]
-pub struct RunsElsewhere;
 
 impl Records {
     pub fn new(run_directory: &Path) -> Self {
@@ -37,99 +64,261 @@ impl Records {
         }
     }
 
-    /// Notes that a job runs here now, with its log as it begins. No record where none can be
-    /// written: a job is worth more than the memory of it.
-    pub fn begin(
-        &self,
-        id: &str,
-        log: &Map<String, Value>,
-    ) -> Result<Option<Record>, RunsElsewhere> {
-        let Some(path) = self.path(id) else {
-            return Ok(None);
-        };
-        let mut file = match take_lock(&path) {
-            Ok(Lock::Taken(file)) => file,
-            Ok(Lock::HeldElsewhere) => return Err(RunsElsewhere),
-            Err(_) => return Ok(None),
-        };
-        let text = Value::Object(log.clone()).to_string();
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.write_all(text.as_bytes()));
-        let record = Record { path, _lock: file };
-        Ok(written.is_ok().then_some(record))
+    /// Where the lock of a job is.
+    pub fn lock_path(&self, id: &str) -> PathBuf {
+        self.path(id, "lock")
     }
 
-    /// The log of a job that another process runs, or has run until it died.
-    pub fn log(&self, id: &str) -> Option<Map<String, Value>> {
-        let path = self.path(id)?;
-        let text = read_regular(&path, limits::JOB_RECORD_BYTES)?;
-        let runs = File::open(path).ok()?.try_lock_shared().is_err();
-        let Ok(Value::Object(mut log)) = serde_json::from_slice(&text) else {
-            return None;
-        };
-        if !runs {
-            let command = log.remove("current_cmd")?;
-            let why = json!("the process that ran this job has died");
-            log.insert(command.as_str()?.into(), why);
-            log.insert("state".into(), json!("finished"));
+    fn path(&self, id: &str, kind: &str) -> PathBuf {
+        self.directory.join(format!("{id}.{kind}"))
+    }
+
+    /// Writes that a job begins, and gives the file that it is to print into. Whoever calls this
+    /// holds the job's lock.
+    pub fn begin(&self, record: &Record) -> io::Result<File> {
+        private_folder(&self.directory)?;
+        self.forget_the_oldest();
+        let output = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(self.path(&record.id, "log"))?;
+        output.set_len(0)?;
+        self.write(record)?;
+        Ok(output)
+    }
+
+    /// Writes what has become of a job.
+    pub fn write(&self, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_vec(record)?;
+        replace(&self.path(&record.id, "json"), &text)
+    }
+
+    /// Forgets a job that was never begun.
+    pub fn discard(&self, id: &str) {
+        for kind in ["json", "log"] {
+            let _ = fs::remove_file(self.path(id, kind));
         }
+    }
+
+    /// The record of a job, and how it is.
+    pub fn find(&self, id: &str) -> Option<(Record, State)> {
+        let text = read_regular(&self.path(id, "json"), limits::JOB_RECORD_BYTES)?;
+        let record: Record = serde_json::from_slice(&text).ok()?;
+        let state = match record.ended {
+            Some(_) => State::Ended,
+            None if self.is_locked(id) => State::Runs,
+            None => State::Lost,
+        };
+        (record.id == id).then_some((record, state))
+    }
+
+    /// Whether somebody holds the lock of a job. What cannot be found out counts as held.
+    fn is_locked(&self, id: &str) -> bool {
+        match File::open(self.lock_path(id)) {
+            Ok(file) => !try_lock(&file, Share::Shared).unwrap_or(false),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    /// All jobs that are known.
+    pub fn all(&self) -> Vec<(Record, State)> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let ids = entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            name.strip_suffix(".json").map(String::from)
+        });
+        ids.filter_map(|id| self.find(&id)).collect()
+    }
+
+    /// The jobs that run and use what is called `lock`, in a way that leaves no room for another
+    /// who wants it, `alone` or not.
+    pub fn users(&self, lock: &str, alone: bool) -> Vec<String> {
+        let in_the_way = |record: &Record| {
+            let mut claims = record.claims.iter();
+            claims.any(|(claimed, theirs)| claimed == lock && (alone || *theirs))
+        };
+        let mut users: Vec<String> = self
+            .all()
+            .into_iter()
+            .filter(|(record, state)| *state == State::Runs && in_the_way(record))
+            .map(|(record, _)| record.id)
+            .collect();
+        users.sort_unstable();
+        users
+    }
+
+    /// The log of a job in the shape of the server's dispatcher; none for a job that is not known,
+    /// or whose log the host's dispatcher has.
+    pub fn log(&self, id: &str) -> Option<Map<String, Value>> {
+        let (record, state) = self.find(id)?;
+        if record.queued {
+            return None;
+        }
+        let mut output = self.output(id);
+        let mut log = Map::new();
+        log.insert("process_id".into(), json!(record.id));
+        log.insert("cmd_list".into(), json!([record.command]));
+        log.insert("time_started".into(), json!(record.started));
+        if state == State::Runs {
+            log.insert("state".into(), json!("running"));
+            log.insert("current_cmd".into(), json!(record.command));
+        } else {
+            log.insert("state".into(), json!("finished"));
+            if let Some(end) = &record.ended {
+                log.insert("time_finished".into(), json!(end.time));
+            }
+            match record.ended.and_then(|end| end.code) {
+                Some(code) => {
+                    let key = format!("return_codes/{}", record.command);
+                    log.insert(key, json!(code.to_string()));
+                }
+                None if state == State::Lost => {
+                    output += "\nthe process that started this job has died, and nobody saw how the job ended\n";
+                }
+                None => {}
+            }
+        }
+        log.insert(record.command, json!(output));
         Some(log)
     }
 
-    /// Whether another process runs a job of this id.
-    pub fn runs_elsewhere(&self, id: &str) -> bool {
-        let file = self.path(id).and_then(|path| File::open(path).ok());
-        file.is_some_and(|file| file.try_lock_shared().is_err())
+    /// The end of what a job has printed.
+    fn output(&self, id: &str) -> String {
+        let read = || {
+            let mut file = File::open(self.path(id, "log"))?;
+            let length = file.metadata()?.len();
+            let keep = limits::JOB_LOG_BYTES as u64;
+            file.seek(SeekFrom::Start(length.saturating_sub(keep)))?;
+            let mut bytes = Vec::new();
+            file.take(keep).read_to_end(&mut bytes)?;
+            io::Result::Ok(bytes)
+        };
+        whole_characters(&read().unwrap_or_default())
     }
 
-    /// Where the record of a job is; none for an id that is no plain file name.
-    fn path(&self, id: &str) -> Option<PathBuf> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let is_name = id.len() <= limits::ARGUMENT_BYTES && id.bytes().all(plain);
-        (is_name && id.starts_with(|c: char| c.is_ascii_alphanumeric()))
-            .then(|| self.directory.join(id))
+    /// Adds a line to what a job has printed.
+    pub fn append(&self, id: &str, line: &str) {
+        let file = OpenOptions::new().append(true).open(self.path(id, "log"));
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+
+    /// Shortens what a job has printed to its end, where it has become long.
+    pub fn shorten(&self, id: &str) {
+        let path = self.path(id, "log");
+        let long = |data: fs::Metadata| data.len() > limits::JOB_LOG_FILE_BYTES;
+        if fs::metadata(&path).is_ok_and(long) {
+            let end = self.output(id);
+            // What it prints meanwhile is lost or kept; the job itself goes on in any case.
+            let file = OpenOptions::new().append(true).open(&path);
+            let _ = file.and_then(|mut file| {
+                file.set_len(0)?;
+                file.write_all(end.as_bytes())
+            });
+        }
+    }
+
+    /// Keeps of the jobs that ended the latest only.
+    fn forget_the_oldest(&self) {
+        let mut ended: Vec<(Option<SystemTime>, String)> = self
+            .all()
+            .into_iter()
+            .filter(|(_, state)| *state != State::Runs)
+            .map(|(record, _)| {
+                let data = fs::metadata(self.path(&record.id, "json"));
+                (data.and_then(|data| data.modified()).ok(), record.id)
+            })
+            .collect();
+        ended.sort_unstable();
+        let excess = ended.len().saturating_sub(limits::FINISHED_JOBS_KEPT);
+        for (_, id) in &ended[..excess] {
+            self.discard(id);
+        }
     }
 }
 
-impl Drop for Record {
-    fn drop(&mut self) {
-        // Before the lock goes with the file: nobody is to find it without one.
-        let _ = fs::remove_file(&self.path);
-    }
+/// Text of which the ends may be parts of characters, which are left out.
+fn whole_characters(bytes: &[u8]) -> String {
+    let continues = |byte: &&u8| (0x80..0xc0).contains(*byte);
+    let start = bytes.iter().take(3).take_while(continues).count();
+    let bytes = &bytes[start..];
+    let end = match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        // Broken in the middle, where it stays so, but perhaps cut at its end as well.
+        _ => bytes.len(),
+    };
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::{take_lock, Lock};
+
+    fn record(id: &str) -> Record {
+        Record {
+            id: id.into(),
+            command: "iocage fetch".into(),
+            started: "2026-11-25T12:00:00".into(),
+            claims: vec![("marks".into(), false), ("jail-web".into(), true)],
+            queued: false,
+            ended: None,
+        }
+    }
 
     #[test]
-    fn a_job_runs_as_long_as_its_record_is_locked_and_has_died_where_it_is_not() {
+    fn a_job_runs_as_long_as_its_lock_is_held_and_is_lost_where_it_is_not() {
         let folder = std::env::temp_dir().join(format!("records{}", std::process::id()));
         let records = Records::new(&folder);
-        let log = json!({"state": "running", "current_cmd": "iocage", "iocage": "", "cmd_list": ["iocage"]});
-        let log = log.as_object().unwrap();
-
-        let record = records.begin("job_1", log).unwrap().unwrap();
-        assert!(records.begin("job_1", log).is_err());
-        assert!(records.runs_elsewhere("job_1"));
-        assert_eq!(records.log("job_1").unwrap()["state"], "running");
-        drop(record);
-        assert!(!records.runs_elsewhere("job_1"));
         assert_eq!(records.log("job_1"), None);
+        private_folder(&records.directory).unwrap();
+        let Lock::Taken(held) = take_lock(&records.lock_path("job_1"), Share::Alone).unwrap() else {
+            panic!("it is new");
+        };
+        let mut output = records.begin(&record("job_1")).unwrap();
+        output.write_all(b"half a character: \xc3").unwrap();
+        assert_eq!(records.find("job_1").unwrap().1, State::Runs);
+        let log = records.log("job_1").unwrap();
+        assert_eq!(log["state"], "running");
+        assert_eq!(log["iocage fetch"], "half a character: ");
+        assert_eq!(records.users("jail-web", false), ["job_1"]);
+        assert_eq!(records.users("marks", true), ["job_1"]);
+        assert!(records.users("marks", false).is_empty());
+        assert!(records.users("jail-other", true).is_empty());
 
-        // As it is left by a process that was killed.
-        fs::write(folder.join("jobs/job_1"), json!(log).to_string()).unwrap();
-        let died = records.log("job_1").unwrap();
-        assert_eq!(died["state"], "finished");
-        assert!(died["iocage"].as_str().unwrap().contains("died"));
-        assert!(
-            records.begin("job_1", log).unwrap().is_some(),
-            "it can be started again"
-        );
-        for id in ["../job_1", "..", "", "a/b", "a\0", &"x".repeat(300)] {
-            assert!(records.path(id).is_none(), "{id:?}");
-        }
+        drop(held);
+        assert_eq!(records.find("job_1").unwrap().1, State::Lost);
+        assert!(records.users("marks", true).is_empty());
+        let log = records.log("job_1").unwrap();
+        assert_eq!(log["state"], "finished");
+        assert!(log["iocage fetch"].as_str().unwrap().contains("has died"));
+
+        let mut ended = record("job_1");
+        ended.ended = Some(End {
+            time: "2026-11-25T12:00:01".into(),
+            code: Some(0),
+        });
+        records.write(&ended).unwrap();
+        assert_eq!(records.log("job_1").unwrap()["return_codes/iocage fetch"], "0");
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_latest_of_those_that_ended_are_kept() {
+        let folder = std::env::temp_dir().join(format!("many{}", std::process::id()));
+        let records = Records::new(&folder);
+        for number in 0..limits::FINISHED_JOBS_KEPT + 5 {
+            records.begin(&record(&format!("job_{number}"))).unwrap();
+        }
+        assert_eq!(records.all().len(), limits::FINISHED_JOBS_KEPT + 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn characters_that_are_cut_at_the_ends_are_left_out() {
+        let text = "äöü".as_bytes();
+        assert_eq!(whole_characters(&text[1..5]), "ö");
+        assert_eq!(whole_characters(text), "äöü");
+        assert_eq!(whole_characters(b"a\xffb"), "a\u{fffd}b");
     }
 }

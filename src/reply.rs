@@ -1,11 +1,91 @@
-//! What goes back to the client. Every scalar value in a reply is a string.
+//! Answers and replies. An answer has texts, lists and objects, and nothing else.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{json, Map, Value};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::iocage::jails::{Jail, State};
+
+/// A value of an answer. Every scalar value is a text, as in the class document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    Text(Cow<'static, str>),
+    List(Vec<Answer>),
+    Object(Object),
+}
+
+/// Members by name; what an action answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Object(BTreeMap<Cow<'static, str>, Answer>);
+
+impl Object {
+    pub fn new() -> Self {
+        Object::default()
+    }
+
+    /// With one more member.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Answer>) -> Self {
+        self.insert(name, value);
+        self
+    }
+
+    /// With one more member, where there is a value for it.
+    #[must_use]
+    pub fn with_some(self, name: &'static str, value: Option<impl Into<Answer>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Answer>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Answer> {
+        self.0.get(name)
+    }
+
+    /// As JSON. Nothing in an answer can fail to be written.
+    pub fn to_json(&self) -> String {
+        to_json(self)
+    }
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+impl From<&'static str> for Answer {
+    fn from(text: &'static str) -> Self {
+        Answer::Text(text.into())
+    }
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Answer::Text(text.into())
+    }
+}
+
+impl From<Object> for Answer {
+    fn from(object: Object) -> Self {
+        Answer::Object(object)
+    }
+}
+
+impl<T: Into<Answer>> From<Vec<T>> for Answer {
+    fn from(list: Vec<T>) -> Self {
+        Answer::List(list.into_iter().map(Into::into).collect())
+    }
+}
 
 /// The state of a request as a whole, in HTTP's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +96,9 @@ pub enum Status {
     BadRequest = 400,
     /// The action changes something, and this user may only read.
     Forbidden = 403,
-    /// The message is for somebody else.
+    /// The message is not addressed to sysadm/iocage.
     NotFound = 404,
-    /// A fault of the plugin itself.
+    /// The library itself has failed.
     Internal = 500,
 }
 
@@ -26,95 +106,120 @@ pub enum Status {
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: Status,
-    pub args: Value,
+    args: Args,
+}
+
+#[derive(Clone, Debug)]
+enum Args {
+    Answer(Object),
+    Refusal(Refusal),
+}
+
+/// Why a request reaches no action.
+#[derive(Clone, Debug, Serialize)]
+struct Refusal {
+    code: String,
+    message: String,
+}
+
+/// A whole response message, as the server writes it.
+#[derive(Serialize)]
+struct Message<'a, A> {
+    args: &'a A,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    name: &'a str,
+    namespace: &'a str,
 }
 
 impl Reply {
     /// An action's answer: `{"<action>": {...}}`.
-    pub fn of_action(action: &str, outcome: Result<Value, Error>) -> Self {
+    pub fn of_action(action: &'static str, outcome: Result<Object>) -> Self {
         let answer = outcome.unwrap_or_else(|error| failure(&error));
         Reply {
             status: Status::Ok,
-            args: object([(action, answer)]),
+            args: Args::Answer(Object::new().with(action, answer)),
         }
     }
 
     /// A request that reaches no action: `{"error": {"code": ..., "message": ...}}`.
-    pub fn refusal(status: Status, message: &str) -> Self {
+    pub fn refusal(status: Status, message: impl Into<String>) -> Self {
         Reply {
             status,
-            args: json!({ "error": code_and_message(status, message) }),
+            args: Args::Refusal(Refusal {
+                code: (status as u16).to_string(),
+                message: message.into(),
+            }),
+        }
+    }
+
+    /// The reply's `args` as JSON.
+    pub fn to_json(&self) -> String {
+        match &self.args {
+            Args::Answer(answer) => answer.to_json(),
+            Args::Refusal(refusal) => to_json(&BTreeMap::from([("error", refusal)])),
         }
     }
 
     /// The whole response message to a WebSocket message, with its `id` as it came.
-    pub fn into_message(self, id: Option<Value>) -> Value {
-        let mut message = Map::new();
-        if let Some(id) = id {
-            message.insert("id".into(), id);
+    pub fn to_message(&self, id: Option<&RawValue>) -> String {
+        match &self.args {
+            Args::Answer(args) => to_json(&Message {
+                args,
+                id,
+                name: "response",
+                namespace: "sysadm",
+            }),
+            Args::Refusal(args) => to_json(&Message {
+                args,
+                id,
+                name: "error",
+                namespace: "error",
+            }),
         }
-        let (namespace, name, args) = match self.status {
-            Status::Ok => ("sysadm", "response", self.args),
-            _ => ("error", "error", self.args["error"].clone()),
-        };
-        message.insert("namespace".into(), json!(namespace));
-        message.insert("name".into(), json!(name));
-        message.insert("args".into(), args);
-        Value::Object(message)
     }
-}
-
-/// An object with these members. (`json!` would copy them, and a list is long.)
-pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    let members = members.map(|(key, value)| (key.to_string(), value));
-    Value::Object(members.into_iter().collect())
-}
-
-fn code_and_message(status: Status, message: &str) -> Value {
-    json!({ "code": (status as u16).to_string(), "message": message })
 }
 
 /// An action that could not be done.
-fn failure(error: &Error) -> Value {
-    json!({ "error": error.message, "code": error.code.as_str() })
+fn failure(error: &Error) -> Object {
+    Object::new()
+        .with("error", error.message.clone())
+        .with("code", error.code.as_str())
 }
 
 /// What is here beside what the network offers, how old that is known, and why not newer.
-pub fn catalogue(
-    local: Value,
-    remote: Value,
+pub fn beside_remote(
+    local: impl Into<Answer>,
+    remote: impl Into<Answer>,
     age: Option<Duration>,
     error: Option<String>,
-) -> Value {
-    let mut answer = object([("local", local), ("remote", remote)]);
-    if let Some(age) = age {
-        answer["remote_age_seconds"] = json!(age.as_secs().to_string());
-    }
-    if let Some(error) = error {
-        answer["remote_error"] = json!(error);
-    }
-    answer
+) -> Object {
+    Object::new()
+        .with("local", local)
+        .with("remote", remote)
+        .with_some("remote_age_seconds", age.map(|age| age.as_secs().to_string()))
+        .with_some("remote_error", error)
 }
 
 /// Jails under the keys that `key` gives them.
 ///
 /// A key that is taken already (the jail called `5` beside the running jail 5) is replaced by one
 /// that no other jail has: the jail's dataset below iocage's, which has a slash in it.
-pub fn jails(jails: &[Jail], family: &str, key: impl Fn(&Jail) -> String) -> Value {
-    let mut keyed = Map::new();
+pub fn jails(jails: &[Jail], family: &str, key: impl Fn(&Jail) -> String) -> Object {
+    let mut keyed = Object::new();
     // The jid is the kernel's and unique; whoever is only called the same makes way.
     let (up, down): (Vec<&Jail>, Vec<&Jail>) = jails.iter().partition(|jail| jail.jid.is_some());
-    for jail_ in up.into_iter().chain(down) {
-        let mut key = key(jail_);
-        let mut instead = format!("{family}/{}", jail_.name);
-        // Once will do, but where a configuration claims such a key for its jail's name.
-        while keyed.contains_key(&key) {
+    for one in up.into_iter().chain(down) {
+        let mut key = key(one);
+        let mut instead = format!("{family}/{}", one.name);
+        // Once will do, unless a configuration claims such a key for its jail's name.
+        while keyed.get(&key).is_some() {
             key.clone_from(&instead);
             instead = format!("{family}/{instead}");
         }
-        keyed.insert(key, jail(jail_));
+        keyed.insert(key, jail(one));
     }
-    Value::Object(keyed)
+    keyed
 }
 
 /// The key of a jail: its jid while it runs, its uuid while it does not.
@@ -123,37 +228,35 @@ pub fn jail_key(jail: &Jail) -> String {
 }
 
 /// A jail's ten strings.
-fn jail(jail: &Jail) -> Value {
+fn jail(jail: &Jail) -> Object {
     const NOT_KNOWN: &str = "N/A";
     const NONE: &str = "-";
-    fn or_none(value: &Option<String>) -> &str {
-        value.as_deref().unwrap_or(NONE)
-    }
-    let detail = |value| Option::map_or(value, NOT_KNOWN, or_none);
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| NONE.into());
     let details = jail.details.as_ref();
+    let detail = |value: Option<&Option<String>>| value.map_or(NOT_KNOWN.into(), or_none);
     let state = match jail.state {
         State::Up => "up",
         State::Down => "down",
         State::Corrupt => "CORRUPT",
         State::Unmounted => "unmounted",
     };
-    json!({
-        "jid": or_none(&jail.jid),
-        "uuid": jail.uuid,
-        "boot": if jail.boot { "on" } else { "off" },
-        "state": state,
-        "tag": jail.tag,
-        "type": details.map_or(NOT_KNOWN, |details| &details.kind),
-        "release": detail(details.map(|details| &details.release)),
-        "ip4": detail(details.map(|details| &details.ip4)),
-        "ip6": detail(details.map(|details| &details.ip6)),
-        "template": or_none(&jail.template),
-    })
+    Object::new()
+        .with("jid", or_none(&jail.jid))
+        .with("uuid", jail.uuid.clone())
+        .with("boot", if jail.boot { "on" } else { "off" })
+        .with("state", state)
+        .with("tag", jail.tag.clone())
+        .with("type", details.map_or(NOT_KNOWN.into(), |details| details.kind.clone()))
+        .with("release", detail(details.map(|details| &details.release)))
+        .with("ip4", detail(details.map(|details| &details.ip4)))
+        .with("ip6", detail(details.map(|details| &details.ip6)))
+        .with("template", or_none(&jail.template))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
 
     fn called(name: &str, uuid: &str, jid: Option<&str>) -> Jail {
         Jail {
@@ -172,6 +275,11 @@ mod tests {
         }
     }
 
+    fn keys(list: &[Jail]) -> Vec<String> {
+        let keyed = jails(list, "jails", jail_key);
+        keyed.0.keys().map(|key| key.to_string()).collect()
+    }
+
     #[test]
     fn no_two_jails_share_a_key() {
         let list = [
@@ -180,10 +288,9 @@ mod tests {
             called("same2", "same", None),
             called("web", "web", Some("5")),
         ];
+        assert_eq!(keys(&list), ["5", "jails/5", "jails/same2", "same"]);
         let keyed = jails(&list, "jails", jail_key);
-        let keys: Vec<&String> = keyed.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["5", "jails/5", "jails/same2", "same"]);
-        assert_eq!(keyed["5"]["uuid"], "web");
+        assert!(to_json(keyed.get("5").unwrap()).contains("\"uuid\":\"web\""));
     }
 
     #[test]
@@ -193,24 +300,31 @@ mod tests {
             called("b", "same", None),
             called("web", "same", None),
         ];
-        let keyed = jails(&list, "jails", jail_key);
-        let keys: Vec<&String> = keyed.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["jails/jails/web", "jails/web", "same"]);
+        assert_eq!(keys(&list), ["jails/jails/web", "jails/web", "same"]);
     }
 
     #[test]
-    fn a_message_has_the_servers_form() {
-        let answer = Reply::of_action("listjails", Ok(json!({"jails": {}})));
-        assert_eq!(
-            answer.into_message(Some(json!("fooid"))),
-            json!({"id": "fooid", "namespace": "sysadm", "name": "response",
-                   "args": {"listjails": {"jails": {}}}})
-        );
+    fn a_message_has_the_servers_form_and_its_id_as_it_came() {
+        let answer = Reply::of_action("listjails", Ok(Object::new().with("jails", Object::new())));
+        for id in ["\"fooid\"", "123456789012345678901234567890", "-0", "1.50"] {
+            let raw = RawValue::from_string(id.into()).unwrap();
+            let expected = format!(
+                "{{\"args\":{{\"listjails\":{{\"jails\":{{}}}}}},\"id\":{id},\
+                 \"name\":\"response\",\"namespace\":\"sysadm\"}}"
+            );
+            assert_eq!(answer.to_message(Some(&raw)), expected);
+        }
         let refusal = Reply::refusal(Status::BadRequest, "no action");
         assert_eq!(
-            refusal.into_message(None),
-            json!({"namespace": "error", "name": "error",
-                   "args": {"code": "400", "message": "no action"}})
+            refusal.to_message(None),
+            "{\"args\":{\"code\":\"400\",\"message\":\"no action\"},\"name\":\"error\",\
+             \"namespace\":\"error\"}"
+        );
+        let error = Error::new(Code::NotFound, "there is no pool tank");
+        let failed = Reply::of_action("activatepool", Err(error));
+        assert_eq!(
+            failed.to_json(),
+            "{\"activatepool\":{\"code\":\"not_found\",\"error\":\"there is no pool tank\"}}"
         );
     }
 }

@@ -1,199 +1,242 @@
-//! A request's arguments, checked and typed.
+//! A request's arguments: what each is called, how it is read and checked, and what it means.
 //!
-//! Every value that a client sends passes through here before anything is run. An error names
+//! A field is one constant, used in the row of an action and in its function, so that the two
+//! cannot differ. Every value that a client sends is checked before anything is run. An error names
 //! the argument and says what is wrong with it.
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::iocage::command::{Network, NewPlugin};
-use crate::iocage::properties;
-use crate::{limits, names};
+use crate::iocage::properties::{PropertyName, PropertyValue};
+use crate::limits;
+use crate::names::{Interface, Ip4, Ip6, JailName, PluginId, PoolName, Release, Wrong};
 
-/// The arguments of one request, `action` among them.
-#[derive(Clone, Copy, Debug)]
-pub struct Arguments<'a>(pub &'a Map<String, Value>);
+/// An argument of an action.
+pub struct Field<T: 'static> {
+    name: &'static str,
+    read: fn(&Value) -> std::result::Result<T, Wrong>,
+    /// Whether a value of it asks for something that changes.
+    changes: fn(&T) -> bool,
+    private: bool,
+}
 
-impl Arguments<'_> {
-    /// Refuses arguments that an action does not have: a mistyped `dryrun` must not destroy.
-    pub fn only(&self, known: &[&str]) -> Result<()> {
-        let unknown = |key: &&String| *key != "action" && !known.contains(&key.as_str());
-        match self.0.keys().find(unknown) {
+/// A field, whatever it reads.
+pub trait AnyField: Sync {
+    fn name(&self) -> &'static str;
+    /// What is wrong with `value`.
+    fn check(&self, value: &Value) -> std::result::Result<(), Wrong>;
+    /// Whether `value` asks for something that changes, so that it takes full access.
+    fn changes(&self, value: &Value) -> bool;
+    /// Whether nobody may see the value.
+    fn is_private(&self) -> bool;
+}
+
+impl<T> Field<T> {
+    const fn new(
+        name: &'static str,
+        read: fn(&Value) -> std::result::Result<T, Wrong>,
+    ) -> Self {
+        Field {
+            name,
+            read,
+            changes: |_| false,
+            private: false,
+        }
+    }
+
+    const fn private(self) -> Self {
+        Field {
+            private: true,
+            ..self
+        }
+    }
+}
+
+impl Field<bool> {
+    /// A truth value; `"true"` and `"false"` will do too.
+    const fn flag(name: &'static str) -> Self {
+        Field::new(name, truth)
+    }
+
+    /// One that changes something where it is true.
+    const fn changing(self) -> Self {
+        Field {
+            changes: |truth| *truth,
+            ..self
+        }
+    }
+}
+
+impl<T> AnyField for Field<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn check(&self, value: &Value) -> std::result::Result<(), Wrong> {
+        (self.read)(value).map(|_| ())
+    }
+
+    fn changes(&self, value: &Value) -> bool {
+        (self.read)(value).is_ok_and(|value| (self.changes)(&value))
+    }
+
+    fn is_private(&self) -> bool {
+        self.private
+    }
+}
+
+pub static ACCEPT_LICENSE: Field<bool> = Field::flag("accept_license");
+pub static BOOT: Field<bool> = Field::flag("boot");
+pub static DETAIL: Field<bool> = Field::flag("detail");
+pub static DHCP: Field<bool> = Field::flag("dhcp");
+pub static DRYRUN: Field<bool> = Field::flag("dryrun");
+pub static FORCE: Field<bool> = Field::flag("force");
+pub static IP4: Field<Ip4> = Field::new("ip4", |value| text(value, Ip4::parse));
+pub static IP6: Field<Ip6> = Field::new("ip6", |value| text(value, Ip6::parse));
+pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::parse));
+pub static NET_DEVICE: Field<Interface> =
+    Field::new("net_device", |value| text(value, Interface::parse));
+pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, PluginId::parse));
+pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
+/// An object of iocage's properties and what they are to be.
+pub static PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
+    Field::new("properties", properties).private();
+pub static REFRESH: Field<bool> = Field::flag("refresh").changing();
+/// One or more releases, each once.
+pub static RELEASES: Field<Vec<Release>> = Field::new("releases", releases);
+
+/// The arguments of one request, `action` among them, and the fields that its action has.
+#[derive(Clone, Copy)]
+pub struct Arguments<'a> {
+    values: &'a Map<String, Value>,
+    fields: &'static [&'static dyn AnyField],
+}
+
+impl<'a> Arguments<'a> {
+    pub fn new(
+        values: &'a Map<String, Value>,
+        fields: &'static [&'static dyn AnyField],
+    ) -> Self {
+        Arguments { values, fields }
+    }
+
+    /// The fields that are given, with their values.
+    pub fn given(&self) -> impl Iterator<Item = (&'static dyn AnyField, &'a Value)> + '_ {
+        let given = |field: &&'static dyn AnyField| Some((*field, self.values.get(field.name())?));
+        self.fields.iter().filter_map(given)
+    }
+
+    /// Checks every field that is given.
+    pub fn check(&self) -> Result<()> {
+        self.given().try_for_each(|(field, value)| {
+            field.check(value).map_err(|why| wrong(field.name(), &why))
+        })
+    }
+
+    /// Refuses arguments that the action does not have: a mistyped `dryrun` must not destroy.
+    pub fn only_known(&self) -> Result<()> {
+        let is_known = |key: &str| self.fields.iter().any(|field| field.name() == key);
+        let unknown = |key: &&String| *key != "action" && !is_known(key);
+        match self.values.keys().find(unknown) {
             Some(key) => Err(wrong(&shorten(key), "this action has no such argument")),
             None => Ok(()),
         }
     }
 
     /// The request for `action` as a text: two requests with the same text ask the same.
-    pub fn known(&self, arguments: &[&str], action: &str) -> String {
-        let given = arguments
-            .iter()
-            .filter_map(|key| Some(format!(" {key}={}", self.0.get(*key)?)));
+    pub fn as_text(&self, action: &str) -> String {
+        let given = self.given().map(|(field, value)| format!(" {}={value}", field.name()));
         given.fold(action.to_string(), |text, argument| text + &argument)
     }
 
-    /// A pool's name, where one is given.
-    pub fn optional_pool(&self) -> Result<Option<String>> {
-        self.optional("pool", |name| names::pool(name).map(|()| name.into()))
+    /// Whether a field is given.
+    pub fn has(&self, field: &dyn AnyField) -> bool {
+        self.values.contains_key(field.name())
     }
 
-    /// A pool's name.
-    pub fn pool(&self) -> Result<String> {
-        self.optional_pool()?.ok_or_else(|| missing("pool"))
+    /// The value of a field, where it is given.
+    pub fn optional<T>(&self, field: &Field<T>) -> Result<Option<T>> {
+        debug_assert!(
+            self.fields.iter().any(|known| known.name() == field.name),
+            "{} is not in the action's row",
+            field.name
+        );
+        let value = self.values.get(field.name);
+        let value = value.map(|value| (field.read)(value).map_err(|why| wrong(field.name, &why)));
+        value.transpose()
     }
 
-    /// The names of one or more releases, each once.
-    pub fn releases(&self) -> Result<Vec<String>> {
-        let key = "releases";
-        let one = |text: &str| names::release(text).map_err(|why| wrong(key, &why));
-        let list = match self.0.get(key) {
-            None => return Err(missing(key)),
-            Some(Value::String(text)) => return Ok(vec![one(text)?]),
-            Some(Value::Array(list)) => list,
-            Some(_) => return Err(wrong(key, "neither a string nor an array of strings")),
-        };
-        if list.is_empty() {
-            return Err(wrong(key, "an empty list"));
-        }
-        if list.len() > limits::RELEASES_PER_REQUEST {
-            let why = format!("more than {} of them", limits::RELEASES_PER_REQUEST);
-            return Err(wrong(key, &why));
-        }
-        let mut releases = Vec::new();
-        for item in list {
-            let text = item
-                .as_str()
-                .ok_or_else(|| wrong(key, "not an array of strings"))?;
-            let release = one(text)?;
-            if !releases.contains(&release) {
-                releases.push(release);
-            }
-        }
-        Ok(releases)
+    /// The value of a field, which has to be given.
+    pub fn require<T>(&self, field: &Field<T>) -> Result<T> {
+        self.optional(field)?.ok_or_else(|| missing(field.name))
     }
 
-    /// The id of a plugin.
-    pub fn plugin(&self) -> Result<String> {
-        self.optional("plugin", |id| names::jail(id).map(|()| id.into()))?
-            .ok_or_else(|| missing("plugin"))
-    }
-
-    /// Where a new jail is to be reached: `net_device` with `ip4`, `ip6` or both, or with `dhcp`.
-    pub fn network(&self) -> Result<Network> {
-        let own = |text: &str| Ok(text.to_string());
-        let interface = self.optional("net_device", |name| {
-            names::interface(name).and_then(|()| own(name))
-        })?;
-        let ip4 = self.optional("ip4", |text| names::ip4(text).and_then(|()| own(text)))?;
-        let ip6 = self.optional("ip6", |text| names::ip6(text).and_then(|()| own(text)))?;
-        let dhcp = self.flag("dhcp")?;
-        let interface = interface.ok_or_else(|| missing("net_device"))?;
-        match (dhcp, ip4.is_some() || ip6.is_some()) {
-            (true, false) => Ok(Network::Dhcp { interface }),
-            (false, true) => Ok(Network::Shared {
-                interface,
-                ip4,
-                ip6,
-            }),
-            (true, true) => Err(wrong("dhcp", "not together with \"ip4\" or \"ip6\"")),
-            (false, false) => {
-                let message = "arguments \"ip4\" and \"ip6\": one of them is required, or \"dhcp\"";
-                Err(Error::invalid(message))
-            }
-        }
-    }
-
-    /// A plugin jail to be made.
-    pub fn new_plugin(&self) -> Result<NewPlugin> {
-        Ok(NewPlugin {
-            plugin: self.plugin()?,
-            name: self.optional("name", |name| names::jail(name).map(|()| name.into()))?,
-            network: self.network()?,
-            boot: self.optional_flag("boot")?,
-            properties: self.properties()?,
-            accept_license: self.flag("accept_license")?,
-            repository: None,
-        })
-    }
-
-    /// `properties`: an object of iocage's properties and what they are to be.
-    fn properties(&self) -> Result<Vec<(String, String)>> {
-        let key = "properties";
-        let object = match self.0.get(key) {
-            None => return Ok(Vec::new()),
-            Some(Value::Object(object)) => object,
-            Some(_) => return Err(wrong(key, "not an object")),
-        };
-        if object.len() > limits::PROPERTIES_PER_REQUEST {
-            let why = format!("more than {} of them", limits::PROPERTIES_PER_REQUEST);
-            return Err(wrong(key, &why));
-        }
-        let property = |(name, value): (&String, &Value)| {
-            properties::settable(&shorten(name)).map_err(|why| wrong(key, &why))?;
-            let value = match value {
-                Value::String(text) => text.clone(),
-                Value::Number(number) => number.to_string(),
-                Value::Bool(truth) => u8::from(*truth).to_string(),
-                _ => {
-                    return Err(wrong(
-                        key,
-                        &format!("{name:?} is no string, number or boolean"),
-                    ))
-                }
-            };
-            if value.is_empty() || value.len() > limits::ARGUMENT_BYTES {
-                let most = limits::ARGUMENT_BYTES;
-                return Err(wrong(key, &format!("{name:?} has not 1 to {most} bytes")));
-            }
-            if value.contains('=') {
-                // iocage would cut it off there (1.13, `__fetch_plugin_props__`).
-                return Err(wrong(key, &format!("{name:?} has a \"=\" in its value")));
-            }
-            if value.chars().any(char::is_control) {
-                return Err(wrong(key, &format!("{name:?} has a control character")));
-            }
-            Ok((name.clone(), value))
-        };
-        object.iter().map(property).collect()
-    }
-
-    /// A truth value where it is given.
-    pub fn optional_flag(&self, key: &str) -> Result<Option<bool>> {
-        let flag = self.flag(key)?;
-        Ok(self.0.contains_key(key).then_some(flag))
-    }
-
-    /// A truth value, false where it is not given; `"true"` and `"false"` will do too.
-    pub fn flag(&self, key: &str) -> Result<bool> {
-        match self.0.get(key) {
-            None => Ok(false),
-            Some(Value::Bool(truth)) => Ok(*truth),
-            Some(Value::String(text)) if text == "true" => Ok(true),
-            Some(Value::String(text)) if text == "false" => Ok(false),
-            Some(_) => Err(wrong(key, "neither true nor false")),
-        }
-    }
-
-    /// A string where it is given, checked by its rule.
-    fn optional<T>(
-        &self,
-        key: &str,
-        rule: impl Fn(&str) -> std::result::Result<T, names::Wrong>,
-    ) -> Result<Option<T>> {
-        match self.0.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => rule(text).map(Some).map_err(|why| wrong(key, &why)),
-            Some(_) => Err(wrong(key, "not a string")),
-        }
+    /// The value of a flag, false where it is not given.
+    pub fn flag(&self, field: &Field<bool>) -> Result<bool> {
+        Ok(self.optional(field)?.unwrap_or_default())
     }
 }
 
-fn missing(key: &str) -> Error {
-    wrong(key, "missing")
+/// That an argument is missing.
+pub fn missing(name: &str) -> Error {
+    wrong(name, "missing")
 }
 
-fn wrong(key: &str, why: &str) -> Error {
-    Error::invalid(format!("argument {key:?}: {why}"))
+/// What is wrong with an argument.
+pub fn wrong(name: &str, why: &str) -> Error {
+    Error::invalid(format!("argument {name:?}: {why}"))
+}
+
+/// A string, by its rule.
+fn text<T>(
+    value: &Value,
+    rule: impl Fn(&str) -> std::result::Result<T, Wrong>,
+) -> std::result::Result<T, Wrong> {
+    rule(value.as_str().ok_or("not a string")?)
+}
+
+fn truth(value: &Value) -> std::result::Result<bool, Wrong> {
+    match value {
+        Value::Bool(truth) => Ok(*truth),
+        Value::String(text) if text == "true" => Ok(true),
+        Value::String(text) if text == "false" => Ok(false),
+        _ => Err("neither true nor false".into()),
+    }
+}
+
+fn releases(value: &Value) -> std::result::Result<Vec<Release>, Wrong> {
+    let list = match value {
+        Value::String(text) => return Ok(vec![Release::parse(text)?]),
+        Value::Array(list) => list,
+        _ => return Err("neither a string nor an array of strings".into()),
+    };
+    if list.is_empty() {
+        return Err("an empty list".into());
+    }
+    if list.len() > limits::RELEASES_PER_REQUEST {
+        return Err(format!("more than {} of them", limits::RELEASES_PER_REQUEST));
+    }
+    let mut releases = Vec::new();
+    for item in list {
+        let release = Release::parse(item.as_str().ok_or("not an array of strings")?)?;
+        if !releases.contains(&release) {
+            releases.push(release);
+        }
+    }
+    Ok(releases)
+}
+
+fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
+    let object = value.as_object().ok_or("not an object")?;
+    if object.len() > limits::PROPERTIES_PER_REQUEST {
+        return Err(format!("more than {} of them", limits::PROPERTIES_PER_REQUEST));
+    }
+    let property = |(name, value): (&String, &Value)| {
+        let name = PropertyName::parse(&shorten(name))?;
+        let value = name.value(value)?;
+        Ok((name, value))
+    };
+    object.iter().map(property).collect()
 }
 
 /// What a client sent, short enough to quote.
@@ -210,17 +253,19 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const FIELDS: &[&dyn AnyField] = &[&RELEASES, &FORCE, &DRYRUN, &REFRESH, &POOL];
+
     fn with<T>(args: Value, read: impl Fn(Arguments) -> Result<T>) -> Result<T> {
-        read(Arguments(args.as_object().unwrap()))
+        read(Arguments::new(args.as_object().unwrap(), FIELDS))
     }
 
     #[test]
     fn releases_come_as_a_string_or_a_list_and_each_once() {
-        let releases = |args| with(args, |args| args.releases());
-        assert_eq!(
-            releases(json!({"releases": "10.3-RELEASE"})).unwrap(),
-            ["10.3-RELEASE"]
-        );
+        let releases = |args| {
+            with(args, |args| args.require(&RELEASES))
+                .map(|list| list.iter().map(|name| name.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(releases(json!({"releases": "10.3-RELEASE"})).unwrap(), ["10.3-RELEASE"]);
         let twice = json!({"releases": ["10.3-RELEASE", "9.3-RELEASE (EOL)", "10.3-release"]});
         assert_eq!(releases(twice).unwrap(), ["10.3-RELEASE", "9.3-RELEASE"]);
         let many = vec!["10.3-RELEASE"; limits::RELEASES_PER_REQUEST + 1];
@@ -235,34 +280,32 @@ mod tests {
             let error = releases(json!({"releases": wrong})).unwrap_err();
             assert!(error.message.contains("\"releases\""), "{error}");
         }
-    }
-
-    #[test]
-    fn an_address_is_required_but_either_will_do() {
-        let network = |args| with(args, |args| args.network());
-        assert!(network(json!({"net_device": "re0", "ip6": "::1"})).is_ok());
-        let error = network(json!({"net_device": "re0"})).unwrap_err();
-        assert!(error.message.contains("\"ip4\"") && error.message.contains("\"ip6\""));
-        let error = network(json!({"ip4": "10.0.0.1"})).unwrap_err();
-        assert!(error.message.contains("\"net_device\""), "{error}");
+        assert!(releases(json!({})).unwrap_err().message.contains("missing"));
     }
 
     #[test]
     fn flags_are_true_or_false_and_nothing_else() {
-        let force = |value| with(json!({"force": value}), |args| args.flag("force"));
+        let force = |value| with(json!({ "force": value }), |args| args.flag(&FORCE));
         assert_eq!(force(json!(true)), Ok(true));
         assert_eq!(force(json!("true")), Ok(true));
         assert_eq!(force(json!("false")), Ok(false));
-        for value in [json!(1), json!("yes"), json!("True"), json!([])] {
+        for value in [json!(1), json!("yes"), json!("True"), json!([]), json!(null)] {
             assert!(force(value).is_err());
         }
     }
 
     #[test]
-    fn unknown_arguments_are_named() {
-        let error = with(json!({"action": "x", "dryrum": true}), |args| {
-            args.only(&["dryrun"])
-        });
-        assert!(error.unwrap_err().message.contains("\"dryrum\""));
+    fn unknown_and_wrong_arguments_are_named() {
+        let args = json!({"action": "x", "dryrum": true});
+        let error = with(args, |args| args.only_known()).unwrap_err();
+        assert!(error.message.contains("\"dryrum\""));
+        let error = with(json!({"pool": "-f"}), |args| args.check()).unwrap_err();
+        assert!(error.message.contains("\"pool\""));
+    }
+
+    #[test]
+    fn to_refresh_is_a_change_and_not_to_refresh_is_none() {
+        assert!(REFRESH.changes(&json!(true)) && REFRESH.changes(&json!("true")));
+        assert!(!REFRESH.changes(&json!(false)) && !FORCE.changes(&json!(true)));
     }
 }

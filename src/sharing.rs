@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use serde_json::Value;
-
 use crate::error::{Code, Error, Result};
+use crate::host;
+use crate::reply::Object;
 use crate::sync::lock;
 
 /// The requests of one instance that are being answered.
@@ -35,11 +35,15 @@ impl Request {
     }
 }
 
-type Run = OnceLock<Result<Value>>;
+type Run = OnceLock<Result<Object>>;
 
 impl Sharing {
     /// Answers `request` by `work`, or by the work of another who asks the same.
-    pub fn answer(&self, request: &str, work: impl FnOnce() -> Result<Value>) -> Result<Value> {
+    pub fn answer(&self, request: &str, work: impl FnOnce() -> Result<Object>) -> Result<Object> {
+        // Whoever asks from within a callback may be what the others wait for.
+        if host::in_callback() {
+            return work();
+        }
         let mut requests = self.lock();
         let known = requests.entry(request.into()).or_default();
         let run: Arc<Run> = Arc::clone(known.next.get_or_insert_default());
@@ -92,7 +96,7 @@ struct Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.run
-            .get_or_init(|| Err(Error::new(Code::Failed, "a fault of the plugin")));
+            .get_or_init(|| Err(Error::new(Code::Failed, "a fault of the library")));
         let mut requests = self.sharing.lock();
         if let Some(known) = requests.get_mut(self.request) {
             known.running = false;
@@ -111,13 +115,14 @@ impl Drop for Running<'_> {
     }
 }
 
-fn timed_out(answer: &Result<Value>) -> bool {
+fn timed_out(answer: &Result<Object>) -> bool {
     matches!(answer, Err(error) if error.code == Code::Timeout)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reply::Answer;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
@@ -131,12 +136,13 @@ mod tests {
                 runs.fetch_add(1, Ordering::SeqCst);
                 let began = clock.load(Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(20));
-                Ok(Value::from(began))
+                Ok(Object::new().with("began", began.to_string()))
             });
-            assert!(
-                answer.unwrap().as_u64().unwrap() > u64::from(asked),
-                "an older answer"
-            );
+            let answer = answer.unwrap();
+            let Some(Answer::Text(began)) = answer.get("began") else {
+                panic!("no answer")
+            };
+            assert!(began.parse::<u32>().unwrap() > asked, "an older answer");
         };
         std::thread::scope(|scope| {
             for _ in 0..16 {
@@ -168,7 +174,7 @@ mod tests {
             }
         });
         assert_eq!(runs.into_inner(), 1);
-        assert_eq!(sharing.answer("list", || Ok(Value::Null)), Ok(Value::Null));
+        assert_eq!(sharing.answer("list", || Ok(Object::new())), Ok(Object::new()));
     }
 
     #[test]
@@ -186,6 +192,6 @@ mod tests {
                 assert!(thread.join().map_or(true, |answer| answer.is_err()));
             }
         });
-        assert_eq!(sharing.answer("list", || Ok(Value::Null)), Ok(Value::Null));
+        assert_eq!(sharing.answer("list", || Ok(Object::new())), Ok(Object::new()));
     }
 }

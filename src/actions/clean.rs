@@ -1,105 +1,115 @@
 //! Getting rid of what was fetched: `cleanreleases`, `cleantemplates`.
 //!
 //! iocage destroys what was made from a release or a template together with it, without a word.
-//! Here that takes `force`.
+//! Here that takes `force`, and what runs is never destroyed.
 
-use serde_json::{json, Value};
-
-use crate::context::{Context, Level};
+use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::{self, Family};
-use crate::iocage::dependents::{self, Dependents};
-use crate::limits;
-use crate::request::Arguments;
-use crate::system::System;
+use crate::iocage::dependents::{self, Dependents, Names};
+use crate::reply::{Answer, Object};
+use crate::request::{Arguments, DRYRUN, FORCE};
+use crate::resources::{Claim, Resource};
 
 /// What is cleaned, and how.
 struct Target {
     family: Family,
-    /// The key of a dry run's list.
-    key: &'static str,
-    /// Its option of `iocage clean`; the same in every version.
-    option: &'static str,
+    /// What goes with it.
+    families: &'static [Family],
     done: &'static str,
-    dependents: fn(&System, &str, &[String]) -> Result<Dependents>,
 }
 
-pub fn releases(context: &Context, arguments: Arguments) -> Result<Value> {
-    let target = Target {
-        family: Family::Releases,
-        key: "releases",
-        option: "-fr",
-        done: "All RELEASEs have been cleaned.",
-        dependents: dependents::of_releases,
-    };
-    clean(context, arguments, &target)
+const RELEASES: Target = Target {
+    family: Family::Releases,
+    families: &[Family::Releases, Family::Download],
+    done: "All RELEASEs have been cleaned.",
+};
+
+const TEMPLATES: Target = Target {
+    family: Family::Templates,
+    families: &[Family::Templates],
+    done: "All templates have been cleaned.",
+};
+
+/// Nobody fetches a release or makes anything of one meanwhile.
+pub fn releases_need(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
+    Ok(vec![
+        Resource::Marks.shared(),
+        Resource::Releases.alone(),
+        Resource::Templates.alone(),
+        Resource::Jails.alone(),
+    ])
 }
 
-pub fn templates(context: &Context, arguments: Arguments) -> Result<Value> {
-    let target = Target {
-        family: Family::Templates,
-        key: "templates",
-        option: "-ft",
-        done: "All templates have been cleaned.",
-        dependents: dependents::of_templates,
-    };
-    clean(context, arguments, &target)
+/// Nobody makes anything of a template meanwhile.
+pub fn templates_need(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
+    Ok(vec![
+        Resource::Marks.shared(),
+        Resource::Templates.alone(),
+        Resource::Jails.alone(),
+    ])
 }
 
-fn clean(context: &Context, arguments: Arguments, target: &Target) -> Result<Value> {
+pub fn releases(context: &Context, arguments: &Arguments) -> Result<Object> {
+    clean(context, arguments, &RELEASES)
+}
+
+pub fn templates(context: &Context, arguments: &Arguments) -> Result<Object> {
+    clean(context, arguments, &TEMPLATES)
+}
+
+fn clean(context: &Context, arguments: &Arguments, target: &Target) -> Result<Object> {
     let system = &context.system;
-    let force = arguments.flag("force")?;
-    let dry_run = arguments.flag("dryrun")?;
-
-    let _changing = context.lock_changes()?;
+    let (force, dry_run) = (arguments.flag(&FORCE)?, arguments.flag(&DRYRUN)?);
     let pool = context.require_active_pool()?;
     let members = datasets::members(system, &pool, target.family)?;
-    let dependents = (target.dependents)(system, &pool, &members)?;
+    let plan = dependents::plan(system, &pool, target.families)?;
+    let dependents = Dependents::of(system, &pool, target.family, &plan)?;
+    let what = target.family.as_str();
     if dry_run {
-        return Ok(would_destroy(&members, &dependents, target));
+        return Ok(would_destroy(members, dependents, what));
     }
-    if !dependents.is_empty() && !force {
-        let message = format!(
-            "{} still in use by {}; nothing was destroyed, \"force\" would destroy them all",
-            target.key,
-            dependents.in_words()
-        );
-        return Err(Error::new(Code::InUse, message));
-    }
-
-    let arguments = ["clean", target.option];
-    let output = system.iocage(&arguments, limits::CLEANING_TIMEOUT_FACTOR)?;
-    // iocage goes on after a dataset that is busy, so its exit code alone tells little.
+    dependents.require_none(what, force)?;
+    plan.carry_out(system)?;
     let left = datasets::members(system, &pool, target.family)?;
     if !left.is_empty() {
-        let doing = format!("still there: {}", left.join(", "));
-        return Err(output.failure().context(&doing));
+        let message = format!("still there: {}", left.join(", "));
+        return Err(Error::new(Code::Failed, message));
     }
-    if output.exit_code != 0 {
-        return Err(output.failure());
-    }
-    let with = match dependents.is_empty() {
-        true => String::new(),
-        false => format!(", with {}", dependents.in_words()),
-    };
-    let what = if members.is_empty() {
-        "nothing".into()
-    } else {
-        members.join(", ")
-    };
-    context.note(
-        Level::Info,
-        &format!("{} cleaned: {what}{with}", target.key),
-    );
-    Ok(json!({ "success": target.done }))
+    Ok(Object::new().with("success", target.done))
 }
 
-fn would_destroy(members: &[String], dependents: &Dependents, target: &Target) -> Value {
-    let mut list = json!({
-        "jails": dependents.jails,
-        "templates": dependents.templates,
-        "datasets": dependents.datasets,
-    });
-    list[target.key] = json!(members);
-    json!({ "dryrun": "true", "would_destroy": list })
+/// What goes, wholly; what only mounts it breaks; and what would be in the way.
+fn would_destroy(members: Vec<String>, dependents: Dependents, what: &'static str) -> Object {
+    let cloned = dependents.cloned;
+    let mut goes = Object::new()
+        .with("jails", list(cloned.jails))
+        .with("templates", list(cloned.templates))
+        .with("datasets", list(cloned.datasets));
+    goes.insert(what, members);
+    let mut answer = Object::new()
+        .with("dryrun", "true")
+        .with("would_destroy", goes);
+    for (key, names) in [
+        ("would_break", dependents.mounting),
+        ("cannot_be_read", dependents.unknown),
+    ] {
+        if !names.is_empty() {
+            answer.insert(key, by_kind(names));
+        }
+    }
+    if !dependents.running.is_empty() {
+        answer.insert("running", list(dependents.running));
+    }
+    answer
+}
+
+fn by_kind(names: Names) -> Object {
+    Object::new()
+        .with("jails", list(names.jails))
+        .with("templates", list(names.templates))
+}
+
+fn list(names: impl IntoIterator<Item = String>) -> Answer {
+    names.into_iter().collect::<Vec<_>>().into()
 }

@@ -1,8 +1,7 @@
 //! What a client can ask for: one table, one function each.
 //!
-//! The table is what the dispatch, the access check, the argument check, the documentation and
-//! the tests go by. To add an action, write its function in the file of its family and its row
-//! here.
+//! A row says all that decides how an action is carried out; `dispatch` does what is common to
+//! all of them. To add an action, write its function in the file of its family and its row here.
 
 mod clean;
 mod jails;
@@ -10,11 +9,15 @@ mod plugins;
 mod pools;
 mod releases;
 
-use serde_json::Value;
-
 use crate::context::Context;
 use crate::error::Result;
-use crate::request::Arguments;
+use crate::jobs::Task;
+use crate::reply::Object;
+use crate::request::{
+    AnyField, Arguments, ACCEPT_LICENSE, BOOT, DETAIL, DHCP, DRYRUN, FORCE, IP4, IP6, NAME,
+    NET_DEVICE, PLUGIN, POOL, PROPERTIES, REFRESH, RELEASES,
+};
+use crate::resources::{Claim, Resource};
 
 /// What a user may do. The numbers are those of the C interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,30 +31,82 @@ pub enum Access {
 /// An action.
 pub struct Action {
     pub name: &'static str,
-    /// The access that it takes; `Full` for every action that changes anything.
-    pub access: Access,
-    /// The arguments that it knows beside `action`.
-    pub arguments: &'static [&'static str],
-    pub(crate) run: fn(&Context, Arguments) -> Result<Value>,
+    /// The arguments that it has beside `action`.
+    pub fields: &'static [&'static dyn AnyField],
+    pub(crate) how: How,
 }
+
+pub(crate) type Look = fn(&Context, &Arguments) -> Result<Object>;
+
+/// How an action is carried out.
+pub(crate) enum How {
+    /// It only looks. Requests that are the same and come at once share one run.
+    Looks(Look),
+    /// It changes something at once, and holds what it needs meanwhile.
+    Changes(Change),
+    /// It changes something where this argument is given, and only looks where it is not.
+    ChangesWith(&'static dyn AnyField, Change, Look),
+    /// It starts tasks, each of which holds what it needs until it ends.
+    Starts(fn(&Context, &Arguments) -> Result<Vec<Task>>, Many),
+}
+
+/// A change that is made at once.
+pub(crate) struct Change {
+    pub needs: fn(&Context, &Arguments) -> Result<Vec<Claim>>,
+    pub run: Look,
+}
+
+/// How the tasks of an action are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Many {
+    /// One id. That it runs already is an error.
+    One,
+    /// A list of ids, with those that run already in a list of their own.
+    List,
+}
+
+fn the_marks(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
+    Ok(vec![Resource::Marks.alone()])
+}
+
+const ACTIVATE: Change = Change { needs: the_marks, run: pools::activate };
+const DEACTIVATE: Change = Change { needs: the_marks, run: pools::deactivate };
+const CLEAN_RELEASES: Change = Change { needs: clean::releases_need, run: clean::releases };
+const CLEAN_TEMPLATES: Change = Change { needs: clean::templates_need, run: clean::templates };
 
 /// Every action, by name.
 #[rustfmt::skip]
 pub static ACTIONS: &[Action] = &[
-    Action { name: "activatepool", access: Access::Full, arguments: &["pool"], run: pools::activate },
-    Action { name: "activatestatus", access: Access::Read, arguments: &[], run: pools::status },
-    Action { name: "cleanreleases", access: Access::Full, arguments: &["force", "dryrun"], run: clean::releases },
-    Action { name: "cleantemplates", access: Access::Full, arguments: &["force", "dryrun"], run: clean::templates },
-    Action { name: "createplugin", access: Access::Full, arguments: &["plugin", "net_device", "ip4", "ip6", "dhcp", "name", "boot", "properties", "accept_license"], run: plugins::create },
-    Action { name: "deactivatepool", access: Access::Full, arguments: &["pool"], run: pools::deactivate },
-    Action { name: "fetchreleases", access: Access::Full, arguments: &["releases"], run: releases::fetch },
-    Action { name: "listjails", access: Access::Read, arguments: &[], run: jails::list },
-    Action { name: "listplugins", access: Access::Read, arguments: &["refresh", "detail"], run: plugins::list },
-    Action { name: "listreleases", access: Access::Read, arguments: &["refresh"], run: releases::list },
-    Action { name: "listtemplates", access: Access::Read, arguments: &[], run: jails::list_templates },
+    Action { name: "activatepool", fields: &[&POOL], how: How::ChangesWith(&POOL, ACTIVATE, pools::current) },
+    Action { name: "activatestatus", fields: &[], how: How::Looks(pools::status) },
+    Action { name: "cleanreleases", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_RELEASES) },
+    Action { name: "cleantemplates", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_TEMPLATES) },
+    Action { name: "createplugin", fields: &[&PLUGIN, &NET_DEVICE, &IP4, &IP6, &DHCP, &NAME, &BOOT, &PROPERTIES, &ACCEPT_LICENSE], how: How::Starts(plugins::create, Many::One) },
+    Action { name: "deactivatepool", fields: &[&POOL], how: How::Changes(DEACTIVATE) },
+    Action { name: "fetchreleases", fields: &[&RELEASES], how: How::Starts(releases::fetch, Many::List) },
+    Action { name: "listjails", fields: &[], how: How::Looks(jails::list) },
+    Action { name: "listplugins", fields: &[&REFRESH, &DETAIL], how: How::Looks(plugins::list) },
+    Action { name: "listreleases", fields: &[&REFRESH], how: How::Looks(releases::list) },
+    Action { name: "listtemplates", fields: &[], how: How::Looks(jails::list_templates) },
 ];
 
 /// The action of this name.
 pub fn find(name: &str) -> Option<&'static Action> {
     ACTIONS.iter().find(|action| action.name == name)
+}
+
+impl Action {
+    /// The access that the action takes with these arguments.
+    pub fn access(&self, arguments: &Arguments) -> Access {
+        let changes = match &self.how {
+            How::Looks(_) => false,
+            How::ChangesWith(field, ..) => arguments.has(*field),
+            How::Changes(_) | How::Starts(..) => true,
+        };
+        let asks_for_change = arguments.given().any(|(field, value)| field.changes(value));
+        match changes || asks_for_change {
+            true => Access::Full,
+            false => Access::Read,
+        }
+    }
 }

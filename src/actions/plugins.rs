@@ -1,135 +1,214 @@
 //! Plugins, which are jails with an application in them: `listplugins`, `createplugin`.
 
-use serde_json::{json, Map, Value};
-
-use crate::context::{Context, Level};
+use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::iocage::command;
-use crate::iocage::command::NewPlugin;
+use crate::host::Level;
+use crate::iocage::command::{self, Network, NewPlugin};
 use crate::iocage::datasets::{self, Family};
+use crate::iocage::indexes::{self, Plugin, Plugins};
 use crate::iocage::jails::Jail;
-use crate::iocage::plugins::{self, Catalogue, Plugin};
-use crate::jobs::Start;
-use crate::reply;
-use crate::request::Arguments;
+use crate::jobs::{JobId, Task};
+use crate::names::{JailName, PoolName, Url};
+use crate::reply::{self, Answer, Object};
+use crate::request::{
+    self, Arguments, ACCEPT_LICENSE, BOOT, DETAIL, DHCP, IP4, IP6, NAME, NET_DEVICE, PLUGIN,
+    PROPERTIES, REFRESH,
+};
+use crate::resources::Resource;
 
-pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
-    let refresh = arguments.flag("refresh")?;
-    let detail = arguments.flag("detail")?;
+pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
+    let refresh = arguments.flag(&REFRESH)?;
+    let detail = arguments.flag(&DETAIL)?;
     let listing = context.jails(Family::Jails)?;
 
     let plugin_of = |jail: &Jail| jail.details.as_ref()?.plugin.clone();
     let mut local = listing.jails;
     local.retain(|jail| plugin_of(jail).is_some());
     let local = reply::jails(&local, "jails", |jail| {
-        format!(
-            "{}_{}",
-            plugin_of(jail).unwrap_or_default(),
-            reply::jail_key(jail)
-        )
+        let plugin = plugin_of(jail).unwrap_or_default();
+        format!("{plugin}_{}", reply::jail_key(jail))
     });
 
-    let mut known = plugins::catalogue(&context.config, listing.root.as_deref());
+    let mut known = read_indexes(context, &listing.pool, listing.root.as_deref())?;
     let jobs = start_refreshing(context, &mut known, refresh);
-    let remote: Map<String, Value> = known
-        .plugins
-        .iter()
-        .map(|(id, plugin)| (id.clone(), describe(id, plugin, detail)))
-        .collect();
-    let error = (!known.errors.is_empty()).then(|| known.errors.join("; "));
-    let mut answer = reply::catalogue(local, remote.into(), known.age, error);
-    if refresh {
-        answer["started_dispatcher_id"] = json!(jobs);
+    let mut remote = Object::new();
+    for (id, plugin) in &known.by_id {
+        remote.insert(id.clone(), describe(id, plugin, detail));
     }
-    Ok(answer)
+    let error = (!known.errors.is_empty()).then(|| known.errors.join("; "));
+    let answer = reply::beside_remote(local, remote, known.age, error);
+    Ok(answer.with_some("started_dispatcher_id", refresh.then_some(jobs)))
+}
+
+/// The indexes, and why those that were refreshed last could not be.
+fn read_indexes(
+    context: &Context,
+    pool: &PoolName,
+    root: Option<&std::path::Path>,
+) -> Result<Plugins> {
+    let mut known = indexes::read(&context.system, &context.configuration, pool, root)?;
+    for repository in &context.configuration.plugin_repositories {
+        if let Some(error) = context.jobs.last_error(&refresh_id(repository)) {
+            let repository = repository.without_credentials();
+            known.errors.push(format!("plugin index {repository}: {error}"));
+        }
+    }
+    Ok(known)
+}
+
+fn refresh_id(repository: &Url) -> JobId {
+    JobId::new("refresh_plugins", &indexes::clone_name(repository))
 }
 
 /// Starts a job for each index that is out of date, or for all of them where that is asked for;
 /// the request does not wait for them. A git that cannot be started is an error to be told, but no
 /// reason to list nothing.
-fn start_refreshing(context: &Context, known: &mut Catalogue, asked: bool) -> Vec<String> {
-    let repositories = if asked {
-        &context.config.plugin_repositories
-    } else {
-        &known.outdated
+fn start_refreshing(context: &Context, known: &mut Plugins, asked: bool) -> Vec<String> {
+    let repositories = match asked {
+        true => &context.configuration.plugin_repositories,
+        false => &known.outdated,
     };
     let mut jobs = Vec::new();
     for repository in repositories {
-        match context.refresh_plugins(repository, asked) {
-            Ok(job) => jobs.extend(job),
+        if !asked && !may_refresh(context, repository) {
+            continue;
+        }
+        let started = refresh(context, repository).and_then(|task| {
+            context.jobs.start(&task)?;
+            Ok(task.id.to_string())
+        });
+        match started {
+            Ok(id) => jobs.push(id),
             Err(error) if asked => known.errors.push(error.message),
             Err(error) => {
-                context.host.log(Level::Error, &error.message);
+                context.callbacks.log(Level::Error, &error.message);
             }
         }
     }
     jobs
 }
 
-fn describe(id: &str, plugin: &Plugin, detail: bool) -> Value {
-    let mut entry = json!({ "id": id, "name": plugin.name, "description": plugin.description });
-    if detail {
-        for (key, value) in plugin.details() {
-            entry[key] = json!(value);
-        }
-    }
-    entry
+/// Whether an index is refreshed without anybody asking for it: once in a while, where there is a
+/// git.
+fn may_refresh(context: &Context, repository: &Url) -> bool {
+    let git = context.system.path(crate::configuration::Program::Git);
+    git.exists() && context.known.indexes.is_due(repository)
 }
 
-pub fn create(context: &Context, arguments: Arguments) -> Result<Value> {
-    let mut new = arguments.new_plugin()?;
+fn refresh(context: &Context, repository: &Url) -> Result<Task> {
+    Ok(Task {
+        id: refresh_id(repository),
+        line: indexes::refresh(&context.configuration, repository)?,
+        claims: vec![Resource::Index(indexes::clone_name(repository)).alone()],
+    })
+}
+
+fn describe(id: &str, plugin: &Plugin, detail: bool) -> Answer {
+    let mut entry = Object::new()
+        .with("id", id.to_string())
+        .with("name", plugin.name.clone())
+        .with("description", plugin.description.clone());
+    if detail {
+        for (key, value) in plugin.details() {
+            entry.insert(key, value);
+        }
+    }
+    entry.into()
+}
+
+pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
+    let mut new = new_plugin(arguments)?;
     // Without one iocage would activate the first pool that it finds.
     let pool = context.require_active_pool()?;
-    let root = datasets::folder(&context.system, &pool)?;
-    let known = plugins::catalogue(&context.config, root.as_deref());
+    let mounts = context.system.mounts()?;
+    let known = read_indexes(context, &pool, datasets::folder(&mounts, &pool))?;
     check_plugin(&known, &mut new)?;
-    if let Some(name) = &new.name {
-        require_free(context, &pool, name)?;
+    // The name that iocage gives the jail where nobody names one.
+    let name = match &new.name {
+        Some(name) => name.clone(),
+        None => JailName::parse(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
+    };
+    if new.name.is_some() {
+        require_free(context, &pool, &name)?;
     }
+    let version = context.known.installed.version(&context.system)?;
+    Ok(vec![Task {
+        id: JobId::new("fetch_plugin", &new.plugin),
+        line: command::fetch_plugin(version, &new)?,
+        claims: vec![
+            Resource::Marks.shared(),
+            Resource::Releases.shared(),
+            Resource::Jails.shared(),
+            Resource::jail(&name).alone(),
+        ],
+    }])
+}
 
-    let id = format!("sysadm_iocage_fetch_plugin_{}", new.plugin);
-    let arguments = command::fetch_plugin(context.iocage_version()?, &new)?;
-    match context.start_iocage(&id, &arguments)? {
-        Start::Started => Ok(json!({ "started_dispatcher_id": id })),
-        Start::AlreadyRunning => Err(Error::new(
-            Code::Conflict,
-            format!("the job {id} runs already"),
-        )),
+fn new_plugin(arguments: &Arguments) -> Result<NewPlugin> {
+    Ok(NewPlugin {
+        plugin: arguments.require(&PLUGIN)?,
+        name: arguments.optional(&NAME)?,
+        network: network(arguments)?,
+        boot: arguments.optional(&BOOT)?,
+        properties: arguments.optional(&PROPERTIES)?.unwrap_or_default(),
+        accept_license: arguments.flag(&ACCEPT_LICENSE)?,
+        repository: None,
+        manifest_stem: None,
+    })
+}
+
+/// Where a new jail is to be reached: `net_device` with `ip4`, `ip6` or both, or with `dhcp`.
+fn network(arguments: &Arguments) -> Result<Network> {
+    let interface = arguments.require(&NET_DEVICE)?;
+    let (ip4, ip6) = (arguments.optional(&IP4)?, arguments.optional(&IP6)?);
+    match (arguments.flag(&DHCP)?, ip4.is_some() || ip6.is_some()) {
+        (false, true) => Ok(Network::Shared {
+            interface,
+            ip4,
+            ip6,
+        }),
+        (true, false) => Ok(Network::Dhcp { interface }),
+        (true, true) => Err(request::wrong("dhcp", "not together with \"ip4\" or \"ip6\"")),
+        (false, false) => {
+            let message = "arguments \"ip4\" and \"ip6\": one of them is required, or \"dhcp\"";
+            Err(Error::invalid(message))
+        }
     }
 }
 
 /// Makes sure that the plugin exists and its license, if it has one, is accepted; and completes
 /// where it is from. Where no index is known, iocage has to find out.
-fn check_plugin(known: &Catalogue, new: &mut NewPlugin) -> Result<()> {
-    if known.plugins.is_empty() {
+fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
+    if known.by_id.is_empty() {
         return Ok(());
     }
-    let Some(plugin) = known.plugins.get(&new.plugin) else {
+    let Some(plugin) = known.by_id.get(&*new.plugin) else {
         let nearest = known.nearest(&new.plugin).join(", ");
-        let hint = if nearest.is_empty() {
-            String::new()
-        } else {
-            format!("; there is {nearest}")
+        let hint = match nearest.is_empty() {
+            true => String::new(),
+            false => format!("; there is {nearest}"),
         };
-        let message = format!("there is no plugin {:?} in the index{hint}", new.plugin);
+        let message = format!("there is no plugin {:?} in the index{hint}", &*new.plugin);
         return Err(Error::new(Code::NotFound, message));
     };
     if let Some(license) = plugin.license().filter(|_| !new.accept_license) {
-        return Err(Error::invalid(format!(
-            "argument \"accept_license\": plugin {} has a license that is to be accepted, read it \
-             at {license}",
-            new.plugin
-        )));
+        let why = format!("plugin {} has a license to accept; read it at {license}", new.plugin);
+        return Err(request::wrong("accept_license", &why));
     }
-    new.repository = Some(plugin.repository.clone()).filter(|url| url != plugins::REPOSITORY);
+    let own = |url: &Url| **url != *crate::configuration::PLUGIN_REPOSITORY;
+    new.repository = Some(plugin.repository.clone()).filter(own);
+    new.manifest_stem = plugin.manifest_stem().filter(|stem| *stem != new.plugin);
     Ok(())
 }
 
-fn require_free(context: &Context, pool: &str, name: &str) -> Result<()> {
+/// Makes sure that no jail or template has the name, as the kernel takes it: a dot is an
+/// underscore there.
+fn require_free(context: &Context, pool: &PoolName, name: &JailName) -> Result<()> {
     for (family, what) in [(Family::Jails, "jail"), (Family::Templates, "template")] {
         let members = datasets::members(&context.system, pool, family)?;
-        if members.iter().any(|member| member == name) {
-            let message = format!("argument \"name\": there is a {what} {name} already");
+        let same = |member: &&String| member.replace('.', "_") == name.in_kernel();
+        if let Some(member) = members.iter().find(same) {
+            let message = format!("argument \"name\": there is a {what} {member} already");
             return Err(Error::new(Code::Conflict, message));
         }
     }

@@ -1,61 +1,99 @@
 //! Which pool iocage works on: `activatestatus`, `activatepool`, `deactivatepool`.
 
-use serde_json::{json, Value};
-
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::iocage::pools::{self, Pool};
-use crate::request::Arguments;
+use crate::iocage::pools::{self, Pool, Pools};
+use crate::names::PoolName;
+use crate::reply::Object;
+use crate::request::{Arguments, POOL};
 
-pub fn status(context: &Context, _: Arguments) -> Result<Value> {
+pub fn status(context: &Context, _: &Arguments) -> Result<Object> {
     Ok(match context.active_pool()? {
-        Some(pool) => json!({ "activated": "true", "pool": pool }),
-        None => json!({ "activated": "false" }),
+        Some(pool) => Object::new()
+            .with("activated", "true")
+            .with("pool", pool.to_string()),
+        None => Object::new().with("activated", "false"),
     })
 }
 
-pub fn activate(context: &Context, arguments: Arguments) -> Result<Value> {
-    let (system, config) = (&context.system, &context.config);
-    let Some(pool) = arguments.optional_pool()? else {
-        let pool = context.require_active_pool()?;
-        return Ok(json!({ "currently active": { "pool": pool } }));
-    };
+/// Which pool is active, as `activatepool` tells it where no pool is named.
+pub fn current(context: &Context, _: &Arguments) -> Result<Object> {
+    let pool = context.require_active_pool()?;
+    let pool = Object::new().with("pool", pool.to_string());
+    Ok(Object::new().with("currently active", pool))
+}
 
-    let _changing = context.lock_changes()?;
-    pools::require_usable(system, config, &pool)?;
-    let _switching = context.lock_active();
-    let before = pools::list(system, config)?;
+pub fn activate(context: &Context, arguments: &Arguments) -> Result<Object> {
+    let wanted = arguments.require(&POOL)?;
+    // One reading decides. What changes after it is found by the last one.
+    let before = context.pools()?;
+    before.require_online(&wanted)?;
+    before.require_known()?;
+    pools::require_mounted(&context.system, &wanted)?;
 
-    // The new pool first. Whatever fails then, there is always an active pool: while there is
-    // none, any iocage command activates the first pool that it finds, and while there are two,
-    // none does anything.
-    let is_wanted = |candidate: &&Pool| candidate.name == pool;
-    let to_mark = before
-        .iter()
-        .filter(is_wanted)
-        .filter(|wanted| !wanted.active);
-    let to_unmark = before
-        .iter()
-        .filter(|other| other.active && other.name != pool);
+    match switch(context, &wanted, &before) {
+        Ok(()) => Ok(Object::new().with("success", format!("pool {wanted} activated."))),
+        Err(error) => Err(give_up(context, &wanted, &before, error)),
+    }
+}
+
+/// Marks `wanted` and no other, and makes sure of it.
+///
+/// The new pool comes first. Whatever fails then, there is always an active pool: while there is
+/// none, any iocage command activates the first pool that it finds, and while there are two, none
+/// does anything.
+fn switch(context: &Context, wanted: &PoolName, before: &Pools) -> Result<()> {
+    let is_wanted = |pool: &&Pool| pool.name == *wanted;
+    let to_mark = before.readable.iter().filter(is_wanted).filter(|pool| !pool.active);
+    let to_unmark = before.active().filter(|pool| pool.name != *wanted);
     for changing in to_mark.chain(to_unmark) {
-        if let Err(error) = pools::mark(system, &changing.name, !changing.active) {
-            let undone = undo(context, &before);
-            return Err(error.context(&format!("pool {pool} is not activated, {undone}")));
+        pools::mark(&context.system, &changing.name, !changing.active)?;
+    }
+    let after = context.pools()?;
+    after.require_online(wanted)?;
+    match after.active().map(|pool| &pool.name).collect::<Vec<_>>()[..] {
+        [only] if only == wanted => Ok(()),
+        _ => {
+            let message = "the marks are not as they were set: somebody else changes them";
+            Err(Error::new(Code::Conflict, message))
         }
     }
-    Ok(json!({ "success": format!("pool {pool} activated.") }))
+}
+
+/// Puts the marks back after `error`, and says how things are.
+fn give_up(context: &Context, wanted: &PoolName, before: &Pools, error: Error) -> Error {
+    let error = match context.pools().map(|now| now.require_online(wanted)) {
+        // That is why; what the command said of it is of less use.
+        Ok(Err(gone)) if gone.code == Code::NotFound => gone,
+        _ => error,
+    };
+    if error.lingers {
+        // A command that waits for a disk cannot be killed. Whatever is undone now, it may do its
+        // work later, and take the only mark away. Two marks are safer than none.
+        let message = format!(
+            "pool {wanted} is not activated for certain: a command that waits for a disk may \
+             still change the marks, so nothing was undone; look at them when the disk is back"
+        );
+        return error.context(&message);
+    }
+    let undone = undo(context, before);
+    error.context(&format!("pool {wanted} is not activated, {undone}"))
 }
 
 /// Puts the marks back as they were before, and says whether that went well. What is marked now
 /// is asked, not assumed: a command that failed may have done its work before.
-fn undo(context: &Context, before: &[Pool]) -> &'static str {
+fn undo(context: &Context, before: &Pools) -> &'static str {
     // What failed once may have failed for a moment only, and this matters.
     const TRIES: usize = 3;
+    let differs = |now: &Pools| {
+        let differs = |pool: &&Pool| now.find(&pool.name).is_some_and(|now| now != *pool);
+        before.readable.iter().filter(differs).cloned().collect::<Vec<_>>()
+    };
     for _ in 0..TRIES {
-        let Ok(now) = pools::list(&context.system, &context.config) else {
+        let Ok(now) = context.pools() else {
             continue;
         };
-        let changed: Vec<&Pool> = before.iter().filter(|pool| !now.contains(pool)).collect();
+        let changed = differs(&now);
         if changed.is_empty() {
             return "nothing has changed";
         }
@@ -64,35 +102,35 @@ fn undo(context: &Context, before: &[Pool]) -> &'static str {
             let _ = pools::mark(&context.system, &pool.name, pool.active);
         }
     }
-    match pools::list(&context.system, &context.config) {
-        Ok(now) if before.iter().all(|pool| now.contains(pool)) => "nothing has changed",
-        _ => "and which pools are active is to be checked by hand: undoing failed too",
+    match context.pools() {
+        Ok(now) if differs(&now).is_empty() => "nothing has changed",
+        _ => "and undoing it failed too: check by hand which pools are marked active",
     }
 }
 
-pub fn deactivate(context: &Context, arguments: Arguments) -> Result<Value> {
-    let (system, config) = (&context.system, &context.config);
-    let pool = arguments.pool()?;
-
-    let _changing = context.lock_changes()?;
-    let known = pools::list(system, config)?;
-    match known.iter().find(|candidate| candidate.name == pool) {
+pub fn deactivate(context: &Context, arguments: &Arguments) -> Result<Object> {
+    let wanted = arguments.require(&POOL)?;
+    let known = context.pools()?;
+    match known.find(&wanted) {
         Some(found) if found.active => {}
         Some(_) => {
-            let active = known.iter().find(|candidate| candidate.active);
-            let instead = match active {
+            let instead = match known.active().next() {
                 Some(other) => format!("pool {} is", other.name),
                 None => "no pool is".into(),
             };
-            let message = format!("pool {pool} is not active, {instead}");
+            let message = format!("pool {wanted} is not active, {instead}");
             return Err(Error::new(Code::NotActive, message));
         }
         None => {
-            pools::require_exists(system, config, &pool)?;
-            let message = format!("pool {pool} is there, but its datasets cannot be read");
+            known.require_online(&wanted)?;
+            let message = format!("pool {wanted} is there, but its datasets cannot be read");
             return Err(Error::new(Code::Unavailable, message));
         }
     }
-    pools::mark(system, &pool, false)?;
-    Ok(json!({ "success": format!("pool {pool} deactivated.") }))
+    pools::mark(&context.system, &wanted, false)?;
+    if context.pools()?.find(&wanted).is_some_and(|pool| pool.active) {
+        let message = format!("pool {wanted} is still marked active");
+        return Err(Error::new(Code::Failed, message));
+    }
+    Ok(Object::new().with("success", format!("pool {wanted} deactivated.")))
 }

@@ -1,49 +1,34 @@
 //! FreeBSD releases to make jails from: `listreleases`, `fetchreleases`.
 
-use serde_json::{json, Value};
-
 use crate::context::Context;
 use crate::error::Result;
 use crate::iocage::{command, releases};
-use crate::jobs::Start;
-use crate::reply;
-use crate::request::Arguments;
+use crate::jobs::{JobId, Task};
+use crate::reply::{self, Object};
+use crate::request::{Arguments, REFRESH, RELEASES};
+use crate::resources::Resource;
 
-pub fn list(context: &Context, arguments: Arguments) -> Result<Value> {
-    let refresh = arguments.flag("refresh")?;
+pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
+    let refresh = arguments.flag(&REFRESH)?;
     let pool = context.require_active_pool()?;
     let local = releases::local(&context.system, &pool)?;
-    let remote = context.catalogue.releases(&pool, refresh);
-    Ok(reply::catalogue(
-        json!(local),
-        json!(remote.releases),
-        remote.age,
-        remote.error,
-    ))
+    let remote = context.known.catalogue.releases(&pool, refresh);
+    let answer = reply::beside_remote(local, remote.releases, remote.age, remote.error);
+    Ok(answer.with_some("eol_error", remote.end_of_life_error))
 }
 
-pub fn fetch(context: &Context, arguments: Arguments) -> Result<Value> {
-    let releases = arguments.releases()?;
+pub fn fetch(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
+    let releases = arguments.require(&RELEASES)?;
     // Without one iocage would activate the first pool that it finds.
     context.require_active_pool()?;
-
-    let mut started = Vec::new();
-    let mut running = Vec::new();
-    for release in releases {
-        let id = format!("sysadm_iocage_fetch_release_{release}");
-        match context.start_iocage(&id, &command::fetch_release(&release)) {
-            Ok(Start::Started) => started.push(id),
-            Ok(Start::AlreadyRunning) => running.push(id),
-            Err(error) if started.is_empty() => return Err(error),
-            Err(error) => {
-                let doing = format!("started {}, but not {id}", started.join(", "));
-                return Err(error.context(&doing));
-            }
-        }
-    }
-    let mut answer = json!({ "started_dispatcher_id": started });
-    if !running.is_empty() {
-        answer["already_running"] = json!(running);
-    }
-    Ok(answer)
+    let task = |release| Task {
+        id: JobId::new("fetch_release", &release),
+        line: command::fetch_release(&release),
+        claims: vec![
+            Resource::Marks.shared(),
+            Resource::Releases.shared(),
+            Resource::Release(release).alone(),
+        ],
+    };
+    Ok(releases.into_iter().map(task).collect())
 }

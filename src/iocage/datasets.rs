@@ -2,10 +2,61 @@
 //!
 //! The options used with `zfs` are those that FreeBSD's, OpenZFS's and zfs-fuse's understand.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::ops::Deref;
 
+use crate::configuration::Program;
 use crate::error::Result;
-use crate::system::System;
+use crate::names::{Checked, PoolName};
+use crate::system::{CommandLine, Mounts, System};
+
+/// The name of a dataset or of a snapshot of one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dataset(String);
+
+impl Dataset {
+    /// The root dataset of a pool.
+    pub fn of_pool(pool: &PoolName) -> Self {
+        Dataset(pool.to_string())
+    }
+
+    /// The dataset that holds everything of iocage in a pool; its mountpoint is iocage's root on
+    /// disk.
+    pub fn root(pool: &PoolName) -> Self {
+        Dataset(format!("{pool}/iocage"))
+    }
+
+    /// A name as ZFS prints it; none for what cannot be one.
+    pub fn printed(name: &str) -> Option<Self> {
+        let first = name.split(['/', '@', '#']).next().unwrap_or(name);
+        let whole = !name.chars().any(char::is_control);
+        (whole && PoolName::existing(first).is_ok()).then(|| Dataset(name.into()))
+    }
+
+    /// The dataset that this is a snapshot of; a dataset itself where it is none.
+    pub fn without_snapshot(&self) -> &str {
+        self.0.split('@').next().unwrap_or(&self.0)
+    }
+}
+
+impl Checked for Dataset {
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Dataset {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A family of datasets below `<pool>/iocage`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +68,8 @@ pub enum Family {
 }
 
 impl Family {
-    fn as_str(self) -> &'static str {
+    /// The last part of its dataset's name.
+    pub fn as_str(self) -> &'static str {
         match self {
             Family::Download => "download",
             Family::Jails => "jails",
@@ -27,52 +79,43 @@ impl Family {
     }
 
     /// The dataset that holds the family: `tank/iocage/jails`.
-    pub fn dataset(self, pool: &str) -> String {
-        format!("{}/{}", root(pool), self.as_str())
+    pub fn dataset(self, pool: &PoolName) -> Dataset {
+        Dataset(format!("{pool}/iocage/{}", self.as_str()))
+    }
+
+    /// The dataset of a member of the family; none for what cannot be the name of one.
+    pub fn member_dataset(self, pool: &PoolName, member: &str) -> Option<Dataset> {
+        let name = format!("{}/{member}", self.dataset(pool));
+        (!member.is_empty() && !member.contains(['/', '@', '#']))
+            .then(|| Dataset::printed(&name))
+            .flatten()
     }
 
     /// The member of the family that `dataset` is or belongs to: `web` for
     /// `tank/iocage/jails/web/root`.
     pub fn member<'a>(self, pool: &str, dataset: &'a str) -> Option<&'a str> {
-        let rest = dataset
-            .strip_prefix(&self.dataset(pool))?
-            .strip_prefix('/')?;
-        rest.split('/').next()
+        let rest = dataset.strip_prefix(pool)?.strip_prefix("/iocage/")?;
+        let rest = rest.strip_prefix(self.as_str())?.strip_prefix('/')?;
+        rest.split(['/', '@']).next()
     }
-}
-
-/// The dataset that holds everything; its mountpoint is iocage's root on disk.
-pub fn root(pool: &str) -> String {
-    format!("{pool}/iocage")
-}
-
-/// Where that dataset is mounted, if it is.
-pub fn folder(system: &System, pool: &str) -> Result<Option<PathBuf>> {
-    Ok(system.mounts()?.mountpoint(&root(pool)).map(PathBuf::from))
-}
-
-/// The dataset that `snapshot` is of.
-pub fn of_snapshot(snapshot: &str) -> &str {
-    snapshot.split('@').next().unwrap_or(snapshot)
 }
 
 /// Asks ZFS for `columns` of `dataset` and of those below it, down to `depth` where given. A
 /// dataset that does not exist has none.
 pub fn list(
     system: &System,
-    dataset: &str,
-    kinds: &str,
+    dataset: &Dataset,
+    kinds: &'static str,
     depth: Option<u32>,
-    columns: &[&str],
+    columns: &'static str,
 ) -> Result<Vec<Vec<String>>> {
-    let depth = depth.map(|depth| depth.to_string());
-    let columns = columns.join(",");
-    let mut arguments = vec!["list", "-H", "-r", "-t", kinds, "-o", &columns];
-    if let Some(depth) = &depth {
-        arguments.extend(["-d", depth]);
-    }
-    arguments.push(dataset);
-    let output = system.zfs(&arguments)?;
+    let line = CommandLine::new(Program::Zfs);
+    let line = line.words(&["list", "-H", "-r", "-t", kinds, "-o", columns]);
+    let line = match depth {
+        Some(depth) => line.word("-d").number(depth.into()),
+        None => line,
+    };
+    let output = system.run(&line.value(dataset))?;
     if output.exit_code != 0 && output.stderr.contains("dataset does not exist") {
         return Ok(Vec::new());
     }
@@ -80,14 +123,9 @@ pub fn list(
 }
 
 /// The members of `family` in `pool`, by name.
-pub fn members(system: &System, pool: &str, family: Family) -> Result<Vec<String>> {
-    let rows = list(
-        system,
-        &family.dataset(pool),
-        "filesystem",
-        Some(1),
-        &["name"],
-    )?;
+pub fn members(system: &System, pool: &PoolName, family: Family) -> Result<Vec<String>> {
+    let dataset = family.dataset(pool);
+    let rows = list(system, &dataset, "filesystem", Some(1), "name")?;
     Ok(rows
         .iter()
         .filter_map(|row| family.member(pool, &row[0]))
@@ -110,6 +148,11 @@ pub fn value(row: &[String], column: usize) -> Option<&str> {
         .filter(|value| *value != "-")
 }
 
+/// Where iocage's root dataset of `pool` is mounted, if it is.
+pub fn folder<'a>(mounts: &'a Mounts, pool: &PoolName) -> Option<&'a std::path::Path> {
+    mounts.mountpoint(&Dataset::root(pool))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,8 +162,23 @@ mod tests {
         let jail = |dataset| Family::Jails.member("tank", dataset);
         assert_eq!(jail("tank/iocage/jails/web/root/data"), Some("web"));
         assert_eq!(jail("tank/iocage/jails/web"), Some("web"));
+        assert_eq!(jail("tank/iocage/jails/web@daily"), Some("web"));
         assert_eq!(jail("tank/iocage/jails"), None);
         assert_eq!(jail("tank/iocage/jailsx/web"), None);
         assert_eq!(jail("tank2/iocage/jails/web"), None);
+    }
+
+    #[test]
+    fn only_what_can_be_a_dataset_is_taken_for_one() {
+        for name in ["tank", "tank/iocage/jails/-x", "tank/a b@c:d"] {
+            assert!(Dataset::printed(name).is_some(), "{name}");
+        }
+        for name in ["", "-r", "/tank", "tank/\u{7}", "-o tank"] {
+            assert!(Dataset::printed(name).is_none(), "{name}");
+        }
+        let pool = PoolName::parse("tank").unwrap();
+        assert!(Family::Jails.member_dataset(&pool, "a/b").is_none());
+        let web = Family::Jails.member_dataset(&pool, "web").unwrap();
+        assert_eq!(&*web, "tank/iocage/jails/web");
     }
 }

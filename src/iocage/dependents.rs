@@ -1,32 +1,64 @@
-//! What goes, or breaks, when releases or templates are destroyed.
+//! What depends on the releases or templates of a pool: what was cloned from them, and what mounts
+//! their files.
 //!
-//! `iocage clean` ends in `zfs destroy -r -Rf`, which takes every clone along, and the clones of
-//! those, wherever in the pool they are.
+//! What cannot be read counts as depending: nobody knows that it does not.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use super::datasets::{self, value, Family};
+use super::datasets::{self, Dataset, Family};
+use super::destruction::Plan;
+use super::fstab;
 use super::jails::{self, Jail};
 use super::survey::Memory;
-use crate::error::Result;
-use crate::system::System;
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::names::PoolName;
+use crate::system::{read_regular, Mounts, System};
 
 /// What depends on the members of a family.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Dependents {
+    /// What was cloned from them: it has to go before they can.
+    pub cloned: Names,
+    /// What only mounts their files: it stays when they go, and does not work without them.
+    pub mounting: Names,
+    /// What cannot be read, so that nobody knows.
+    pub unknown: Names,
+    /// Those of all these that run.
+    pub running: BTreeSet<String>,
+}
+
+/// Names by what they are of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
     pub jails: BTreeSet<String>,
     pub templates: BTreeSet<String>,
     /// Other datasets of the pool, made by somebody other than iocage.
     pub datasets: BTreeSet<String>,
 }
 
-impl Dependents {
+impl Names {
     pub fn is_empty(&self) -> bool {
         self.jails.is_empty() && self.templates.is_empty() && self.datasets.is_empty()
     }
 
+    fn insert(&mut self, family: Family, name: &str) {
+        match family {
+            Family::Templates => self.templates.insert(name.into()),
+            _ => self.jails.insert(name.into()),
+        };
+    }
+
+    fn has(&self, family: Family, name: &str) -> bool {
+        match family {
+            Family::Templates => self.templates.contains(name),
+            _ => self.jails.contains(name),
+        }
+    }
+
     /// Them all in words: `jails a, b; template t`.
-    pub fn in_words(&self) -> String {
+    fn in_words(&self) -> String {
         let kinds = [
             ("jail", &self.jails),
             ("template", &self.templates),
@@ -35,133 +67,198 @@ impl Dependents {
         let some = kinds.iter().filter(|(_, names)| !names.is_empty());
         let words = some.map(|(kind, names)| {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            format!(
-                "{kind}{} {}",
-                if names.len() == 1 { "" } else { "s" },
-                names.join(", ")
-            )
+            let plural = if names.len() == 1 { "" } else { "s" };
+            format!("{kind}{plural} {}", names.join(", "))
         });
         words.collect::<Vec<_>>().join("; ")
     }
 }
 
-/// What depends on `releases`, which are those of `pool`: clones of them, and jails that mount their files.
-pub fn of_releases(system: &System, pool: &str, releases: &[String]) -> Result<Dependents> {
-    let mut dependents = clones(system, pool, &[Family::Releases, Family::Download])?;
-    for jail in jails(system, pool)? {
-        let base = jail.details.and_then(|details| details.base_release);
-        // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
-        let lives_on = |release: &String| {
-            base.as_ref().is_some_and(|base| {
-                base.strip_prefix(release.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("-p"))
-            })
-        };
-        if releases.iter().any(lives_on) {
-            dependents.jails.insert(jail.name);
-        }
-    }
-    Ok(dependents)
-}
-
-/// What depends on `templates`, which are those of `pool`: clones of them, and jails that say so.
-pub fn of_templates(system: &System, pool: &str, templates: &[String]) -> Result<Dependents> {
-    let mut dependents = clones(system, pool, &[Family::Templates])?;
-    for jail in jails(system, pool)? {
-        let source = jail.details.and_then(|details| details.source_template);
-        if source.is_some_and(|source| templates.contains(&source)) {
-            dependents.jails.insert(jail.name);
-        }
-    }
-    Ok(dependents)
-}
-
-/// The jails as they are now: what is destroyed is not decided by what was learned before.
-fn jails(system: &System, pool: &str) -> Result<Vec<Jail>> {
-    let listing = jails::list(system, &Memory::default(), pool, Family::Jails)?;
-    Ok(listing.unwrap_or_default().jails)
-}
-
-fn clones(system: &System, pool: &str, families: &[Family]) -> Result<Dependents> {
-    let rows = datasets::list(system, pool, "filesystem,volume", None, &["name", "origin"])?;
-    let datasets: Vec<(&str, Option<&str>)> = rows
-        .iter()
-        .map(|row| (row[0].as_str(), value(row, 1)))
-        .collect();
-    Ok(clones_among(&datasets, pool, families))
-}
-
-fn clones_among(datasets: &[(&str, Option<&str>)], pool: &str, families: &[Family]) -> Dependents {
-    let is_target = |dataset: &str| {
-        families
-            .iter()
-            .any(|family| family.dataset(pool) == dataset || family.member(pool, dataset).is_some())
-    };
-    let mut doomed: HashSet<&str> = datasets
-        .iter()
-        .map(|(name, _)| *name)
-        .filter(|name| is_target(name))
-        .collect();
-    // Clones of clones, until there are no more.
-    loop {
-        let before = doomed.len();
-        for (name, origin) in datasets {
-            let source = origin.map(datasets::of_snapshot);
-            let parent = name.rsplit_once('/').map(|(parent, _)| parent);
-            if [source, parent]
-                .into_iter()
-                .flatten()
-                .any(|on| doomed.contains(on))
-            {
-                doomed.insert(name);
+impl Dependents {
+    /// What depends on the members of `family`, as things are now: what is destroyed is not decided
+    /// by what was learned before.
+    pub fn of(system: &System, pool: &PoolName, family: Family, plan: &Plan) -> Result<Self> {
+        let mut dependents = Dependents::default();
+        for unit in plan.units() {
+            if let Some(jail) = Family::Jails.member(pool, unit) {
+                dependents.cloned.jails.insert(jail.into());
+            } else if let Some(template) = Family::Templates.member(pool, unit) {
+                dependents.cloned.templates.insert(template.into());
+            } else {
+                dependents.cloned.datasets.insert(unit.to_string());
             }
         }
-        if doomed.len() == before {
-            break;
+        let members = datasets::members(system, pool, family)?;
+        let mounts = system.mounts()?;
+        for of in [Family::Jails, Family::Templates] {
+            let listing = jails::list(system, &Memory::default(), pool, of)?;
+            let jails = listing.map(|listing| listing.jails).unwrap_or_default();
+            let tables = read_fstabs(system, &mounts, pool, of, &jails)?;
+            for (jail, table) in jails.iter().zip(tables) {
+                // A template among templates that are all to go.
+                let goes = of == family || dependents.cloned.has(of, &jail.name);
+                let depends = depends(jail, &table, family, &members);
+                match depends {
+                    Some(true) if !goes => dependents.mounting.insert(of, &jail.name),
+                    None if !goes => dependents.unknown.insert(of, &jail.name),
+                    _ => {}
+                }
+                if jail.jid.is_some() && (goes || depends != Some(false)) {
+                    dependents.running.insert(jail.name.clone());
+                }
+            }
+        }
+        Ok(dependents)
+    }
+
+    /// Refuses where something depends: without `force` whatever it is, and with it what runs.
+    ///
+    /// # Errors
+    /// `InUse`, naming them.
+    pub fn require_none(&self, what: &str, force: bool) -> Result<()> {
+        let in_use = |message: String| Err(Error::new(Code::InUse, message));
+        if !self.running.is_empty() {
+            let names: Vec<&str> = self.running.iter().map(String::as_str).collect();
+            let plural = if names.len() == 1 { "" } else { "s" };
+            return in_use(format!(
+                "{what} still in use by running jail{plural} {}; nothing was destroyed, stop what \
+                 runs first{}",
+                names.join(", "),
+                self.others_in_words(),
+            ));
+        }
+        if force || self.is_empty() {
+            return Ok(());
+        }
+        in_use(format!(
+            "{what} still in use by {}; nothing was destroyed, \"force\" would destroy what was \
+             cloned from them too",
+            self.in_words()
+        ))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.cloned.is_empty() && self.mounting.is_empty() && self.unknown.is_empty()
+    }
+
+    fn others_in_words(&self) -> String {
+        match self.is_empty() {
+            true => String::new(),
+            false => format!(" (in use by {})", self.in_words()),
         }
     }
-    let mut dependents = Dependents::default();
-    for name in doomed.into_iter().filter(|name| !is_target(name)) {
-        if let Some(jail) = Family::Jails.member(pool, name) {
-            dependents.jails.insert(jail.into());
-        } else if let Some(template) = Family::Templates.member(pool, name) {
-            dependents.templates.insert(template.into());
-        } else {
-            dependents.datasets.insert(name.into());
-        }
+
+    fn in_words(&self) -> String {
+        let kinds = [
+            (&self.cloned, ""),
+            (&self.mounting, " (mounting their files)"),
+            (&self.unknown, " (cannot be read, so nobody knows)"),
+        ];
+        let some = kinds.iter().filter(|(names, _)| !names.is_empty());
+        let words = some.map(|(names, how)| format!("{}{how}", names.in_words()));
+        words.collect::<Vec<_>>().join("; ")
     }
-    dependents
+}
+
+/// Whether a jail uses files of a member of `family`; `None` where nobody knows.
+fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, family: Family, members: &[String]) -> Option<bool> {
+    let details = jail.details.as_ref();
+    // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
+    let base = details.and_then(|details| details.base_release.as_deref());
+    let is_base = |member: &String| {
+        base.and_then(|base| base.strip_prefix(member.as_str()))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("-p"))
+    };
+    let mounts = |member: &String| {
+        let part = Path::new(family.as_str()).join(member);
+        let sources = fstab.iter().flatten();
+        sources.into_iter().any(|source| has_part(source, &part))
+    };
+    if members.iter().any(|member| is_base(member) || mounts(member)) {
+        return Some(true);
+    }
+    (details.is_some() && fstab.is_some()).then_some(false)
+}
+
+/// Whether `part` stands in `path`, wherever: iocage's root may be reached by more than one path.
+fn has_part(path: &Path, part: &Path) -> bool {
+    let path: Vec<_> = path.components().collect();
+    let part: Vec<_> = part.components().collect();
+    path.windows(part.len()).any(|window| window == part)
+}
+
+/// What the fstab of each jail mounts; none where it cannot be read.
+fn read_fstabs(
+    system: &System,
+    mounts: &Mounts,
+    pool: &PoolName,
+    family: Family,
+    jails: &[Jail],
+) -> Result<Vec<Option<Vec<PathBuf>>>> {
+    let folder = |jail: &Jail| {
+        let dataset = family.member_dataset(pool, &jail.name)?;
+        mounts.mountpoint(&dataset).map(PathBuf::from)
+    };
+    let folders: Vec<Option<PathBuf>> = jails.iter().map(folder).collect();
+    let read = |folder: Option<PathBuf>| {
+        let path = folder?.join("fstab");
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Vec::new()),
+            _ => read_regular(&path, limits::CONFIG_FILE_BYTES).map(|text| fstab::sources(&text)),
+        }
+    };
+    system.on_files(pool, move || folders.into_iter().map(read).collect())
+}
+
+/// What would be destroyed with the members of `families`.
+pub fn plan(system: &System, pool: &PoolName, families: &[Family]) -> Result<Plan> {
+    let all = Dataset::of_pool(pool);
+    let rows = datasets::list(system, &all, "filesystem,volume", None, "name,origin")?;
+    Ok(Plan::of(pool, families, &rows))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::iocage::jails::{Details, State};
+
+    fn jail(base_release: Option<&str>) -> Jail {
+        Jail {
+            name: "web".into(),
+            uuid: "web".into(),
+            jid: None,
+            state: State::Down,
+            boot: false,
+            tag: "web".into(),
+            template: None,
+            details: Some(Details {
+                kind: "jail".into(),
+                release: None,
+                ip4: None,
+                ip6: None,
+                dhcp: false,
+                plugin: None,
+                base_release: base_release.map(String::from),
+            }),
+        }
+    }
 
     #[test]
-    fn clones_of_clones_and_what_lies_below_them_depend_too() {
-        let datasets = [
-            ("tank", None),
-            ("tank/iocage/releases", None),
-            ("tank/iocage/releases/r/root", None),
-            (
-                "tank/iocage/jails/copy/root",
-                Some("tank/iocage/templates/t/root@copy"),
-            ),
-            ("tank/iocage/jails/copy/root/data", None),
-            ("tank/iocage/jails/own/root", None),
-            (
-                "tank/iocage/templates/t/root",
-                Some("tank/iocage/releases/r/root@t"),
-            ),
-            ("tank/mine", Some("tank/iocage/jails/copy/root/data@x")),
-        ];
-        let dependents = clones_among(&datasets, "tank", &[Family::Releases]);
-        assert_eq!(
-            dependents.in_words(),
-            "jail copy; template t; dataset tank/mine"
-        );
-        let dependents = clones_among(&datasets, "tank", &[Family::Templates]);
-        assert_eq!(dependents.in_words(), "jail copy; dataset tank/mine");
-        assert!(clones_among(&datasets, "tank", &[Family::Download]).is_empty());
+    fn a_jail_depends_by_its_configuration_or_its_fstab_and_unknown_is_not_no() {
+        let members = ["11.1-RELEASE".to_string()];
+        let table = |paths: &[&str]| Some(paths.iter().map(PathBuf::from).collect::<Vec<_>>());
+        let depends = |jail: &Jail, table| depends(jail, &table, Family::Releases, &members);
+        assert_eq!(depends(&jail(None), table(&[])), Some(false));
+        assert_eq!(depends(&jail(Some("11.1-RELEASE-p9")), table(&[])), Some(true));
+        assert_eq!(depends(&jail(Some("11.10-RELEASE")), table(&[])), Some(false));
+        let bin = "/mnt/tank/iocage/releases/11.1-RELEASE/root/bin";
+        assert_eq!(depends(&jail(None), table(&["/data", bin])), Some(true));
+        let other = "/mnt/tank/iocage/releases/11.1-RELEASE-old/root/bin";
+        assert_eq!(depends(&jail(None), table(&[other])), Some(false));
+        assert_eq!(depends(&jail(None), None), None);
+        let mut corrupt = jail(None);
+        corrupt.details = None;
+        assert_eq!(depends(&corrupt, table(&[])), None);
+        assert_eq!(depends(&corrupt, table(&[bin])), Some(true));
     }
 }

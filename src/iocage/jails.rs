@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::datasets::{self, Family};
 use super::settings::{self, Key, Settings};
-use super::survey::{survey, Config, Member, Memory};
+use super::survey::{survey, ConfigFile, Member, Memory};
 use crate::error::Result;
+use crate::names::PoolName;
 use crate::system::{Mounts, RunningJail, System};
 
 /// How a jail is.
@@ -51,12 +52,12 @@ pub struct Details {
     pub plugin: Option<String>,
     /// The release whose files it mounts instead of having its own.
     pub base_release: Option<String>,
-    pub source_template: Option<String>,
 }
 
 /// The jails or the templates of a pool.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Listing {
+    pub pool: PoolName,
     /// By name.
     pub jails: Vec<Jail>,
     /// iocage's root on disk, where that is mounted.
@@ -67,7 +68,7 @@ pub struct Listing {
 pub fn list(
     system: &System,
     memory: &Memory,
-    pool: &str,
+    pool: &PoolName,
     family: Family,
 ) -> Result<Option<Listing>> {
     let Some(survey) = survey(system, memory, pool, family)? else {
@@ -83,15 +84,16 @@ pub fn list(
     };
     let mut jails: Vec<Jail> = survey.datasets.members().iter().map(jail).collect();
     find_running(&mut jails, pool, family, &survey.running, &survey.mounts);
-    let root = survey.mounts.mountpoint(&datasets::root(pool));
+    let root = datasets::folder(&survey.mounts, pool);
     Ok(Some(Listing {
+        pool: pool.clone(),
         jails,
         root: root.map(PathBuf::from),
     }))
 }
 
 /// Describes one jail; whether it runs is found later.
-fn describe(name: &str, config: Config, template: Option<String>, defaults: &Settings) -> Jail {
+fn describe(name: &str, config: ConfigFile, template: Option<String>, defaults: &Settings) -> Jail {
     let jail = Jail {
         name: name.into(),
         uuid: name.into(),
@@ -103,14 +105,14 @@ fn describe(name: &str, config: Config, template: Option<String>, defaults: &Set
         details: None,
     };
     let config = match config {
-        Config::NotMounted => return jail,
-        Config::Unreadable => {
+        ConfigFile::NotMounted => return jail,
+        ConfigFile::Unreadable => {
             return Jail {
                 state: State::Corrupt,
                 ..jail
             }
         }
-        Config::Read(config) => config,
+        ConfigFile::Read(config) => config,
     };
     let text = |key| settings::text(config, defaults, key);
     let is_on = |key| settings::is_on(config, defaults, key);
@@ -136,10 +138,10 @@ fn describe(name: &str, config: Config, template: Option<String>, defaults: &Set
             ip6: text(Key::Ip6Addr),
             dhcp: is_on(Key::Dhcp),
             plugin,
-            base_release: is_on(Key::Basejail)
+            // Old configurations have it as a type of its own.
+            base_release: (is_on(Key::Basejail) || kind == "basejail")
                 .then(|| text(Key::ClonedRelease).or_else(|| release.clone()))
                 .flatten(),
-            source_template: text(Key::SourceTemplate),
             kind,
             release,
         }),
@@ -158,7 +160,7 @@ fn plugin(plugin_name: Option<String>, tag: Option<&str>, uuid: &str) -> String 
 /// The template that a root with this origin was made from: the dataset that the origin belongs
 /// to, unless that is a release.
 fn template(pool: &str, origin: &str) -> Option<String> {
-    let source = datasets::of_snapshot(origin);
+    let source = origin.split('@').next().unwrap_or(origin);
     if Family::Releases.member(pool, source).is_some() {
         return None;
     }
@@ -169,39 +171,51 @@ fn template(pool: &str, origin: &str) -> Option<String> {
 /// Finds which of `jails` run, and completes what only a running jail knows.
 fn find_running(
     jails: &mut [Jail],
-    pool: &str,
+    pool: &PoolName,
     family: Family,
     running: &[RunningJail],
     mounts: &Mounts,
 ) {
+    let parent = family.dataset(pool);
+    let mut by_root: HashMap<String, usize> = HashMap::new();
     let mut by_kernel_name: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, jail) in jails.iter().enumerate() {
-        by_kernel_name
-            .entry(kernel_name(&jail.uuid))
-            .or_default()
-            .push(index);
+        by_root.insert(format!("{parent}/{}/root", jail.name), index);
+        let name = kernel_name(&jail.uuid);
+        by_kernel_name.entry(name).or_default().push(index);
     }
-    for run in running {
-        let Some(candidates) = by_kernel_name.get(&run.name) else {
-            continue;
-        };
-        let source = mounts.source_of(Path::new(&run.path)).unwrap_or("");
-        let parent = family.dataset(pool);
-        let own = |index: &&usize| source == format!("{parent}/{}/root", jails[**index].name);
-        // Names that differ in dots only ("a.b", "a_b") are one name to the kernel, and so are
-        // those of two jails that claim one uuid: there the path decides. A path in another pool
-        // is a jail of that pool, still running from before a switch.
-        let elsewhere = is_jail_of_another_pool(source, pool);
-        let chosen = candidates
-            .iter()
-            .find(own)
-            .or_else(|| candidates.iter().find(|_| !elsewhere));
-        let Some(&index) = chosen else { continue };
+    let mut mark = |index: usize, run: &RunningJail| {
         let jail = &mut jails[index];
-        jail.jid = Some(run.jid.clone());
-        if jail.state == State::Down {
-            jail.state = State::Up;
+        let is_free = jail.jid.is_none();
+        if is_free {
+            jail.jid = Some(run.jid.clone());
+            if jail.state == State::Down {
+                jail.state = State::Up;
+            }
         }
+        is_free
+    };
+    // The path of its root decides: a jail may be renamed while it runs, names that differ in dots
+    // only ("a.b", "a_b") are one name to the kernel, and so are those of two jails that claim one
+    // uuid. Only then the name counts, of a jail whose root is not where it is mounted now.
+    let mut others = Vec::new();
+    for run in running {
+        let path = Path::new(&run.path);
+        let source = mounts.source_of(path).unwrap_or("");
+        // A child jail lies in the same dataset, deeper.
+        let is_root = mounts.mountpoint(source) == Some(path.components().as_path());
+        match by_root.get(source).filter(|_| is_root) {
+            Some(&index) => {
+                mark(index, run);
+            }
+            // A path in another pool is a jail of that pool, still running from before a switch.
+            None if is_jail_of_another_pool(source, pool) => {}
+            None => others.push(run),
+        }
+    }
+    for run in others {
+        let candidates = by_kernel_name.get(&run.name).into_iter().flatten();
+        let _ = candidates.copied().find(|index| mark(*index, run));
     }
     for jail in jails {
         let jid = jail.jid.as_deref();

@@ -7,11 +7,15 @@
 pub mod command;
 pub mod datasets;
 pub mod dependents;
+mod destruction;
+mod fstab;
+pub mod indexes;
+pub mod installed;
 pub mod jails;
-pub mod plugins;
 pub mod pools;
 pub mod progress;
 pub mod properties;
 pub mod releases;
 mod settings;
 pub mod survey;
+pub mod version;

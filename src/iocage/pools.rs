@@ -3,44 +3,136 @@
 //! iocage marks its pool with the user property `org.freebsd.ioc:active` = `yes` on the root
 //! dataset. Every dataset below inherits it, so it is read on pool roots only.
 
-use super::datasets::{self, rows, value};
-use crate::configuration::Configuration;
+use super::datasets::{rows, value, Dataset};
+use crate::configuration::{Configuration, Program};
 use crate::error::{Code, Error, Result};
-use crate::names;
-use crate::system::System;
+use crate::names::PoolName;
+use crate::system::{CommandLine, System};
 
 const ACTIVE: &str = "org.freebsd.ioc:active";
 
 /// A pool whose datasets can be asked, and whether it is marked active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    pub name: String,
+    pub name: PoolName,
     pub active: bool,
 }
 
+/// All pools of the host at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pools {
+    /// Those whose datasets can be asked.
+    pub readable: Vec<Pool>,
+    /// The health of every pool.
+    health: Vec<(PoolName, String)>,
+}
+
+impl Pools {
+    /// Looks at all pools: their health and their marks.
+    pub fn look(system: &System, configuration: &Configuration) -> Result<Self> {
+        let (health, readable) = system.side_by_side(
+            || health(system, configuration),
+            || readable(system, configuration),
+        );
+        Ok(Pools {
+            readable: readable?,
+            health: health?,
+        })
+    }
+
+    /// Whether `pool` is there and can be asked.
+    pub fn find(&self, pool: &PoolName) -> Option<&Pool> {
+        self.readable.iter().find(|known| known.name == *pool)
+    }
+
+    /// The pools that are marked active.
+    pub fn active(&self) -> impl Iterator<Item = &Pool> {
+        self.readable.iter().filter(|pool| pool.active)
+    }
+
+    /// Makes sure that `pool` is there and ONLINE, and that its datasets can be asked.
+    ///
+    /// # Errors
+    /// `NotFound` or `Unavailable`, saying why not.
+    pub fn require_online(&self, pool: &PoolName) -> Result<()> {
+        let health = self.health.iter().find(|(name, _)| name == pool);
+        let Some((_, health)) = health else {
+            return Err(not_found(pool));
+        };
+        if health != "ONLINE" {
+            return unusable(pool, &format!("{health}, not ONLINE"));
+        }
+        match self.find(pool) {
+            Some(_) => Ok(()),
+            None => unusable(pool, "there, but its datasets cannot be read"),
+        }
+    }
+
+    /// Makes sure that it is known which pool is active: where none is, no pool may be silent that
+    /// could be the one.
+    ///
+    /// # Errors
+    /// `Unavailable`, naming the pool that does not answer.
+    pub fn require_known(&self) -> Result<()> {
+        let silent = |(name, _): &&(PoolName, String)| self.find(name).is_none();
+        match self.health.iter().find(silent) {
+            Some((name, health)) if self.active().next().is_none() => {
+                let message = format!(
+                    "pool {name} is {health} and does not answer, so nobody knows whether it is \
+                     the active one"
+                );
+                Err(Error::new(Code::Unavailable, message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn not_found(pool: &PoolName) -> Error {
+    Error::new(Code::NotFound, format!("there is no pool {pool}"))
+}
+
+fn unusable(pool: &PoolName, why: &str) -> Result<()> {
+    Err(Error::new(Code::Unavailable, format!("pool {pool} is {why}")))
+}
+
 /// The pools whose datasets can be asked now.
-pub fn list(system: &System, config: &Configuration) -> Result<Vec<Pool>> {
+fn readable(system: &System, configuration: &Configuration) -> Result<Vec<Pool>> {
     // A pool that goes away while ZFS walks through them is an error to it, and no reason to
     // know nothing of the others: the next walk does not meet it.
     const TRIES: usize = 3;
-    let columns = format!("name,{ACTIVE}");
-    let ask = || system.zfs(&["list", "-H", "-d", "0", "-o", &columns]);
-    let mut output = ask()?;
+    let line = CommandLine::new(Program::Zfs);
+    let line = line.words(&["list", "-H", "-d", "0", "-o", "name,org.freebsd.ioc:active"]);
+    let mut output = system.run(&line)?;
     for _ in 1..TRIES {
         if output.exit_code == 0 || !output.stderr.contains("no such pool") {
             break;
         }
-        output = ask()?;
+        output = system.run(&line)?;
     }
-    let output = output.success()?;
-    let pools = rows(&output)
-        .into_iter()
-        // A line that names no pool, whatever it is, is no reason to run anything on it.
-        .filter(|row| names::existing_pool(&row[0]).is_ok() && config.allows_pool(&row[0]));
-    Ok(pools
-        .map(|row| Pool {
-            active: value(&row, 1) == Some("yes"),
-            name: row[0].clone(),
+    let rows = rows(&output.success()?);
+    // A line that names no pool, whatever it is, is no reason to run anything on it.
+    Ok(rows
+        .iter()
+        .filter_map(|row| {
+            let name = PoolName::existing(&row[0]).ok()?;
+            configuration.allows_pool(&name).then(|| Pool {
+                name,
+                active: value(row, 1) == Some("yes"),
+            })
+        })
+        .collect())
+}
+
+fn health(system: &System, configuration: &Configuration) -> Result<Vec<(PoolName, String)>> {
+    let line = CommandLine::new(Program::Zpool).words(&["list", "-H", "-o", "name,health"]);
+    let rows = rows(&system.run(&line)?.success()?);
+    Ok(rows
+        .iter()
+        .filter_map(|row| {
+            let name = PoolName::existing(&row[0]).ok()?;
+            let health = row.get(1)?.clone();
+            configuration.allows_pool(&name).then_some((name, health))
         })
         .collect())
 }
@@ -48,11 +140,13 @@ pub fn list(system: &System, config: &Configuration) -> Result<Vec<Pool>> {
 /// The active pool, if there is one.
 ///
 /// # Errors
-/// `Conflict` where more than one is marked; iocage itself does nothing then.
-pub fn active(system: &System, config: &Configuration) -> Result<Option<String>> {
-    let mut active = list(system, config)?.into_iter().filter(|pool| pool.active);
-    let first = active.next();
-    match (&first, active.next()) {
+/// `Conflict` where more than one is marked; iocage itself does nothing then. `Unavailable` where
+/// none is and a pool does not answer that may be it: ZFS leaves a suspended pool out of its list
+/// and calls that a success.
+pub fn active(system: &System, configuration: &Configuration) -> Result<Option<PoolName>> {
+    let readable = readable(system, configuration)?;
+    let mut active = readable.iter().filter(|pool| pool.active);
+    match (active.next(), active.next()) {
         (Some(one), Some(other)) => Err(Error::new(
             Code::Conflict,
             format!(
@@ -60,82 +154,61 @@ pub fn active(system: &System, config: &Configuration) -> Result<Option<String>>
                 one.name, other.name
             ),
         )),
-        _ => Ok(first.map(|pool| pool.name)),
+        (Some(one), None) => Ok(Some(one.name.clone())),
+        (None, _) => {
+            let health = health(system, configuration)?;
+            let pools = Pools { readable, health };
+            pools.require_known().map(|()| None)
+        }
     }
 }
 
-/// Makes sure that `pool` exists.
-///
-/// # Errors
-/// `NotFound` where it does not.
-pub fn require_exists(system: &System, config: &Configuration, pool: &str) -> Result<()> {
-    health(system, config, pool).map(|_| ())
-}
-
-/// Makes sure that `pool` can be activated: there, ONLINE, not locked, mounted.
+/// Makes sure that the datasets of `pool` are not locked, and that its root is mounted where it is
+/// meant to be.
 ///
 /// # Errors
 /// `NotFound` or `Unavailable`, saying why not.
-pub fn require_usable(system: &System, config: &Configuration, pool: &str) -> Result<()> {
-    let unusable = |why: String| {
-        Err(Error::new(
-            Code::Unavailable,
-            format!("pool {pool} is {why}"),
-        ))
-    };
-    let health = health(system, config, pool)?;
-    if health != "ONLINE" {
-        return unusable(format!("{health}, not ONLINE"));
-    }
+pub fn require_mounted(system: &System, pool: &PoolName) -> Result<()> {
     // All properties, because asking for one that an older ZFS lacks is an error there. The
     // second dataset need not exist yet.
-    let root = datasets::root(pool);
-    let output = system.zfs(&["get", "-H", "-o", "name,property,value", "all", pool, &root])?;
+    let root = Dataset::root(pool);
+    let line = CommandLine::new(Program::Zfs);
+    let line = line.words(&["get", "-H", "-o", "name,property,value", "all"]);
+    let output = system.run(&line.value(pool).value(&root))?;
     let properties = rows(&output.stdout);
-    if properties.is_empty() {
-        return Err(output.failure());
+    if !properties.iter().any(|row| *row[0] == **pool) {
+        return match output.stderr.contains("does not exist") || output.stderr.contains("no such pool") {
+            true => Err(not_found(pool)),
+            false => Err(output.failure()),
+        };
     }
     let has = |dataset: &str, property: &str, value: &str| {
         properties
             .iter()
             .any(|row| *row == [dataset, property, value])
     };
-    for dataset in [pool, &root] {
+    for dataset in [&**pool, &*root] {
         if has(dataset, "keystatus", "unavailable") {
-            return unusable(format!(
-                "locked: the key of dataset {dataset} is not loaded"
-            ));
+            let why = format!("locked: the key of dataset {dataset} is not loaded");
+            return unusable(pool, &why);
         }
     }
     // A root that is never mounted (mountpoint=none, canmount=off) is a layout; one that should
     // be mounted and is not is a fault.
+    let is_path = |mountpoint: &str| mountpoint.starts_with('/');
     let meant_to_be = has(pool, "canmount", "on")
         && properties.iter().any(|row| {
-            row[0] == pool && row[1] == "mountpoint" && value(row, 2).is_some_and(is_path)
+            *row[0] == **pool && row[1] == "mountpoint" && value(row, 2).is_some_and(is_path)
         });
     if meant_to_be && has(pool, "mounted", "no") && !has(&root, "mounted", "yes") {
-        return unusable("not mounted".into());
+        return unusable(pool, "not mounted");
     }
     Ok(())
 }
 
-fn is_path(mountpoint: &str) -> bool {
-    mountpoint.starts_with('/')
-}
-
-fn health(system: &System, config: &Configuration, pool: &str) -> Result<String> {
-    let output = system
-        .zpool(&["list", "-H", "-o", "name,health"])?
-        .success()?;
-    rows(&output)
-        .into_iter()
-        .find(|row| row[0] == pool && config.allows_pool(pool))
-        .and_then(|row| row.get(1).cloned())
-        .ok_or_else(|| Error::new(Code::NotFound, format!("there is no pool {pool}")))
-}
-
 /// Marks `pool` active or not.
-pub fn mark(system: &System, pool: &str, active: bool) -> Result<()> {
-    let setting = format!("{ACTIVE}={}", if active { "yes" } else { "no" });
-    system.zfs(&["set", &setting, pool])?.success().map(|_| ())
+pub fn mark(system: &System, pool: &PoolName, active: bool) -> Result<()> {
+    let line = CommandLine::new(Program::Zfs).word("set");
+    let line = line.setting(&ACTIVE, &if active { "yes" } else { "no" });
+    system.run(&line.value(pool))?.success().map(|_| ())
 }

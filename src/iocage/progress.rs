@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::system::command::last_words;
+use crate::system::last_words;
 
 /// Where a job is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,9 @@ pub struct Progress {
     pub state: String,
     /// The last download that the log tells of.
     pub download: Option<Download>,
+    /// Whether the log tells that a release was extracted wholly: iocage brings it to its latest
+    /// patch level then.
+    pub is_extracted: bool,
     /// For a finished job: whether it worked, and if not what iocage said last.
     pub outcome: Option<Result<(), String>>,
 }
@@ -55,6 +58,7 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
     Progress {
         state,
         download: last_download(output),
+        is_extracted: output.contains("* Updating ") && output.contains("to the latest patch level"),
         outcome,
     }
 }

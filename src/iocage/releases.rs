@@ -3,16 +3,19 @@
 use std::cmp::Ordering;
 use std::sync::atomic::AtomicBool;
 
+use super::command;
 use super::datasets::{self, Family};
+use super::pools;
+use crate::configuration::{Configuration, Program};
 use crate::error::{Code, Error, Result};
-use crate::names;
-use crate::system::System;
+use crate::names::{PoolName, Release, Url};
+use crate::system::{CommandLine, System};
 
 /// The mark behind a release that FreeBSD no longer supports.
 pub const END_OF_LIFE: &str = " (EOL)";
 
 /// The releases fetched to `pool`, oldest first.
-pub fn local(system: &System, pool: &str) -> Result<Vec<String>> {
+pub fn local(system: &System, pool: &PoolName) -> Result<Vec<String>> {
     let mut releases = datasets::members(system, pool, Family::Releases)?;
     oldest_first(&mut releases);
     Ok(releases)
@@ -23,13 +26,13 @@ pub fn local(system: &System, pool: &str) -> Result<Vec<String>> {
 /// # Errors
 /// Where iocage cannot say, and where asking it would change something: it creates datasets that
 /// it misses, and reading does not write.
-pub fn remote(system: &System, pool: &str, stop: &AtomicBool) -> Result<Vec<String>> {
-    if datasets::folder(system, pool)?.is_none() {
-        let root = datasets::root(pool);
+pub fn remote(system: &System, pool: &PoolName, stop: &AtomicBool) -> Result<Vec<String>> {
+    if datasets::folder(&system.mounts()?, pool).is_none() {
+        let root = datasets::Dataset::root(pool);
         let why = format!("{root} is not mounted; iocage sets it up when it first fetches");
         return Err(Error::new(Code::Unavailable, why));
     }
-    let output = system.iocage_online(&["list", "-R"], stop)?;
+    let output = system.run_within(&command::list_remote(), system.online_timeout(), stop)?;
     let mut releases = parse_remote(&output.stdout);
     if output.exit_code != 0 {
         return Err(output.failure());
@@ -46,12 +49,16 @@ pub fn remote(system: &System, pool: &str, stop: &AtomicBool) -> Result<Vec<Stri
 }
 
 /// The releases that FreeBSD no longer supports, from its page about them.
-pub fn end_of_life(system: &System, url: &str, stop: &AtomicBool) -> Result<Vec<String>> {
-    let releases = parse_end_of_life(&system.fetch(url, stop)?);
+pub fn end_of_life(system: &System, url: &Url, stop: &AtomicBool) -> Result<Vec<String>> {
+    let timeout = system.online_timeout();
+    let line = CommandLine::new(Program::Fetch).words(&["-q", "-T"]);
+    let line = line.number(timeout.as_secs().max(1)).words(&["-o", "-"]).value(url);
+    let page = system.run_within(&line, timeout, stop)?.success()?;
+    let releases = parse_end_of_life(&page);
     if releases.is_empty() {
         return Err(Error::new(
             Code::Failed,
-            format!("{url}: no releases in it"),
+            format!("{}: no releases in it", url.without_credentials()),
         ));
     }
     Ok(releases)
@@ -66,10 +73,8 @@ fn parse_end_of_life(page: &str) -> Vec<String> {
     let mut releases: Vec<String> = words
         .filter_map(
             |word| match word.trim_start_matches('/').strip_prefix("releng/") {
-                Some(version) => names::release(&format!("{version}-RELEASE")).ok(),
-                None => names::release(word)
-                    .ok()
-                    .filter(|name| name.ends_with("-RELEASE")),
+                Some(version) => release(&format!("{version}-RELEASE")),
+                None => release(word).filter(|name| name.ends_with("-RELEASE")),
             },
         )
         .collect();
@@ -100,7 +105,7 @@ pub fn offered(releases: &[String], end_of_life: &[String], host: Option<&str>) 
 /// Whether this is a name as it stands in a list: a release, perhaps with the mark.
 pub fn is_listed(name: &str) -> bool {
     let bare = name.strip_suffix(END_OF_LIFE).unwrap_or(name);
-    names::release(bare).is_ok_and(|release| release == bare)
+    release(bare).is_some_and(|release| release == bare)
 }
 
 /// Reads `[0] 9.3-RELEASE (EOL)` of iocage up to 0.9.9 and the bare names since 1.0. 0.9.10 prints
@@ -127,7 +132,7 @@ fn parse_remote(output: &str) -> Vec<String> {
     lines
         .filter_map(|line| {
             let rest = line.split_once(' ').map_or("", |(_, rest)| rest.trim());
-            let name = names::release(line).ok()?;
+            let name = release(line)?;
             match rest {
                 "" => Some(name),
                 "(EOL)" => Some(name + END_OF_LIFE),
@@ -136,6 +141,17 @@ fn parse_remote(output: &str) -> Vec<String> {
             }
         })
         .collect()
+}
+
+fn release(text: &str) -> Option<String> {
+    Release::parse(text).ok().map(|name| name.to_string())
+}
+
+/// Whether the active pool has a release; not where nobody knows.
+pub fn is_there(system: &System, configuration: &Configuration, release: &Release) -> bool {
+    let pool = pools::active(system, configuration).ok().flatten();
+    let local = pool.and_then(|pool| local(system, &pool).ok());
+    local.is_some_and(|local| local.iter().any(|name| **name == **release))
 }
 
 fn oldest_first(releases: &mut [String]) {

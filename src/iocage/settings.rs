@@ -15,12 +15,11 @@ pub enum Key {
     Ip6Addr,
     PluginName,
     Release,
-    SourceTemplate,
     Tag,
     Type,
 }
 
-const KEYS: [(Key, &str); 12] = [
+const KEYS: [(Key, &str); 11] = [
     (Key::Basejail, "basejail"),
     (Key::Boot, "boot"),
     (Key::ClonedRelease, "cloned_release"),
@@ -30,7 +29,6 @@ const KEYS: [(Key, &str); 12] = [
     (Key::Ip6Addr, "ip6_addr"),
     (Key::PluginName, "plugin_name"),
     (Key::Release, "release"),
-    (Key::SourceTemplate, "source_template"),
     (Key::Tag, "tag"),
     (Key::Type, "type"),
 ];

@@ -11,24 +11,25 @@
 //!   the same state, all members are mounted, and the plugin has changed nothing itself. An origin can change without a trace (`zfs promote`), and so can what
 //!   was never mounted, so this is believed for [`limits::DATASETS_AGE`] at most.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::datasets::{self, value, Family};
+use super::datasets::{self, value, Dataset, Family};
 use super::settings::Settings;
 use crate::error::Result;
 use crate::limits;
+use crate::names::PoolName;
 use crate::sync::lock;
-use crate::system::{read_identified, side_by_side, Identity, Mounts, RunningJail, System};
+use crate::system::{read_identified, Identity, Mounts, RunningJail, System};
 
 /// What is known of the jails or templates of a pool at one moment.
 pub struct Survey {
     pub datasets: Arc<Datasets>,
     pub files: Arc<Files>,
-    pub mounts: Mounts,
+    pub mounts: Arc<Mounts>,
     pub running: Vec<RunningJail>,
 }
 
@@ -59,7 +60,7 @@ struct File {
 }
 
 /// What is known of a member's `config.json`.
-pub enum Config<'a> {
+pub enum ConfigFile<'a> {
     NotMounted,
     Unreadable,
     Read(&'a Settings),
@@ -69,12 +70,12 @@ pub enum Config<'a> {
 #[derive(Default)]
 pub struct Memory {
     known: Mutex<HashMap<Family, Arc<Known>>>,
-    /// How often the plugin has changed something.
+    /// How often the library has changed something.
     changes: AtomicU64,
 }
 
 struct Known {
-    pool: String,
+    pool: PoolName,
     files: Arc<Files>,
     datasets: Arc<Datasets>,
 }
@@ -85,24 +86,23 @@ pub struct Datasets {
     asked: Instant,
     changes: u64,
     mounted: u64,
-    all_mounted: bool,
 }
 
 impl Memory {
-    /// Forgets what the plugin itself may just have changed.
+    /// Forgets what the library itself may just have changed.
     pub fn note_change(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The pool whose `family` was surveyed last, unless that was long ago.
-    pub fn last_pool(&self, family: Family) -> Option<String> {
+    pub fn last_pool(&self, family: Family) -> Option<PoolName> {
         let known = lock(&self.known).get(&family).cloned()?;
         known.datasets.are_young().then(|| known.pool.clone())
     }
 
-    fn recall(&self, pool: &str, family: Family) -> Option<Arc<Known>> {
+    fn recall(&self, pool: &PoolName, family: Family) -> Option<Arc<Known>> {
         let known = lock(&self.known).get(&family).cloned();
-        known.filter(|known| known.pool == pool)
+        known.filter(|known| known.pool == *pool)
     }
 
     fn keep(&self, family: Family, known: &Arc<Known>) {
@@ -119,11 +119,11 @@ impl Memory {
 pub fn survey(
     system: &System,
     memory: &Memory,
-    pool: &str,
+    pool: &PoolName,
     family: Family,
 ) -> Result<Option<Survey>> {
     let before = memory.recall(pool, family);
-    let (running, known) = side_by_side(
+    let (running, known) = system.side_by_side(
         || system.running_jails(),
         || learn(system, memory, pool, family, before),
     );
@@ -142,25 +142,25 @@ pub fn survey(
 fn learn(
     system: &System,
     memory: &Memory,
-    pool: &str,
+    pool: &PoolName,
     family: Family,
     before: Option<Arc<Known>>,
-) -> Result<Option<(Arc<Known>, Mounts)>> {
-    let parent = family.dataset(pool);
+) -> Result<Option<(Arc<Known>, Arc<Mounts>)>> {
     // Both before ZFS is asked: what changes meanwhile makes the next survey ask again.
     let changes = memory.changes.load(Ordering::SeqCst);
-    let mounts = system.mounts()?;
-    let mounted = mounts.fingerprint(&datasets::root(pool));
+    let mounts = Arc::new(system.mounts()?);
+    let mounted = mounts.fingerprint(&Dataset::root(pool));
 
-    let ask_zfs = || Datasets::ask(system, &parent, changes, &mounts, mounted);
+    let ask_zfs = || Datasets::ask(system, &family.dataset(pool), changes, mounted);
     let read_files = || {
-        let known = before.as_ref().map(|known| &*known.files);
-        Files::read(&mounts, pool, &parent, known)
+        let (mounts, pool_) = (Arc::clone(&mounts), pool.clone());
+        let known = before.as_ref().map(|known| Arc::clone(&known.files));
+        system.on_files(pool, move || Files::read(&mounts, &pool_, family, known.as_deref()))
     };
     let still_holds = |known: &&Arc<Known>| known.datasets.still_hold(changes, mounted);
     let (datasets, files) = match before.as_ref().filter(still_holds) {
         Some(known) => {
-            let files = read_files();
+            let files = read_files()?;
             let datasets = match files.are_those_of(&known.files) {
                 true => Ok(Some(Arc::clone(&known.datasets))),
                 false => ask_zfs(),
@@ -168,13 +168,16 @@ fn learn(
             (datasets, files)
         }
         // ZFS takes the longest by far, so everything else is done meanwhile.
-        None => side_by_side(ask_zfs, read_files),
+        None => {
+            let (datasets, files) = system.side_by_side(ask_zfs, read_files);
+            (datasets, files?)
+        }
     };
     let Some(datasets) = datasets? else {
         return Ok(None);
     };
     let known = Arc::new(Known {
-        pool: pool.into(),
+        pool: pool.clone(),
         files: Arc::new(files),
         datasets,
     });
@@ -186,24 +189,18 @@ impl Datasets {
     /// Asks ZFS for the members below `parent`; `None` where that does not exist.
     fn ask(
         system: &System,
-        parent: &str,
+        parent: &Dataset,
         changes: u64,
-        mounts: &Mounts,
         mounted: u64,
     ) -> Result<Option<Arc<Self>>> {
         let asked = Instant::now();
         // Depth 2 has the jails and the root of each.
-        let rows = datasets::list(system, parent, "filesystem", Some(2), &["name", "origin"])?;
+        let rows = datasets::list(system, parent, "filesystem", Some(2), "name,origin")?;
         if rows.is_empty() {
             return Ok(None);
         }
-        let members = members(&rows, parent);
-        let mounted_members: HashSet<&str> = mounts.below(parent).map(|(name, _)| name).collect();
         Ok(Some(Arc::new(Datasets {
-            all_mounted: members
-                .iter()
-                .all(|member| mounted_members.contains(&*member.name)),
-            members,
+            members: members(&rows, parent),
             asked,
             changes,
             mounted,
@@ -220,8 +217,7 @@ impl Datasets {
     }
 
     fn still_hold(&self, changes: u64, mounted: u64) -> bool {
-        // What is not mounted may be gone without anybody noticing.
-        self.are_young() && self.all_mounted && (self.changes, self.mounted) == (changes, mounted)
+        self.are_young() && (self.changes, self.mounted) == (changes, mounted)
     }
 }
 
@@ -250,9 +246,8 @@ fn members(rows: &[Vec<String>], parent: &str) -> Vec<Member> {
 }
 
 impl Files {
-    fn read(mounts: &Mounts, pool: &str, parent: &str, before: Option<&Files>) -> Self {
-        let defaults = mounts
-            .mountpoint(&datasets::root(pool))
+    fn read(mounts: &Mounts, pool: &PoolName, family: Family, before: Option<&Files>) -> Self {
+        let defaults = datasets::folder(mounts, pool)
             .map(|root| root.join("defaults.json"))
             .map(|path| File::look(&path, before.map(|files| &files.defaults)));
         let config = |(name, mountpoint): (&str, &Path)| {
@@ -262,7 +257,7 @@ impl Files {
         };
         Files {
             defaults: defaults.unwrap_or_default(),
-            configs: mounts.below(parent).map(config).collect(),
+            configs: mounts.below(&family.dataset(pool)).map(config).collect(),
         }
     }
 
@@ -272,13 +267,13 @@ impl Files {
     }
 
     /// What is known of the `config.json` of a member.
-    pub fn config(&self, member: &str) -> Config<'_> {
+    pub fn config(&self, member: &str) -> ConfigFile<'_> {
         match self.configs.get(member) {
             Some(file) => match &file.settings {
-                Some(settings) => Config::Read(settings),
-                None => Config::Unreadable,
+                Some(settings) => ConfigFile::Read(settings),
+                None => ConfigFile::Unreadable,
             },
-            None => Config::NotMounted,
+            None => ConfigFile::NotMounted,
         }
     }
 

@@ -1,0 +1,156 @@
+//! How every action is carried out: who may, with which arguments, holding what, and what is
+//! noted of it. An action's row says which of it applies; no action can forget any of it.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+
+use crate::actions::{self, Access, Action, Change, How, Many};
+use crate::audit;
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+use crate::host::Level;
+use crate::jobs::{Start, Task};
+use crate::reply::{Object, Reply, Status};
+use crate::request::{shorten, Arguments};
+use crate::sharing::Sharing;
+
+/// Answers a request's `args`.
+pub fn dispatch(context: &Context, sharing: &Sharing, args: &Value, access: Access) -> Reply {
+    let bad = |why: &str| Reply::refusal(Status::BadRequest, why);
+    let Some(args) = args.as_object() else {
+        return bad("the request's args are not a JSON object");
+    };
+    let name = match args.get("action") {
+        Some(Value::String(name)) => name,
+        Some(_) => return bad("\"action\" is not a string"),
+        None => return bad("\"action\" is missing"),
+    };
+    let Some(action) = actions::find(name) else {
+        return bad(&format!("unknown action {:?}", shorten(name)));
+    };
+    carry_out(context, sharing, action, args, access)
+}
+
+fn carry_out(
+    context: &Context,
+    sharing: &Sharing,
+    action: &'static Action,
+    args: &Map<String, Value>,
+    access: Access,
+) -> Reply {
+    let name = action.name;
+    let arguments = Arguments::new(args, action.fields);
+    if access < action.access(&arguments) {
+        context.callbacks.note(Level::Error, &audit::refusal(name, &arguments));
+        let why = format!("{name} changes something and takes full access");
+        return Reply::refusal(Status::Forbidden, why);
+    }
+    let outcome = match &action.how {
+        How::Looks(look) => shared_look(context, sharing, name, &arguments, *look),
+        How::ChangesWith(field, change, look) => match arguments.has(*field) {
+            true => audited(context, name, &arguments, || {
+                make_change(context, &arguments, change)
+            }),
+            false => shared_look(context, sharing, name, &arguments, *look),
+        },
+        How::Changes(change) => audited(context, name, &arguments, || {
+            make_change(context, &arguments, change)
+        }),
+        How::Starts(tasks, many) => audited(context, name, &arguments, || {
+            start(context, tasks(context, &arguments)?, *many)
+        }),
+    };
+    Reply::of_action(name, outcome)
+}
+
+/// Does what only looks. It ignores arguments that it does not know.
+fn shared_look(
+    context: &Context,
+    sharing: &Sharing,
+    name: &str,
+    arguments: &Arguments,
+    look: actions::Look,
+) -> Result<Object> {
+    let outcome = arguments.check().and_then(|()| {
+        sharing.answer(&arguments.as_text(name), || look(context, arguments))
+    });
+    if let Err(error) = &outcome {
+        log_failure(context, name, error);
+    }
+    outcome
+}
+
+/// Does what changes something, and leaves a line of it. Arguments that are not known are refused.
+fn audited(
+    context: &Context,
+    name: &str,
+    arguments: &Arguments,
+    work: impl FnOnce() -> Result<Object>,
+) -> Result<Object> {
+    let started = Instant::now();
+    let checked = arguments.only_known().and_then(|()| arguments.check());
+    let outcome = checked.and_then(|()| work());
+    match &outcome {
+        // That changes nothing, and a client can send many.
+        Err(error) if error.code == Code::InvalidArgument => log_failure(context, name, error),
+        _ => {
+            let line = audit::line(name, arguments, &outcome, started.elapsed());
+            let level = outcome.as_ref().map_or(Level::Error, |_| Level::Info);
+            context.callbacks.note(level, &line);
+        }
+    }
+    outcome
+}
+
+/// Makes a change while it holds what it needs.
+fn make_change(context: &Context, arguments: &Arguments, change: &Change) -> Result<Object> {
+    context.jobs.settle();
+    let needs = (change.needs)(context, arguments)?;
+    let held = context.resources.take(&needs, context.system.timeout())?;
+    let outcome = (change.run)(context, arguments);
+    context.known.memory.note_change();
+    drop(held);
+    outcome
+}
+
+/// Starts tasks, and tells which. Where one cannot be started, those before it run all the same,
+/// and the error says so.
+fn start(context: &Context, tasks: Vec<Task>, many: Many) -> Result<Object> {
+    let mut started: Vec<String> = Vec::new();
+    let mut running: Vec<String> = Vec::new();
+    for task in tasks {
+        let id = task.id.to_string();
+        match context.jobs.start(&task) {
+            Ok(Start::Started) => started.push(id),
+            Ok(Start::AlreadyRunning) => running.push(id),
+            Err(error) if started.is_empty() => return Err(error),
+            Err(error) => {
+                let doing = format!("started {}, but not {id}", started.join(", "));
+                return Err(error.context(&doing));
+            }
+        }
+    }
+    context.known.memory.note_change();
+    let answer = Object::new();
+    match (many, started.pop(), running.pop()) {
+        (Many::One, Some(id), _) => Ok(answer.with("started_dispatcher_id", id)),
+        (Many::One, None, id) => {
+            let message = format!("job {} runs already", id.unwrap_or_default());
+            Err(Error::new(Code::Conflict, message))
+        }
+        (Many::List, last_started, last_running) => {
+            started.extend(last_started);
+            running.extend(last_running);
+            let running = (!running.is_empty()).then_some(running);
+            Ok(answer
+                .with("started_dispatcher_id", started)
+                .with_some("already_running", running))
+        }
+    }
+}
+
+fn log_failure(context: &Context, name: &str, error: &Error) {
+    let message = format!("{name}: {}: {error}", error.code.as_str());
+    context.callbacks.log(Level::Error, &message);
+}

@@ -1,0 +1,64 @@
+//! The events that tell clients of a job: what its log means.
+
+use serde_json::{json, Map, Value};
+
+use crate::configuration::Configuration;
+use crate::iocage::progress::{self, Progress};
+use crate::iocage::releases;
+use crate::names::Release;
+use crate::system::System;
+
+/// In front of the id of a job that fetches a release.
+const FETCHES: &str = "sysadm_iocage_fetch_release_";
+
+/// The arguments of the event that tells clients of a job.
+///
+/// What is there decides whether a job has worked, where it can be asked; the command's words are
+/// told beside.
+pub fn of(
+    system: &System,
+    configuration: &Configuration,
+    id: &str,
+    log: Map<String, Value>,
+) -> Map<String, Value> {
+    let progress = progress::of_log(&log);
+    let failed = progress.outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
+    let worked = match (&progress.outcome, failed) {
+        (None, _) => None,
+        (_, None) => Some(true),
+        (_, Some(_)) => Some(is_done(system, configuration, id, &progress)),
+    };
+    let mut event = Map::new();
+    let mut set = |key: &str, value: &str| event.insert(key.into(), json!(value));
+    set("event_system", "sysadm/iocage");
+    set("job_id", id);
+    set("state", &progress.state);
+    if let Some(download) = &progress.download {
+        set("filename", &download.filename);
+        let percent = if worked == Some(true) { 100 } else { download.percent };
+        set("percent_done", &percent.to_string());
+        if let Some(rate) = &download.rate {
+            set("download_rate", rate);
+        }
+    } else if worked == Some(true) {
+        set("percent_done", "100");
+    }
+    if let Some(worked) = worked {
+        set("success", if worked { "true" } else { "false" });
+    }
+    if let Some(words) = failed {
+        set("error", words);
+    }
+    event.insert("process_details".into(), Value::Object(log));
+    event
+}
+
+/// Whether a job that ended with an error has done its work all the same: iocage 1.13 ends with 1
+/// after a fetch where a jail of another pool cannot be read.
+fn is_done(system: &System, configuration: &Configuration, id: &str, progress: &Progress) -> bool {
+    let Some(Ok(release)) = id.strip_prefix(FETCHES).map(Release::parse) else {
+        return false;
+    };
+    // The dataset is there before anything is extracted into it.
+    progress.is_extracted && releases::is_there(system, configuration, &release)
+}

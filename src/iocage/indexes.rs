@@ -1,0 +1,410 @@
+//! Plugin indexes: git clones, each with a file INDEX, which is one JSON object, and a manifest for
+//! each plugin.
+//!
+//! iocage has its clones below its root; ours, which are refreshed without it, lie in the state
+//! directory. Each refresh makes a clone of its own beside the one before: a repository may rewrite
+//! its history, and a clone may be interrupted. Of all whole clones of a repository the one with
+//! the newest index counts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Map, Value};
+
+use crate::configuration::{Configuration, Program, PLUGIN_REPOSITORY};
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::names::{Checked, PluginId, Url};
+use crate::sync::lock;
+use crate::system::{private_folder, read_regular, CommandLine, System};
+
+/// A plugin that can be fetched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    pub name: String,
+    pub description: String,
+    pub repository: Url,
+    /// What its index says of it.
+    entry: Value,
+    /// Its manifest's file.
+    manifest: Option<PathBuf>,
+}
+
+/// What is known of the plugins of all repositories.
+#[derive(Debug, Default)]
+pub struct Plugins {
+    /// By id.
+    pub by_id: BTreeMap<String, Plugin>,
+    /// The age of the oldest index, where there is any.
+    pub age: Option<Duration>,
+    /// What could not be read.
+    pub errors: Vec<String>,
+    /// The repositories whose index is missing or older than the configuration allows.
+    pub outdated: Vec<Url>,
+}
+
+/// When each repository was last refreshed by this instance.
+#[derive(Default)]
+pub struct Indexes(Mutex<HashMap<Url, Instant>>);
+
+impl Indexes {
+    /// Whether a repository is to be refreshed now without anybody asking for it; that is once in a
+    /// while. It counts as refreshed from now on.
+    pub fn is_due(&self, repository: &Url) -> bool {
+        let mut refreshed = lock(&self.0);
+        let recently = |at: &Instant| at.elapsed() < limits::PLUGINS_RETRY;
+        if refreshed.get(repository).is_some_and(recently) {
+            return false;
+        }
+        refreshed.insert(repository.clone(), Instant::now());
+        true
+    }
+}
+
+/// Reads the indexes of all configured repositories; `root` is iocage's root on disk, where that
+/// is mounted, in the pool called `pool`.
+///
+/// # Errors
+/// Where the pool's disks do not answer.
+pub fn read(
+    system: &System,
+    configuration: &Configuration,
+    pool: &str,
+    root: Option<&Path>,
+) -> Result<Plugins> {
+    let configuration = configuration.clone();
+    let root = root.map(PathBuf::from);
+    system.on_files(pool, move || read_all(&configuration, root.as_deref()))
+}
+
+fn read_all(configuration: &Configuration, root: Option<&Path>) -> Plugins {
+    let mut plugins = Plugins::default();
+    for repository in &configuration.plugin_repositories {
+        let newest = newest(clones(configuration, root, repository));
+        let age = newest.as_ref().map(|newest| newest.age);
+        if age.is_none_or(|age| age >= configuration.catalogue_max_age) {
+            plugins.outdated.push(repository.clone());
+        }
+        plugins.age = plugins.age.max(age);
+        let entries = match newest {
+            Some(newest) => newest.entries.map(|entries| (newest.clone, entries)),
+            None => Err("there is no clone of it yet".into()),
+        };
+        match entries {
+            Ok((clone, entries)) => {
+                // A plugin's id is a word of a command line and of a path.
+                let is_id = |id: &String| PluginId::parse(id).is_ok();
+                for (id, entry) in entries.into_iter().filter(|(id, _)| is_id(id)) {
+                    let plugin = Plugin::new(&id, entry, repository, &clone);
+                    plugins.by_id.entry(id).or_insert(plugin);
+                }
+            }
+            Err(why) => {
+                let repository = repository.without_credentials();
+                plugins.errors.push(format!("plugin index {repository}: {why}"));
+            }
+        }
+    }
+    plugins
+}
+
+/// The clones of a repository that there may be.
+fn clones(configuration: &Configuration, root: Option<&Path>, repository: &Url) -> Vec<PathBuf> {
+    let mut clones = own_clones(configuration, repository);
+    if let Some(root) = root {
+        clones.push(root.join(".plugins").join(iocages_name(repository)));
+        if **repository == *PLUGIN_REPOSITORY {
+            // Up to iocage 1.1 there was one repository, and its clone had a name of its own.
+            clones.push(root.join(".plugin_index"));
+        }
+    }
+    clones
+}
+
+/// The clone that counts.
+struct Newest {
+    clone: PathBuf,
+    age: Duration,
+    entries: std::result::Result<Map<String, Value>, String>,
+}
+
+/// The clone with the newest index that can be read, or else with the newest of all: one that was
+/// interrupted cannot be read, where the one before it can.
+fn newest(clones: Vec<PathBuf>) -> Option<Newest> {
+    let refreshed = |clone: &PathBuf| {
+        let time = |file: &str| {
+            let data = clone.join(file).metadata();
+            data.and_then(|data| data.modified()).ok()
+        };
+        // A pull that finds nothing new leaves the index alone, and its mark here.
+        Some(time("INDEX")?.max(time(".git/FETCH_HEAD").unwrap_or(SystemTime::UNIX_EPOCH)))
+    };
+    let known = clones
+        .into_iter()
+        .filter_map(|clone| Some((refreshed(&clone)?, clone)));
+    let mut known: Vec<(SystemTime, PathBuf)> = known.collect();
+    known.sort_unstable();
+    let mut read = known.into_iter().rev().map(|(time, clone)| Newest {
+        entries: read_index(&clone),
+        age: time.elapsed().unwrap_or_default(),
+        clone,
+    });
+    let first = read.next()?;
+    match first.entries {
+        Ok(_) => Some(first),
+        Err(_) => read.find(|older| older.entries.is_ok()).or(Some(first)),
+    }
+}
+
+/// The folder that has our clones of a repository.
+fn own_folder(configuration: &Configuration, repository: &Url) -> PathBuf {
+    let plugins = configuration.state_directory.join("plugins");
+    plugins.join(clone_name(repository))
+}
+
+/// Our own clones of a repository: one for each refresh, and one of an earlier version of the
+/// library, in the folder itself.
+fn own_clones(configuration: &Configuration, repository: &Url) -> Vec<PathBuf> {
+    let folder = own_folder(configuration, repository);
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let is_number = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let clones = entries.map(|entry| entry.path()).filter(is_number);
+    clones.chain([folder.clone()]).collect()
+}
+
+/// The name of a repository for its folder and its job: the URL without its scheme and a user's
+/// name and password, `/` and `.` as `_`.
+pub fn clone_name(repository: &Url) -> String {
+    as_folder(&repository.without_credentials())
+}
+
+/// The folder of iocage's own clone, which has them in it.
+fn iocages_name(repository: &Url) -> String {
+    as_folder(repository)
+}
+
+fn as_folder(url: &str) -> String {
+    let name = url.split_once("://").map_or(url, |(_, rest)| rest);
+    name.replace(['/', '.'], "_")
+}
+
+/// A folder for a clone.
+struct Folder(String);
+
+impl Checked for Folder {
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Prepares a refresh: removes our clones but the one that counts, and gives the command that makes
+/// a fresh one beside it.
+///
+/// # Errors
+/// `Unavailable` where the folder cannot be had.
+pub fn refresh(configuration: &Configuration, repository: &Url) -> Result<CommandLine> {
+    let folder = own_folder(configuration, repository);
+    private_folder(&folder).map_err(|error| {
+        Error::new(Code::Unavailable, format!("{}: {error}", folder.display()))
+    })?;
+    let own = own_clones(configuration, repository);
+    let best = newest(own.clone()).map(|newest| newest.clone);
+    let mut number = 0;
+    for clone in own {
+        let name = clone.file_name().and_then(|name| name.to_str());
+        let own: Option<u64> = name.and_then(|name| name.parse().ok());
+        number = number.max(own.unwrap_or(0));
+        if own.is_some() && Some(&clone) != best.as_ref() {
+            let _ = fs::remove_dir_all(clone); // tried again next time
+        }
+    }
+    let clone = folder.join((number + 1).to_string());
+    let line = CommandLine::new(Program::Git).words(&["clone", "--quiet", "--depth", "1"]);
+    let line = match repository.without_credentials() == **repository {
+        true => line.value(repository),
+        false => line.secret(repository),
+    };
+    Ok(line.value(&Folder(clone.display().to_string())))
+}
+
+fn read_index(clone: &Path) -> std::result::Result<Map<String, Value>, String> {
+    let text = read_regular(&clone.join("INDEX"), limits::INDEX_FILE_BYTES)
+        .ok_or("INDEX is not readable or too large")?;
+    parse(&text)
+}
+
+fn parse(index: &[u8]) -> std::result::Result<Map<String, Value>, String> {
+    match serde_json::from_slice(index) {
+        Ok(Value::Object(entries)) => Ok(entries),
+        Ok(_) => Err("INDEX is not a JSON object".into()),
+        Err(error) => Err(format!("INDEX: {error}")),
+    }
+}
+
+impl Plugin {
+    fn new(id: &str, entry: Value, repository: &Url, clone: &Path) -> Self {
+        let text = |key: &str| entry.get(key).and_then(Value::as_str);
+        // A file of the clone, not any file of the host.
+        let manifest = text("MANIFEST").filter(|file| PluginId::parse(file).is_ok());
+        Plugin {
+            name: text("name").unwrap_or(id).into(),
+            description: text("description").unwrap_or_default().into(),
+            repository: repository.clone(),
+            manifest: manifest.map(|file| clone.join(file)),
+            entry,
+        }
+    }
+
+    /// What more its index and its manifest say: `official`, `category`, `icon`, `license`,
+    /// `homepage`, `primary_pkg` and `release`, those of them that are there.
+    pub fn details(&self) -> Vec<(&'static str, String)> {
+        let manifest = self.manifest();
+        let keys = [
+            "official",
+            "category",
+            "icon",
+            "license",
+            "homepage",
+            "primary_pkg",
+            "release",
+        ];
+        keys.into_iter()
+            .filter_map(|key| Some((key, self.text(&manifest, key)?)))
+            .collect()
+    }
+
+    /// Where the license is to be read that iocage wants accepted, if there is one.
+    pub fn license(&self) -> Option<String> {
+        self.text(&self.manifest(), "license")
+    }
+
+    /// The name that iocage knows the plugin by, where that is not its id: it opens
+    /// `<what it is told>.json`.
+    pub fn manifest_stem(&self) -> Option<PluginId> {
+        let stem = self.manifest.as_ref()?.file_stem()?.to_str()?;
+        PluginId::parse(stem).ok()
+    }
+
+    fn manifest(&self) -> Map<String, Value> {
+        let file = self.manifest.as_deref();
+        let text = file.and_then(|file| read_regular(file, limits::CONFIG_FILE_BYTES));
+        text.and_then(|text| parse(&text).ok()).unwrap_or_default()
+    }
+
+    fn text(&self, manifest: &Map<String, Value>, key: &str) -> Option<String> {
+        match self.entry.get(key).or_else(|| manifest.get(key))? {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Bool(truth) if key == "official" => Some(truth.to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl Plugins {
+    /// The ids most like `id`, best first, where any is like it at all.
+    pub fn nearest(&self, id: &str) -> Vec<&str> {
+        const SOME: usize = 3;
+        let mut near: Vec<(usize, &str)> = self
+            .by_id
+            .keys()
+            .map(|known| {
+                let inside = known.contains(id) || id.contains(known.as_str());
+                (if inside { 1 } else { distance(id, known) }, known.as_str())
+            })
+            .filter(|(distance, known)| *distance <= 1 + known.len().min(id.len()) / 3)
+            .collect();
+        near.sort_unstable();
+        near.into_iter()
+            .take(SOME)
+            .map(|(_, known)| known)
+            .collect()
+    }
+}
+
+/// How many letters have to be put in, left out or changed to make one word of the other
+/// (Levenshtein's distance).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository() -> Url {
+        Url::parse(PLUGIN_REPOSITORY).unwrap()
+    }
+
+    #[test]
+    fn a_clone_lies_where_iocage_puts_it() {
+        assert_eq!(
+            clone_name(&repository()),
+            "github_com_freenas_iocage-ix-plugins_git"
+        );
+        let private = Url::parse("https://user:token@example.org/p.git").unwrap();
+        assert_eq!(clone_name(&private), "example_org_p_git");
+    }
+
+    #[test]
+    fn an_entry_without_texts_is_still_a_plugin() {
+        let index = br#"{"plex": {"name": "Plex", "description": "Media"}, "bare": {}, "odd": 1}"#;
+        let entries = parse(index).unwrap();
+        let plugin = |id: &str| Plugin::new(id, entries[id].clone(), &repository(), Path::new("/x"));
+        assert_eq!(plugin("plex").name, "Plex");
+        assert_eq!(
+            (plugin("bare").name, plugin("odd").name),
+            ("bare".into(), "odd".into())
+        );
+        assert!(parse(b"[]").is_err());
+        assert!(parse(b"{").is_err());
+    }
+
+    #[test]
+    fn a_manifest_is_a_file_of_the_clone() {
+        let plugin = |file: &str| {
+            let entry = serde_json::json!({ "MANIFEST": file });
+            Plugin::new("x", entry, &repository(), Path::new("/x")).manifest
+        };
+        assert_eq!(plugin("plex.json"), Some("/x/plex.json".into()));
+        assert_eq!(
+            (plugin("../plex.json"), plugin("/etc/passwd")),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn the_nearest_are_those_that_could_be_meant() {
+        let mut catalogue = Plugins::default();
+        for id in [
+            "gitlab",
+            "gitea",
+            "jenkins",
+            "jenkins-lts",
+            "plexmediaserver",
+        ] {
+            let plugin = Plugin::new(id, Value::Null, &repository(), Path::new("/x"));
+            catalogue.by_id.insert(id.into(), plugin);
+        }
+        assert_eq!(catalogue.nearest("gitlib"), ["gitlab"]);
+        assert_eq!(catalogue.nearest("jenkin"), ["jenkins", "jenkins-lts"]);
+        assert_eq!(catalogue.nearest("plex"), ["plexmediaserver"]);
+        assert!(catalogue.nearest("zoneminder").is_empty());
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,309 @@
+//! Who uses what: the marks of the pools, releases, templates, each jail by its name, plugin
+//! indexes, jobs.
+//!
+//! Whoever changes something or starts a job takes what it needs here first, shared with others or
+//! alone, and holds it until it is done. It is held by locks on files in the run directory, so that
+//! all threads, instances and processes with one state directory know of each other. A job's own
+//! process inherits the locks and holds them as long as it lives.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::{Code, Error};
+use crate::host;
+use crate::names::{JailName, Release};
+use crate::records::Records;
+use crate::system::{private_folder, take_lock, Lock, Share};
+
+/// What can be in use. In this order they are taken, so that no two wait for each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    /// A job of this id.
+    Job(String),
+    /// Which pools are marked active. Whoever works in the active pool shares it.
+    Marks,
+    /// The fetched releases as a whole. Whoever uses or fetches one shares it.
+    Releases,
+    /// The templates as a whole, likewise.
+    Templates,
+    /// The jails as a whole, likewise.
+    Jails,
+    Release(Release),
+    /// A jail or a template, by its name in the kernel: one name for `a.b` and `a_b`.
+    Jail(String),
+    /// The clone of a plugin repository, by its folder's name.
+    Index(String),
+    /// What is remembered of the network.
+    Catalogue,
+}
+
+/// What somebody needs, and whether nobody else may use it meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    resource: Resource,
+    alone: bool,
+}
+
+impl Resource {
+    pub fn jail(name: &JailName) -> Self {
+        Resource::Jail(name.in_kernel())
+    }
+
+    /// Needed by one alone.
+    pub fn alone(self) -> Claim {
+        Claim {
+            resource: self,
+            alone: true,
+        }
+    }
+
+    /// Needed, but others may use it too.
+    pub fn shared(self) -> Claim {
+        Claim {
+            resource: self,
+            alone: false,
+        }
+    }
+
+    /// The name of its lock.
+    fn lock(&self) -> String {
+        match self {
+            Resource::Job(id) => format!("jobs/{id}"),
+            Resource::Marks => "marks".into(),
+            Resource::Releases => "releases".into(),
+            Resource::Templates => "templates".into(),
+            Resource::Jails => "jails".into(),
+            Resource::Release(name) => format!("release-{name}"),
+            Resource::Jail(name) => format!("jail-{name}"),
+            Resource::Index(name) => format!("index-{name}"),
+            Resource::Catalogue => "catalogue".into(),
+        }
+    }
+
+    /// It in words, to follow "cannot use".
+    fn in_words(&self) -> String {
+        match self {
+            Resource::Job(id) => format!("job {id}"),
+            Resource::Marks => "the pools".into(),
+            Resource::Releases => "the releases".into(),
+            Resource::Templates => "the templates".into(),
+            Resource::Jails => "the jails".into(),
+            Resource::Release(name) => format!("release {name}"),
+            Resource::Jail(name) => format!("the jail name {name}"),
+            Resource::Index(name) => format!("the plugin index {name}"),
+            Resource::Catalogue => "the catalogue".into(),
+        }
+    }
+
+    /// The kind of the error where a job uses it: what would be destroyed is in use, what would be
+    /// changed under it is a conflict.
+    fn code(&self) -> Code {
+        match self {
+            Resource::Releases | Resource::Templates | Resource::Jails => Code::InUse,
+            _ => Code::Conflict,
+        }
+    }
+}
+
+impl Claim {
+    /// The name of the lock, and whether it is taken alone: what a job's record has of it.
+    pub fn recorded(&self) -> (String, bool) {
+        (self.resource.lock(), self.alone)
+    }
+}
+
+/// As long as this lives, what was claimed is held.
+#[derive(Debug, Default)]
+pub struct Held(Vec<File>);
+
+impl Held {
+    /// The descriptors that hold it, for a process to inherit.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.0.iter().map(AsFd::as_fd).collect()
+    }
+}
+
+/// Why something cannot be held.
+#[derive(Debug)]
+pub enum Busy {
+    /// These jobs use it.
+    Jobs(Error, Vec<String>),
+    /// Somebody else uses it, or it cannot be locked.
+    Other(Error),
+}
+
+impl From<Busy> for Error {
+    fn from(busy: Busy) -> Self {
+        match busy {
+            Busy::Jobs(error, _) | Busy::Other(error) => error,
+        }
+    }
+}
+
+/// What all processes with one run directory share.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    directory: PathBuf,
+    records: Records,
+}
+
+impl Resources {
+    pub fn new(run_directory: &Path, records: Records) -> Self {
+        Resources {
+            directory: run_directory.into(),
+            records,
+        }
+    }
+
+    /// Takes all of `claims`, or nothing.
+    ///
+    /// It waits at most for `patience` where another request uses something, and not at all where a
+    /// job does, which may take hours, or where this thread is inside a callback, which may be what
+    /// the other waits for.
+    ///
+    /// # Errors
+    /// `InUse` or `Conflict` where it is in use, naming the jobs; `Unavailable` where it cannot be
+    /// locked.
+    pub fn take(&self, claims: &[Claim], patience: Duration) -> std::result::Result<Held, Busy> {
+        let mut claims = claims.to_vec();
+        claims.sort_unstable();
+        // Of two claims to one thing the one that takes it alone comes last.
+        claims.reverse();
+        claims.dedup_by(|other, kept| other.resource == kept.resource);
+        claims.reverse();
+        let deadline = Instant::now() + patience;
+        let held = claims.iter().map(|claim| self.take_one(claim, deadline));
+        held.collect::<std::result::Result<_, _>>().map(Held)
+    }
+
+    fn take_one(&self, claim: &Claim, deadline: Instant) -> std::result::Result<File, Busy> {
+        const LOOK: Duration = Duration::from_millis(10);
+        let (name, alone) = claim.recorded();
+        let path = self.directory.join(format!("{name}.lock"));
+        let share = if alone { Share::Alone } else { Share::Shared };
+        let what = claim.resource.in_words();
+        let cannot = |why: std::io::Error| {
+            let message = format!("cannot use {what}: {}: {why}", path.display());
+            Busy::Other(Error::new(Code::Unavailable, message))
+        };
+        private_folder(path.parent().unwrap_or(&self.directory)).map_err(cannot)?;
+        loop {
+            match take_lock(&path, share) {
+                Ok(Lock::Taken(file)) => return Ok(file),
+                Ok(Lock::HeldElsewhere) => {}
+                Err(error) => return Err(cannot(error)),
+            }
+            let jobs = self.records.users(&name, alone);
+            if !jobs.is_empty() {
+                let message = format!("{what} in use by {}", list_jobs(&jobs));
+                return Err(Busy::Jobs(Error::new(claim.resource.code(), message), jobs));
+            }
+            if host::in_callback() || Instant::now() >= deadline {
+                let message = format!("{what} in use by another request or process");
+                return Err(Busy::Other(Error::new(Code::Conflict, message)));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+/// The jobs in words: `job a`, `jobs a, b`.
+fn list_jobs(jobs: &[String]) -> String {
+    let plural = if jobs.len() == 1 { "" } else { "s" };
+    format!("job{plural} {}", jobs.join(", "))
+}
+
+/// Whether the error of [`Resources::take`] says that the job `id` itself runs already.
+pub fn runs_already(busy: &Busy, id: &str) -> bool {
+    matches!(busy, Busy::Jobs(_, jobs) if jobs.iter().any(|job| job == id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("{name}{}", std::process::id());
+            Folder(std::env::temp_dir().join(name))
+        }
+
+        fn resources(&self) -> Resources {
+            Resources::new(&self.0, Records::new(&self.0))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn jail(name: &str) -> Claim {
+        Resource::jail(&JailName::parse(name).unwrap()).alone()
+    }
+
+    #[test]
+    fn what_is_held_alone_is_held_by_one_and_what_is_shared_by_many() {
+        let folder = Folder::new("held");
+        let (one, other) = (folder.resources(), folder.resources());
+        let marks = || Resource::Marks;
+        let held = one.take(&[marks().alone()], Duration::ZERO).unwrap();
+        let error: Error = other.take(&[marks().shared()], Duration::ZERO).unwrap_err().into();
+        assert_eq!(error.code, Code::Conflict);
+        drop(held);
+        let shared = one.take(&[marks().shared(), jail("web")], Duration::ZERO).unwrap();
+        assert!(other.take(&[marks().shared()], Duration::ZERO).is_ok());
+        assert!(other.take(&[marks().alone()], Duration::ZERO).is_err());
+        assert!(other.take(&[jail("web")], Duration::ZERO).is_err());
+        assert_eq!(shared.descriptors().len(), 2);
+        // All or nothing: what was got before the failure is free again.
+        let both = [Resource::Releases.alone(), jail("web")];
+        assert!(other.take(&both, Duration::ZERO).is_err());
+        assert!(one.take(&both[..1], Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn names_that_differ_in_dots_only_are_one() {
+        let folder = Folder::new("dots");
+        let resources = folder.resources();
+        let _held = resources.take(&[jail("foo.bar")], Duration::ZERO).unwrap();
+        assert!(resources.take(&[jail("foo_bar")], Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn of_two_claims_to_one_thing_the_stricter_holds() {
+        let folder = Folder::new("twice");
+        let resources = folder.resources();
+        let twice = [Resource::Marks.shared(), Resource::Marks.alone()];
+        let held = resources.take(&twice, Duration::ZERO).unwrap();
+        assert_eq!(held.descriptors().len(), 1);
+        assert!(resources.take(&twice[..1], Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_locked_is_refused_with_the_reason() {
+        let nowhere = Path::new("/dev/null/run");
+        let resources = Resources::new(nowhere, Records::new(nowhere));
+        let error: Error = resources.take(&[jail("web")], Duration::ZERO).unwrap_err().into();
+        assert_eq!(error.code, Code::Unavailable);
+        assert!(error.message.contains("/dev/null"), "{error}");
+    }
+
+    #[test]
+    fn whoever_waits_gets_it_when_it_is_free() {
+        let folder = Folder::new("waits");
+        let (one, other) = (folder.resources(), folder.resources());
+        let held = one.take(&[jail("web")], Duration::ZERO).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| other.take(&[jail("web")], Duration::from_secs(20)));
+            std::thread::sleep(Duration::from_millis(50));
+            drop(held);
+            assert!(waits.join().unwrap().is_ok());
+        });
+    }
+}
