@@ -44,6 +44,8 @@ impl Code {
 pub struct Error {
     pub code: Code,
     pub message: String,
+    /// A process that was begun for it has not died, and may still do its work.
+    pub lingers: bool,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -57,7 +59,11 @@ impl Error {
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        Error { code, message }
+        Error {
+            code,
+            message,
+            lingers: false,
+        }
     }
 
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -66,7 +72,10 @@ impl Error {
 
     /// The same error with what was being done in front.
     pub fn context(self, doing: &str) -> Self {
-        Error::new(self.code, format!("{doing}: {}", self.message))
+        Error {
+            lingers: self.lingers,
+            ..Error::new(self.code, format!("{doing}: {}", self.message))
+        }
     }
 }
 
@@ -87,5 +96,15 @@ mod tests {
         let error = Error::invalid("a\nb").context("still there: x\u{7}y");
         assert_eq!(error.message, "still there: x y: a b");
         assert_eq!(error.code, Code::InvalidArgument);
+    }
+
+    #[test]
+    fn what_is_put_in_front_does_not_hide_that_a_process_lingers() {
+        let lingers = |lingers| Error {
+            lingers,
+            ..Error::new(Code::Timeout, "zfs set: timeout")
+        };
+        assert!(lingers(true).context("tank").lingers);
+        assert!(!lingers(false).context("tank").lingers);
     }
 }

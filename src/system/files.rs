@@ -1,9 +1,10 @@
-//! Reading files that somebody else keeps.
+//! Files: reading those that somebody else keeps, and keeping our own.
 
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::platform::OPEN_REGULAR;
@@ -73,63 +74,125 @@ pub fn read_identified(path: &Path, limit: u64) -> Option<(Identity, Vec<u8>)> {
     (bytes.len() as u64 <= limit).then_some((identity, bytes))
 }
 
-/// A lock that processes share, as a file. It ends with the file's descriptor, however the
-/// process ends.
-#[derive(Debug)]
-pub enum Lock {
-    Taken(File),
-    HeldElsewhere,
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// Where it cannot be written; what was there before is there still.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    // With the process's number no other process has the same, and with this no other thread.
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    remove_abandoned_drafts(path);
+    let (mut file, draft) = loop {
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.{number}.new", std::process::id()));
+        let draft = path.with_file_name(name);
+        let mut options = OpenOptions::new();
+        match options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)
+        {
+            Ok(file) => break (file, draft),
+            // Left by a process of the same number that died while it wrote.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    };
+    let written = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written
 }
 
-/// Takes the lock at `path`, for whoever may write there; the file and its folder are made where
-/// they are missing.
-pub fn take_lock(path: &Path) -> io::Result<Lock> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OPEN_REGULAR)
-            .open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Lock::HeldElsewhere),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        // Whoever had it before may have removed it meanwhile: then it is nobody's lock any more.
-        let number = |data: Metadata| (data.dev(), data.ino());
-        let there = fs::symlink_metadata(path).map(number).ok();
-        if there == file.metadata().map(number).ok() {
-            return Ok(Lock::Taken(file));
+/// Removes the drafts of `path` that processes have left which died while they wrote.
+fn remove_abandoned_drafts(path: &Path) {
+    const LONG_AGO: Duration = Duration::from_secs(3600);
+    let drafts = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+    for entry in drafts.into_iter().flatten().flatten() {
+        let age = || entry.metadata().and_then(|data| data.modified());
+        let age = || age().ok().and_then(|time| time.elapsed().ok());
+        if is_draft_of(path, &entry.path()) && age().is_some_and(|age| age > LONG_AGO) {
+            let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Whether `draft` is called as the drafts of `path` are: `<name>.<process>.<number>.new`.
+fn is_draft_of(path: &Path, draft: &Path) -> bool {
+    let name = |path: &Path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .map(String::from)
+    };
+    let (Some(name), Some(draft)) = (name(path), name(draft)) else {
+        return false;
+    };
+    let numbers = draft.strip_prefix(&name).and_then(|rest| {
+        rest.strip_prefix('.')?
+            .strip_suffix(".new")?
+            .split_once('.')
+    });
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::scratch::{mode, Folder};
 
     #[test]
-    fn a_lock_is_taken_once_and_free_again_when_it_is_dropped_or_its_file_removed() {
-        let path = std::env::temp_dir().join(format!("locks{}/a.lock", std::process::id()));
-        let take = || take_lock(&path).unwrap();
-        let Lock::Taken(first) = take() else {
-            panic!("it is new")
-        };
-        assert!(matches!(take(), Lock::HeldElsewhere));
-        drop(first);
-        let Lock::Taken(second) = take() else {
-            panic!("it is free again")
-        };
-        fs::remove_file(&path).unwrap();
-        assert!(matches!(take(), Lock::Taken(_)), "that of another file");
-        drop(second);
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    fn a_file_is_replaced_whole_by_any_number_of_writers() {
+        let folder = Folder::new("replace");
+        let path = folder.0.join("catalogue.json");
+        let content = |number: u8| vec![number; 300_000];
+        replace(&path, &content(0)).unwrap();
+        std::thread::scope(|scope| {
+            for number in 1..=4 {
+                let path = &path;
+                scope.spawn(move || (0..20).for_each(|_| replace(path, &content(number)).unwrap()));
+            }
+            for _ in 0..100 {
+                let read = read_regular(&path, 1_000_000).unwrap();
+                assert_eq!(read, content(read[0]));
+            }
+        });
+        assert_eq!(folder.names(), ["catalogue.json"]);
+        assert_eq!(mode(&path), 0o600);
+        assert!(replace(Path::new("/dev/null/x"), b"").is_err());
+    }
+
+    #[test]
+    fn drafts_that_were_abandoned_are_removed_and_no_other_file() {
+        let folder = Folder::new("drafts");
+        let now = SystemTime::now();
+        let old = now - Duration::from_secs(7200);
+        for (name, time) in [
+            ("catalogue.json.7.1.new", old),
+            ("catalogue.json.8.1.new", now),
+            ("catalogue.json.7.new", old),
+            ("catalogue.json.7.x.new", old),
+            ("other.7.1.new", old),
+            ("catalogue.json", old),
+        ] {
+            let file = fs::File::create(folder.0.join(name)).unwrap();
+            file.set_modified(time).unwrap();
+        }
+        remove_abandoned_drafts(&folder.0.join("catalogue.json"));
+        let left = [
+            "catalogue.json",
+            "catalogue.json.7.new",
+            "catalogue.json.7.x.new",
+            "catalogue.json.8.1.new",
+            "other.7.1.new",
+        ];
+        assert_eq!(folder.names(), left);
     }
 
     #[test]

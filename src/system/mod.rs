@@ -1,85 +1,80 @@
-//! The host: its commands, its mount table, its running jails.
+//! The host: its commands, its mount table, its running jails, its files.
 //!
 //! Nothing here knows what iocage is. A command gets its arguments as an array; there is no shell
-//! anywhere.
+//! anywhere. What is asked of the host itself goes through a [`Runner`], so that tests and fuzzers
+//! can bring a host of their own.
 
-pub mod command;
+mod command;
 mod files;
-mod line;
+mod folders;
+mod hangs;
 mod jails;
+mod line;
+mod locks;
 mod mounts;
-pub(crate) mod platform;
+mod order;
+mod platform;
+mod process;
+mod runner;
+#[cfg(test)]
+mod scratch;
 
+use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::Mutex;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-pub use command::Output;
-pub use files::{read_identified, read_regular, take_lock, Identity, Lock};
+pub use files::{read_identified, read_regular, replace, Identity};
+pub use folders::private_folder;
 pub use jails::RunningJail;
 pub use line::CommandLine;
+pub use locks::{take_lock, try_lock, unlock, Lock, Share};
 pub use mounts::Mounts;
+pub use order::{last_words, Order, Output};
+pub use platform::{local_time, parse_mountinfo, Mount};
+pub use process::{Child, Process};
+pub use runner::{RealHost, Runner};
 
-use crate::configuration::{Commands, Configuration};
-use crate::error::Result;
+use crate::configuration::{Commands, Configuration, Program};
+use crate::error::{Code, Error, Result};
 use crate::sync::lock;
+use hangs::FileSystems;
 
 /// The host that an instance works on.
-#[derive(Debug)]
 pub struct System {
     commands: Commands,
     timeout: Duration,
     /// The FreeBSD release of the host, where it is one.
     release: Option<String>,
-}
-
-/// Does two things at once, or one after the other where no thread can be had.
-pub fn side_by_side<A: Send, B>(
-    one: impl FnOnce() -> A + Send,
-    other: impl FnOnce() -> B,
-) -> (A, B) {
-    // A thread for each would be the most of a fuzzer's time.
-    #[cfg(feature = "fuzzing")]
-    if crate::fuzzing::is_on() {
-        return (one(), other());
-    }
-    // Shared, so that it is still there where there is no thread to take it.
-    let one = Mutex::new(Some(one));
-    let take = || lock(&one).take();
-    std::thread::scope(|scope| {
-        let aside = std::thread::Builder::new().spawn_scoped(scope, || take().map(|one| one()));
-        let other = other();
-        let one = match aside.map(|thread| thread.join()) {
-            Ok(Ok(one)) => one,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(_) => None,
-        };
-        let one = one.or_else(|| take().map(|one| one()));
-        (one.expect("it is done here or aside"), other)
-    })
+    runner: Arc<dyn Runner>,
+    file_systems: Arc<FileSystems>,
 }
 
 /// For commands that are run to their end.
 static TO_THE_END: AtomicBool = AtomicBool::new(false);
 
 impl System {
-    pub fn new(config: &Configuration) -> Self {
+    /// The real host.
+    pub fn new(configuration: &Configuration) -> Self {
+        // One for the process, as the host has each file system once.
+        static OF_THE_HOST: LazyLock<Arc<FileSystems>> = LazyLock::new(Arc::default);
         System {
-            commands: config.commands.clone(),
-            timeout: config.command_timeout,
-            release: platform::freebsd_release(),
+            file_systems: Arc::clone(&OF_THE_HOST),
+            ..System::with(configuration, Arc::new(RealHost))
         }
     }
 
-    /// The path of the `iocage` command, for jobs that somebody else runs.
-    pub fn iocage_path(&self) -> &Path {
-        &self.commands.iocage
-    }
-
-    /// The path of the `git` command, likewise.
-    pub fn git_path(&self) -> &Path {
-        &self.commands.git
+    /// A host on which `runner` carries out what is asked.
+    pub fn with(configuration: &Configuration, runner: Arc<dyn Runner>) -> Self {
+        System {
+            commands: configuration.commands.clone(),
+            timeout: configuration.command_timeout,
+            release: platform::freebsd_release(),
+            runner,
+            file_systems: Arc::default(),
+        }
     }
 
     /// The FreeBSD release of the host (`13.2-RELEASE-p9`), where it runs FreeBSD.
@@ -87,57 +82,145 @@ impl System {
         self.release.as_deref()
     }
 
-    /// Runs `zfs`, whatever its exit code.
-    pub fn zfs(&self, arguments: &[&str]) -> Result<Output> {
-        command::run(&self.commands.zfs, arguments, self.timeout, &TO_THE_END)
-    }
-
-    /// Runs `zpool`, whatever its exit code.
-    pub fn zpool(&self, arguments: &[&str]) -> Result<Output> {
-        command::run(&self.commands.zpool, arguments, self.timeout, &TO_THE_END)
-    }
-
-    /// Runs `iocage`, whatever its exit code, for up to `patience` times the usual limit.
-    pub fn iocage(&self, arguments: &[&str], patience: u32) -> Result<Output> {
-        let timeout = self.timeout * patience;
-        command::run(&self.commands.iocage, arguments, timeout, &TO_THE_END)
-    }
-
-    /// Runs `iocage` for what it knows of the network, until somebody says `stop`.
-    pub fn iocage_online(&self, arguments: &[&str], stop: &AtomicBool) -> Result<Output> {
-        command::run(
-            &self.commands.iocage,
-            arguments,
-            self.online_timeout(),
-            stop,
-        )
-    }
-
-    /// Gets what is at `url`, by FreeBSD's fetch(1), until somebody says `stop`.
-    pub fn fetch(&self, url: &str, stop: &AtomicBool) -> Result<String> {
-        let timeout = self.online_timeout();
-        let seconds = timeout.as_secs().max(1).to_string();
-        let arguments = ["-q", "-T", &seconds, "-o", "-", url];
-        command::run(&self.commands.fetch, &arguments, timeout, stop)?.success()
+    /// How long a command that answers a request may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// A request that waits for the network is to answer within the usual limit with all that it
     /// has to do beside, so the network gets the most of it and not all.
-    fn online_timeout(&self) -> Duration {
+    pub fn online_timeout(&self) -> Duration {
         self.timeout * 7 / 10
     }
 
+    /// Where a program is.
+    pub fn path(&self, program: Program) -> &Path {
+        self.commands.path(program)
+    }
+
+    /// A command line for messages and logs, without what is secret.
+    pub fn shown(&self, line: &CommandLine) -> String {
+        line.shown(&self.commands)
+    }
+
+    /// The path of the program and the arguments as the command gets them, secrets among them.
+    pub fn argv(&self, line: &CommandLine) -> Vec<String> {
+        line.argv(&self.commands)
+    }
+
+    /// Runs a command, whatever its exit code, for as long as one may take.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn run(&self, line: &CommandLine) -> Result<Output> {
+        self.run_within(line, self.timeout, &TO_THE_END)
+    }
+
+    /// Runs a command, whatever its exit code, until `limit` is over or somebody says `stop`.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn run_within(
+        &self,
+        line: &CommandLine,
+        limit: Duration,
+        stop: &AtomicBool,
+    ) -> Result<Output> {
+        self.runner.run(&self.order(line), limit, stop)
+    }
+
+    /// Starts a long job; see [`Runner::spawn`].
+    ///
+    /// # Errors
+    /// As [`Runner::spawn`].
+    pub fn spawn(
+        &self,
+        line: &CommandLine,
+        output: &File,
+        inherited: &[BorrowedFd<'_>],
+    ) -> Result<Child> {
+        self.runner.spawn(&self.order(line), output, inherited)
+    }
+
+    fn order(&self, line: &CommandLine) -> Order {
+        Order {
+            program: line.program(),
+            argv: self.argv(line),
+            shown: self.shown(line),
+            environment: Vec::new(),
+        }
+    }
+
     /// The jails that run now.
+    ///
+    /// # Errors
+    /// As [`Runner::run`], and where `jls` fails or prints something else.
     pub fn running_jails(&self) -> Result<Vec<RunningJail>> {
         // What iocage asks too. `-v` prints the name, which the form without it does not.
-        let arguments = ["--libxo", "json", "-v"];
-        jails::parse(
-            &command::run(&self.commands.jls, &arguments, self.timeout, &TO_THE_END)?.success()?,
-        )
+        let line = CommandLine::new(Program::Jls).words(&["--libxo", "json", "-v"]);
+        jails::parse(&self.run(&line)?.success()?)
     }
 
     /// What is mounted where.
+    ///
+    /// # Errors
+    /// `Unavailable` where the system does not tell.
     pub fn mounts(&self) -> Result<Mounts> {
-        Mounts::read()
+        match self.runner.mount_table() {
+            Ok(table) => Ok(Mounts::of(table)),
+            Err(error) => {
+                let message = format!("the mount table: {error}");
+                Err(Error::new(Code::Unavailable, message))
+            }
+        }
+    }
+
+    /// Does two things at once, or one after the other where no thread can be had.
+    pub fn side_by_side<A: Send, B>(
+        &self,
+        one: impl FnOnce() -> A + Send,
+        other: impl FnOnce() -> B,
+    ) -> (A, B) {
+        if !self.runner.has_threads() {
+            return (one(), other());
+        }
+        // Shared, so that it is still there where there is no thread to take it.
+        let one = Mutex::new(Some(one));
+        let take = || lock(&one).take();
+        std::thread::scope(|scope| {
+            let aside = std::thread::Builder::new().spawn_scoped(scope, || take().map(|one| one()));
+            let other = other();
+            let one = match aside.map(|thread| thread.join()) {
+                Ok(Ok(one)) => one,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(_) => None,
+            };
+            let one = one.or_else(|| take().map(|one| one()));
+            (one.expect("it is done here or aside"), other)
+        })
+    }
+
+    /// Does `work`, which touches files of the file system `of` (a pool), so that it can be given
+    /// up: in a thread of its own, which is left behind when a command would have had to end. At
+    /// most one works on a file system at a time. `work` must not call this again for the same
+    /// one.
+    ///
+    /// # Errors
+    /// `Timeout` where it is given up; `Unavailable`, at once, while another one hangs there, and
+    /// where no thread can be had. When that one comes back, all is well again.
+    pub fn on_files<T: Send + 'static>(
+        &self,
+        of: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        match self.runner.has_threads() {
+            true => self.file_systems.work(of, self.timeout, work),
+            false => Ok(work()),
+        }
+    }
+
+    /// Sends a line to syslog; the priority is one of syslog's numbers.
+    pub fn log(&self, priority: i32, line: &str) {
+        self.runner.log(priority, line);
     }
 }

@@ -9,45 +9,46 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::platform;
-use crate::error::{Code, Error, Result};
-
-/// One file system of the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// What is mounted; for ZFS the name of the dataset.
-    pub source: String,
-    pub mountpoint: PathBuf,
-}
+use super::platform::Mount;
 
 /// The mount table at one moment.
 #[derive(Debug, Default)]
 pub struct Mounts {
+    /// The datasets only.
     by_source: BTreeMap<String, PathBuf>,
     /// By the bytes of the path: to hash it part by part takes ten times as long.
-    by_mountpoint: HashMap<OsString, String>,
+    by_mountpoint: HashMap<OsString, Source>,
+}
+
+/// What is mounted at a place.
+#[derive(Debug)]
+struct Source {
+    name: String,
+    is_dataset: bool,
 }
 
 impl Mounts {
-    pub fn read() -> Result<Self> {
-        platform::mount_table()
-            .map(Self::of)
-            .map_err(|error| Error::new(Code::Unavailable, format!("the mount table: {error}")))
-    }
-
     /// `mounts` in the order in which they were mounted: a later one hides an earlier one at the
     /// same place.
-    fn of(mounts: Vec<Mount>) -> Self {
+    pub fn of(mounts: Vec<Mount>) -> Self {
         let mut table = Mounts::default();
         for mount in mounts {
+            let source = Source {
+                is_dataset: is_zfs(&mount.kind),
+                name: mount.source,
+            };
             let mountpoint = mount.mountpoint.into_os_string();
-            table.by_mountpoint.insert(mountpoint, mount.source);
+            table.by_mountpoint.insert(mountpoint, source);
         }
         for (mountpoint, source) in &table.by_mountpoint {
+            // One of another type may be called as a dataset is.
+            if !source.is_dataset {
+                continue;
+            }
             let mountpoint = Path::new(mountpoint);
             let place = table
                 .by_source
-                .entry(source.clone())
+                .entry(source.name.clone())
                 .or_insert_with(|| mountpoint.into());
             if mountpoint < &**place {
                 *place = mountpoint.into();
@@ -67,8 +68,8 @@ impl Mounts {
     }
 
     /// What is mounted below the dataset `parent`, and where, as one number: another number is
-    /// another state, and two states share one about as often as a coin falls on its head 64
-    /// times. It means nothing to another process.
+    /// another state (the probability that two states share one is 2^-64). It means nothing to
+    /// another process.
     pub fn fingerprint(&self, parent: &str) -> u64 {
         static STATE: OnceLock<RandomState> = OnceLock::new();
         let subtree = self.subtree(parent);
@@ -91,14 +92,29 @@ impl Mounts {
             .filter(|(name, _)| !name.contains('@'))
     }
 
-    /// What is mounted at the nearest mountpoint above `path`, or at `path` itself.
+    /// What is mounted at the nearest mountpoint above `path`, or at `path` itself, whatever its
+    /// type.
     pub fn source_of(&self, path: &Path) -> Option<&str> {
+        self.nearest(path).map(|source| &*source.name)
+    }
+
+    /// The dataset in which `path` lies; none where that is a file system of another type.
+    pub fn dataset_of(&self, path: &Path) -> Option<&str> {
+        let source = self.nearest(path).filter(|source| source.is_dataset);
+        source.map(|source| &*source.name)
+    }
+
+    fn nearest(&self, path: &Path) -> Option<&Source> {
         // Without a slash at its end.
         let path = path.components().as_path();
         path.ancestors()
             .find_map(|place| self.by_mountpoint.get(place.as_os_str()))
-            .map(String::as_str)
     }
+}
+
+/// Whether a file system of this type is a dataset: ZFS's, or that of zfs-fuse on Linux.
+fn is_zfs(kind: &str) -> bool {
+    ["zfs", "fuse.zfs"].contains(&kind)
 }
 
 #[cfg(test)]
@@ -106,16 +122,21 @@ mod tests {
     use super::*;
 
     fn mount(source: &str, mountpoint: &str) -> Mount {
+        typed("zfs", source, mountpoint)
+    }
+
+    fn typed(kind: &str, source: &str, mountpoint: &str) -> Mount {
         Mount {
             source: source.into(),
             mountpoint: mountpoint.into(),
+            kind: kind.into(),
         }
     }
 
     #[test]
     fn a_later_mount_hides_an_earlier_one_at_the_same_place() {
         let mounts = Mounts::of(vec![
-            mount("/dev/ada0p2", "/"),
+            typed("ufs", "/dev/ada0p2", "/"),
             mount("tank/iocage", "/iocage"),
             mount("tank/other", "/iocage"),
             mount("tank/iocage/jails", "/iocage/jails"),
@@ -159,7 +180,22 @@ mod tests {
     }
 
     #[test]
-    fn this_host_has_a_root() {
-        assert!(Mounts::read().unwrap().source_of(Path::new("/")).is_some());
+    fn a_file_system_of_another_type_is_no_dataset_whatever_its_name() {
+        for kind in ["tmpfs", "nullfs", "ext4", "fuse", "fuse.sshfs", "unionfs"] {
+            let mounts = Mounts::of(vec![
+                mount("tank/jails", "/jails"),
+                mount("tank/jails/web", "/jails/web"),
+                typed(kind, "tank/jails/db", "/jails/db"),
+                typed(kind, "tank/jails/web", "/aside"),
+                typed(kind, "other", "/jails/web"),
+            ]);
+            assert_eq!(mounts.below("tank/jails").count(), 0, "{kind}");
+            assert_eq!(mounts.mountpoint("tank/jails/web"), None, "it is hidden");
+            let at = Path::new("/jails/db/root");
+            assert_eq!(mounts.source_of(at), Some("tank/jails/db"));
+            assert_eq!(mounts.dataset_of(at), None, "{kind}");
+        }
+        let fuse = Mounts::of(vec![typed("fuse.zfs", "tank/jails", "/jails")]);
+        assert_eq!(fuse.dataset_of(Path::new("/jails/x")), Some("tank/jails"));
     }
 }

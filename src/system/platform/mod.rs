@@ -1,0 +1,167 @@
+//! What differs between FreeBSD and Linux, and every system call that std does not have.
+//!
+//! Beside `ffi` this is the only module with unsafe code.
+#![allow(unsafe_code)]
+
+mod fork;
+mod mount_table;
+mod process;
+mod spawn;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+pub use mount_table::{mount_table, parse_mountinfo, Mount};
+pub use process::{group_exists, has_exited, reap, signal_group, Signal};
+pub use spawn::start;
+
+/// A pipe: the end to read from and the end to write to. No program inherits them.
+pub fn pipe() -> io::Result<(File, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: the pointer is that of room for two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both are new, and nobody else's.
+    let [reader, writer] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
+    Ok((reader.into(), writer))
+}
+
+/// How a file is locked (flock(2)).
+#[derive(Clone, Copy, Debug)]
+pub enum Flock {
+    Shared,
+    Alone,
+    Not,
+}
+
+/// Locks a file, or unlocks it; false where somebody else's lock is in the way.
+pub fn flock(file: BorrowedFd<'_>, how: Flock) -> io::Result<bool> {
+    let operation = match how {
+        Flock::Shared => libc::LOCK_SH,
+        Flock::Alone => libc::LOCK_EX,
+        Flock::Not => libc::LOCK_UN,
+    };
+    loop {
+        // SAFETY: flock takes no pointers.
+        if unsafe { libc::flock(file.as_raw_fd(), operation | libc::LOCK_NB) } == 0 {
+            return Ok(true);
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::WouldBlock => return Ok(false),
+            io::ErrorKind::Interrupted => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+/// The number of the user that this process works as.
+pub fn user() -> u32 {
+    // SAFETY: geteuid takes no pointers and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The open flag that makes opening anything but a folder fail.
+pub const OPEN_FOLDER: i32 = libc::O_DIRECTORY;
+
+/// Sends a line to the system's log.
+pub fn log_to_system(priority: i32, line: &str) {
+    let Ok(line) = std::ffi::CString::new(line) else {
+        return;
+    };
+    // Not openlog(3): that would be the host's to call. Its name stands before the line then.
+    // SAFETY: the format takes one string, and `line` is one.
+    unsafe { libc::syslog(libc::LOG_DAEMON | priority, c"%s".as_ptr(), line.as_ptr()) };
+}
+
+/// Makes reads from `file` return at once where there is nothing to read.
+pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
+    let fd = file.as_raw_fd();
+    // SAFETY: fcntl with F_GETFL and F_SETFL takes no pointers, and `file` is open.
+    let done = unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        flags != -1 && libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) != -1
+    };
+    if done {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Waits until one of `files` can be read or is at its end, or until `patience` is over.
+pub fn wait_readable(files: &[BorrowedFd<'_>], patience: Duration) {
+    let mut polled: Vec<libc::pollfd> = files
+        .iter()
+        .map(|file| libc::pollfd {
+            fd: file.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    // Rounded up: rounding down would spin through the last millisecond.
+    let milliseconds = patience.as_micros().div_ceil(1000).min(1_000_000) as libc::c_int;
+    // SAFETY: the pointer and the length are those of `polled`. A failure (EINTR) only means that
+    // the caller looks too early.
+    unsafe {
+        libc::poll(
+            polled.as_mut_ptr(),
+            polled.len() as libc::nfds_t,
+            milliseconds,
+        )
+    };
+}
+
+/// The local time as Qt's `Qt::ISODate` writes it, which is what a job's log has.
+pub fn local_time() -> String {
+    // SAFETY: both calls write into values that live here; localtime_r is the thread-safe one.
+    let time = unsafe {
+        let now = libc::time(std::ptr::null_mut());
+        let mut time: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&now, &mut time);
+        time
+    };
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        time.tm_year + 1900,
+        time.tm_mon + 1,
+        time.tm_mday,
+        time.tm_hour,
+        time.tm_min,
+        time.tm_sec
+    )
+}
+
+/// The release that this host runs, where it runs FreeBSD.
+pub fn freebsd_release() -> Option<String> {
+    if !cfg!(target_os = "freebsd") {
+        return None;
+    }
+    // SAFETY: uname fills in the value that it is given, each string of which ends in NUL.
+    unsafe {
+        let mut names: libc::utsname = std::mem::zeroed();
+        (libc::uname(&mut names) == 0).then(|| {
+            std::ffi::CStr::from_ptr(names.release.as_ptr())
+                .to_string_lossy()
+                .into_owned()
+        })
+    }
+}
+
+/// The open flags that make opening a FIFO or a device return at once, and a symbolic link fail.
+pub const OPEN_REGULAR: i32 = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_time_has_the_form_of_qt() {
+        let time = local_time();
+        assert_eq!(time.len(), 19, "{time}");
+        assert_eq!(&time[10..11], "T");
+    }
+}

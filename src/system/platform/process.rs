@@ -1,0 +1,87 @@
+//! Processes that were started here: whether they have ended, and how they are ended.
+
+use std::io;
+
+/// How a process group is asked to end.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    Terminate,
+    Kill,
+}
+
+/// Signals the process group that `leader` leads. A group that is gone is no error.
+///
+/// The leader must not have been reaped: until then its number is its own.
+pub fn signal_group(leader: u32, signal: Signal) {
+    let number = match signal {
+        Signal::Terminate => libc::SIGTERM,
+        Signal::Kill => libc::SIGKILL,
+    };
+    // A pid of 0 or 1 would mean our own group or everybody.
+    if let Some(group) = number_of(leader) {
+        // SAFETY: kill takes no pointers.
+        unsafe { libc::kill(-group, number) };
+    }
+}
+
+/// Whether anybody is left in the process group that `leader` has led.
+pub fn group_exists(leader: u32) -> bool {
+    number_of(leader).is_some_and(|group| {
+        // SAFETY: kill takes no pointers, and signal 0 only asks.
+        let found = unsafe { libc::kill(-group, 0) } == 0;
+        found || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+    })
+}
+
+/// Whether a child has exited. It stays there to be reaped, and its number is nobody else's.
+///
+/// # Errors
+/// Where there is no such child: the host reaps every child, or ignores SIGCHLD.
+pub fn has_exited(child: u32) -> io::Result<bool> {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    loop {
+        // SAFETY: all of siginfo_t may be zero, and the call gets a pointer to it. Its pid is
+        // there in what waitid writes, and stays zero where it writes nothing.
+        let (done, pid) = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let done = libc::waitid(libc::P_PID, child as libc::id_t, &raw mut info, options);
+            (done, info.si_pid())
+        };
+        if done == 0 {
+            return Ok(pid != 0);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Reaps a child that has exited, and gives its exit code as a shell says it: 128 and the signal
+/// that ended it. `None` where it has not exited.
+///
+/// # Errors
+/// As [`has_exited`].
+pub fn reap(child: u32) -> io::Result<Option<i32>> {
+    let number = number_of(child).ok_or(io::ErrorKind::InvalidInput)?;
+    loop {
+        let mut status = 0;
+        // SAFETY: the pointer is that of `status`.
+        let pid = unsafe { libc::waitpid(number, &raw mut status, libc::WNOHANG) };
+        match pid {
+            0 => return Ok(None),
+            -1 => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            _ if libc::WIFEXITED(status) => return Ok(Some(libc::WEXITSTATUS(status))),
+            _ => return Ok(Some(128 + libc::WTERMSIG(status))),
+        }
+    }
+}
+
+fn number_of(process: u32) -> Option<libc::pid_t> {
+    libc::pid_t::try_from(process).ok().filter(|pid| *pid > 1)
+}

@@ -1,0 +1,243 @@
+//! Starting a program, with nothing inherited from the host but its user.
+//!
+//! posix_spawn(3) does it: it copies no page tables, so that it takes the same time in a large
+//! host, and it runs none of the hooks of fork(2), which can hang where two threads fork at once
+//! (FreeBSD 13.2, libthr loaded by dlopen). What it cannot do is set the file mode mask. So where
+//! that is not the usual one, or is not known, it is a fork, one at a time ([`super::fork`]).
+
+use std::ffi::{c_char, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::fork;
+
+/// The file mode mask that every program gets.
+pub const MASK: libc::mode_t = 0o022;
+
+/// A program that is ready to be started.
+pub struct Prepared {
+    /// Ends in a null pointer, as the next one does.
+    argv: Vec<*mut c_char>,
+    environment: Vec<*mut c_char>,
+    /// What the pointers point to.
+    _strings: Vec<CString>,
+    /// What become its descriptors 0, 1, 2 and so on. Each has a higher number here than there,
+    /// so that none is overwritten before it is moved.
+    descriptors: Vec<OwnedFd>,
+}
+
+/// Starts the program `argv[0]`, an absolute path, in a process group of its own and in the root
+/// directory. It gets these descriptors as 0, 1, 2 and so on and no others, every signal as it is
+/// by default, none blocked, and the usual file mode mask. Gives the number of the process.
+///
+/// # Errors
+/// Where it cannot be started: the program is not there, or is none, or there is no room for it.
+pub fn start(
+    argv: &[String],
+    environment: &[(String, String)],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<u32> {
+    let prepared = Prepared::new(argv, environment, descriptors)?;
+    match umask() {
+        #[cfg(any(all(target_os = "linux", target_env = "gnu"), target_os = "freebsd"))]
+        Some(MASK) => posix::spawn(&prepared),
+        _ => fork::spawn(&prepared),
+    }
+}
+
+impl Prepared {
+    fn new(
+        argv: &[String],
+        environment: &[(String, String)],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<Self> {
+        if argv.is_empty() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let variables = environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let strings = argv.iter().cloned().chain(variables).map(CString::new);
+        let strings = strings.collect::<Result<Vec<CString>, _>>()?;
+        let (arguments, variables) = strings.split_at(argv.len());
+        let pointers = |strings: &[CString]| {
+            let pointers = strings.iter().map(|string| string.as_ptr().cast_mut());
+            pointers.chain([std::ptr::null_mut()]).collect()
+        };
+        let higher = descriptors
+            .iter()
+            .map(|descriptor| duplicate(*descriptor, descriptors.len()));
+        Ok(Prepared {
+            argv: pointers(arguments),
+            environment: pointers(variables),
+            descriptors: higher.collect::<io::Result<_>>()?,
+            _strings: strings,
+        })
+    }
+
+    pub fn path(&self) -> *const c_char {
+        self.argv[0]
+    }
+
+    pub fn argv(&self) -> *const *mut c_char {
+        self.argv.as_ptr()
+    }
+
+    pub fn environment(&self) -> *const *mut c_char {
+        self.environment.as_ptr()
+    }
+
+    /// How many descriptors it gets: the number of the first that it does not.
+    pub fn count(&self) -> libc::c_int {
+        self.descriptors.len() as libc::c_int
+    }
+
+    /// Each descriptor here, with the number that it gets there.
+    pub fn descriptors(&self) -> impl Iterator<Item = (libc::c_int, libc::c_int)> + '_ {
+        (self.descriptors.iter().map(AsRawFd::as_raw_fd)).zip(0..)
+    }
+}
+
+/// The same descriptor with another number, not below `least`, that no program inherits.
+pub fn duplicate(descriptor: BorrowedFd<'_>, least: usize) -> io::Result<OwnedFd> {
+    let (from, least) = (descriptor.as_raw_fd(), least as libc::c_int);
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes no pointers.
+    let number = unsafe { libc::fcntl(from, libc::F_DUPFD_CLOEXEC, least) };
+    if number == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// This thread's file mode mask, read without changing it, where the system tells.
+#[cfg(target_os = "linux")]
+fn umask() -> Option<libc::mode_t> {
+    // Since Linux 4.7. A thread may have a mask of its own.
+    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"))?;
+    libc::mode_t::from_str_radix(mask.trim(), 8).ok()
+}
+
+/// This process's file mode mask, read without changing it, where the system tells.
+#[cfg(target_os = "freebsd")]
+fn umask() -> Option<libc::mode_t> {
+    // The last part is a process, 0 the one that asks.
+    let name = [libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_UMASK, 0];
+    let mut mask: libc::c_ushort = 0;
+    let mut size = size_of::<libc::c_ushort>();
+    // SAFETY: the pointers are those of the name, of the mask and of its size.
+    let done = unsafe {
+        libc::sysctl(
+            name.as_ptr(),
+            name.len() as libc::c_uint,
+            (&raw mut mask).cast(),
+            &raw mut size,
+            std::ptr::null(),
+            0,
+        )
+    };
+    (done == 0 && size == size_of::<libc::c_ushort>()).then_some(mask)
+}
+
+#[cfg(any(all(target_os = "linux", target_env = "gnu"), target_os = "freebsd"))]
+mod posix {
+    use std::mem::zeroed;
+
+    use libc::{c_char, c_int, c_short, posix_spawn_file_actions_t, posix_spawnattr_t};
+
+    use super::{io, Prepared};
+
+    // glibc has them since 2.34, FreeBSD since 13.1; not every version of the libc crate has.
+    extern "C" {
+        fn posix_spawn_file_actions_addchdir_np(
+            actions: *mut posix_spawn_file_actions_t,
+            path: *const c_char,
+        ) -> c_int;
+        fn posix_spawn_file_actions_addclosefrom_np(
+            actions: *mut posix_spawn_file_actions_t,
+            first: c_int,
+        ) -> c_int;
+    }
+
+    pub fn spawn(prepared: &Prepared) -> io::Result<u32> {
+        // SAFETY: both values may be zero until they are initialized here, are not moved, and are
+        // destroyed where they were initialized.
+        unsafe {
+            let mut actions: posix_spawn_file_actions_t = zeroed();
+            let mut attributes: posix_spawnattr_t = zeroed();
+            check(libc::posix_spawn_file_actions_init(&raw mut actions))?;
+            let mut spawned = check(libc::posix_spawnattr_init(&raw mut attributes)).map(|()| 0);
+            if spawned.is_ok() {
+                spawned = describe(prepared, &raw mut actions, &raw mut attributes)
+                    .and_then(|()| begin(prepared, &raw const actions, &raw const attributes));
+                libc::posix_spawnattr_destroy(&raw mut attributes);
+            }
+            libc::posix_spawn_file_actions_destroy(&raw mut actions);
+            spawned
+        }
+    }
+
+    /// SAFETY: both pointers are those of initialized values.
+    unsafe fn describe(
+        prepared: &Prepared,
+        actions: *mut posix_spawn_file_actions_t,
+        attributes: *mut posix_spawnattr_t,
+    ) -> io::Result<()> {
+        for (here, there) in prepared.descriptors() {
+            check(libc::posix_spawn_file_actions_adddup2(actions, here, there))?;
+        }
+        let others = prepared.count();
+        check(posix_spawn_file_actions_addclosefrom_np(actions, others))?;
+        let root = c"/".as_ptr();
+        check(posix_spawn_file_actions_addchdir_np(actions, root))?;
+
+        let mut signals: libc::sigset_t = zeroed();
+        libc::sigemptyset(&raw mut signals);
+        check(libc::posix_spawnattr_setsigmask(
+            attributes,
+            &raw const signals,
+        ))?;
+        libc::sigfillset(&raw mut signals);
+        // These two are always as they are by default, and must not be set.
+        libc::sigdelset(&raw mut signals, libc::SIGKILL);
+        libc::sigdelset(&raw mut signals, libc::SIGSTOP);
+        check(libc::posix_spawnattr_setsigdefault(
+            attributes,
+            &raw const signals,
+        ))?;
+        check(libc::posix_spawnattr_setpgroup(attributes, 0))?;
+        let flags = libc::POSIX_SPAWN_SETPGROUP
+            | libc::POSIX_SPAWN_SETSIGDEF
+            | libc::POSIX_SPAWN_SETSIGMASK;
+        check(libc::posix_spawnattr_setflags(attributes, flags as c_short))
+    }
+
+    /// SAFETY: as [`describe`].
+    unsafe fn begin(
+        prepared: &Prepared,
+        actions: *const posix_spawn_file_actions_t,
+        attributes: *const posix_spawnattr_t,
+    ) -> io::Result<u32> {
+        let mut process = 0;
+        check(libc::posix_spawn(
+            &raw mut process,
+            prepared.path(),
+            actions,
+            attributes,
+            prepared.argv(),
+            prepared.environment(),
+        ))?;
+        Ok(process as u32)
+    }
+
+    /// These functions give the number of an error, and do not set errno.
+    fn check(number: c_int) -> io::Result<()> {
+        match number {
+            0 => Ok(()),
+            number => Err(io::Error::from_raw_os_error(number)),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Processes: each leads a group of its own, and none is left unreaped.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::order::Order;
+use super::platform::{self, Signal};
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::sync::lock;
+
+/// A process that was started here and leads a group. One that is dropped is not ended, and is
+/// reaped when it has exited.
+#[derive(Debug)]
+pub struct Leader {
+    id: u32,
+    /// Its exit code, once it has been reaped.
+    code: Option<i32>,
+}
+
+impl Leader {
+    /// Starts a command with these descriptors as its 1, 2, 3 and so on; its input is empty.
+    ///
+    /// # Errors
+    /// `Unavailable` where it cannot be started.
+    pub fn start(order: &Order, descriptors: &[BorrowedFd<'_>]) -> Result<Self> {
+        reap_lingering();
+        let start = || {
+            let input = std::fs::File::open("/dev/null")?;
+            let mut all = vec![std::os::fd::AsFd::as_fd(&input)];
+            all.extend_from_slice(descriptors);
+            platform::start(&order.argv, &order.whole_environment(), &all)
+        };
+        match start() {
+            Ok(id) => Ok(Leader { id, code: None }),
+            Err(error) => {
+                let message = format!("{}: {error}", order.shown);
+                Err(Error::new(Code::Unavailable, message))
+            }
+        }
+    }
+
+    /// Whether it has exited. It is not reaped by that, so that its number stays its own.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for: the host reaps every child, or ignores SIGCHLD.
+    pub fn has_exited(&self) -> io::Result<bool> {
+        match self.code {
+            Some(_) => Ok(true),
+            None => platform::has_exited(self.id),
+        }
+    }
+
+    /// Reaps it where it has exited, and gives its exit code as a shell says it.
+    ///
+    /// # Errors
+    /// As [`Leader::has_exited`].
+    pub fn reap(&mut self) -> io::Result<Option<i32>> {
+        if self.code.is_none() {
+            self.code = platform::reap(self.id)?;
+        }
+        Ok(self.code)
+    }
+
+    /// Ends its group: TERM, and KILL where that does not help. False where somebody in it has
+    /// not died, who hangs in the kernel then and may still do what he was at.
+    ///
+    /// What one that has exited by itself has left running is meant to run, and is not ended.
+    pub fn end(&mut self) -> bool {
+        // Who cannot be waited for has gone, and the number may be a stranger's.
+        if self.has_exited().unwrap_or(true) {
+            let _ = self.reap();
+            return true;
+        }
+        platform::signal_group(self.id, Signal::Terminate);
+        self.exits_within(limits::TERMINATION_GRACE);
+        // Also where the leader has exited: a child of its own may not have.
+        platform::signal_group(self.id, Signal::Kill);
+        let exited = self.exits_within(limits::REAP_PATIENCE);
+        let _ = self.reap();
+        exited && within(limits::REAP_PATIENCE, || !platform::group_exists(self.id))
+    }
+
+    fn exits_within(&self, patience: Duration) -> bool {
+        within(patience, || self.has_exited().unwrap_or(true))
+    }
+}
+
+fn within(patience: Duration, is_so: impl Fn() -> bool) -> bool {
+    const LOOK: Duration = Duration::from_millis(5);
+    let deadline = Instant::now() + patience;
+    loop {
+        match is_so() {
+            false if Instant::now() < deadline => std::thread::sleep(LOOK),
+            answer => return answer,
+        }
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if let Ok(None) = self.reap() {
+            lock(&LINGERING).push(self.id);
+        }
+    }
+}
+
+/// Processes that nobody waits for any more and that had not exited when they were last looked
+/// at. Their numbers are their own until they are reaped here.
+static LINGERING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// Reaps those of them that have exited meanwhile.
+fn reap_lingering() {
+    lock(&LINGERING).retain(|process| matches!(platform::reap(*process), Ok(None)));
+}
+
+/// What a job's process is asked: a real one, or one that a test has made up.
+pub trait Process: Send {
+    /// Its number.
+    fn id(&self) -> u32;
+    /// Waits for its end, at most so long; the exit code as a shell says it.
+    fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>>;
+    /// Ends its process group; false where somebody in it has not died.
+    fn end(&mut self) -> bool;
+}
+
+impl Process for Leader {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>> {
+        const LONGEST: Duration = Duration::from_millis(50);
+        let deadline = Instant::now() + patience;
+        let mut pause = Duration::from_millis(1);
+        while !self.has_exited()? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(LONGEST);
+        }
+        self.reap()
+    }
+
+    fn end(&mut self) -> bool {
+        Leader::end(self)
+    }
+}
+
+/// A job's process. One that is dropped is not ended, and is reaped when it has exited.
+pub struct Child(Box<dyn Process>);
+
+impl Child {
+    pub fn new(process: impl Process + 'static) -> Self {
+        Child(Box::new(process))
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for its end, at most so long; the exit code as a shell says it (128 and the signal
+    /// that ended it).
+    ///
+    /// # Errors
+    /// Where it cannot be waited for: the host reaps every child, or ignores SIGCHLD. It has
+    /// ended then.
+    pub fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>> {
+        self.0.wait(patience)
+    }
+
+    /// Ends its process group; false where somebody in it has not died, who hangs in the kernel
+    /// and may still do what he was at.
+    pub fn end(mut self) -> bool {
+        self.0.end()
+    }
+}
