@@ -113,7 +113,7 @@ impl Property {
             true => Ok(()),
             false => Err(older_than(
                 self.since,
-                &format!("has no such property {:?}", self.name),
+                &format!("cannot set {:?}", self.name),
             )),
         }
     }

@@ -243,17 +243,18 @@ fn resolver_line(line: &str) -> bool {
 }
 
 /// `PORT`, or `tcp(PORT)`, `udp(...)`, `tcp/udp(...)`, where PORT may be `IN:OUT` or `FIRST-LAST`.
+/// A port of one digit must be `IN:OUT`: iocage 1.13 takes no other (its pattern wants two digits).
 fn forward(item: &str) -> bool {
     let port = |text: &str| is_number(text) && text.parse::<u16>().is_ok_and(|port| port > 0);
     let inside = |text: &str| match text.split_once([':', '-']) {
         Some((one, other)) => port(one) && port(other),
-        None => port(text),
+        None => port(text) && text.len() > 1,
     };
     let protocols = ["tcp(", "udp(", "tcp/udp("];
     let with_protocol = protocols
         .iter()
         .find_map(|start| item.strip_prefix(start)?.strip_suffix(')'));
-    port(item) || with_protocol.is_some_and(inside)
+    inside(item) && is_number(item) || with_protocol.is_some_and(inside)
 }
 
 fn is_number(text: &str) -> bool {

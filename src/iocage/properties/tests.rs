@@ -219,6 +219,7 @@ fn what_iocage_lets_pass_by_mistake_is_refused() {
         ("cpuset", "on"),
         ("nat_forwards", "tcp(80"),
         ("nat_forwards", "tcp(0)"),
+        ("nat_forwards", "7"),
         ("nat_forwards", "tcp(80:65536)"),
         ("memoryuse", "4G"),
         ("memoryuse", "throttle=4G"),
@@ -259,7 +260,7 @@ fn honest_values_pass() {
         ("cpuset", "0-3"),
         (
             "nat_forwards",
-            "8080,tcp(80:8080),tcp/udp(53),udp(1000-2000)",
+            "8080,tcp(7:8080),tcp/udp(53),udp(1000-2000)",
         ),
         ("memoryuse", "deny=4G"),
         ("maxproc", "sigterm=100"),
