@@ -27,8 +27,13 @@ const DEDUP: &[&str] = &[
     "sha256,verify",
     "sha512",
     "sha512,verify",
+    "skein",
+    "skein,verify",
+    "edonr,verify",
+    "blake3",
+    "blake3,verify",
 ];
-/// jail(8) reads times of seconds as an int.
+/// As many as fit into an int of C.
 const SECONDS: i64 = i32::MAX as i64;
 const RACCT: &[&str] = &["kern.racct.enable=1 on the host"];
 /// jail(8)'s rule, which iocage does not check.
