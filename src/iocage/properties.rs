@@ -1,99 +1,274 @@
-//! The properties that a new jail can be given, by iocage's names.
+//! The properties of a jail: one table of all that iocage has, and the values that each may have.
 //!
-//! Source: the default properties in iocage's `ioc_json.py` (1.13), without those that only tell
-//! something.
+//! `get` and `set`, making a jail and making a plugin's jail all go by it. iocage itself lets
+//! nearly everything pass: it asks only whether one of the right words is *somewhere* in the value
+//! (`vnet=10`, `ip4=renewed`), takes any text that contains `string`, and writes values unquoted
+//! into jail.conf and into shell scripts that root runs. So each value is checked here by its kind.
 
-/// Whether a client may set `name` on a new jail.
-///
-/// # Errors
-/// Why not.
-pub fn settable(name: &str) -> Result<(), String> {
-    if OWN_ARGUMENT.contains(&name) {
-        return Err(format!(
-            "{name:?} is said by an argument of its own, or by the plugin itself"
-        ));
-    }
-    if RUN_BY_THE_HOST.contains(&name) {
-        return Err(format!(
-            "{name:?} would be run on the host, outside the jail"
-        ));
-    }
-    if !SETTABLE.contains(&name) && !is_per_interface(name) {
-        return Err(format!("iocage has no property {name:?}"));
-    }
-    Ok(())
+mod forms;
+mod kind;
+mod table;
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::version::{older_than, Version};
+use crate::error::Error;
+use crate::limits;
+use crate::names::{Checked, Wrong};
+
+pub use kind::{Kind, Words};
+
+/// A property of iocage.
+#[derive(Debug)]
+pub struct Property {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// What iocage takes where neither the jail nor its defaults.json says it, in 1.13; `None`
+    /// where it makes it from the host, the release or the jail's name.
+    pub default: Option<&'static str>,
+    /// The first version in which it can be set, or, where it never can, is known.
+    pub since: Version,
+    pub effect: Effect,
+    pub settable: Settable,
+    pub guard: Guard,
+    /// What must be so besides, for it to have an effect.
+    pub needs: &'static [&'static str],
 }
 
-/// `vnet3_mac` and the like.
-fn is_per_interface(name: &str) -> bool {
-    let rest = name
-        .strip_prefix("vnet")
-        .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
-    rest.is_some_and(|rest| ["_mac", "_mtu"].contains(&rest))
+/// When a change of a running jail's property takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// At once: it is only kept, or is the dataset's.
+    AtOnce,
+    /// At once, by `jail -m`, where the kernel has the parameter; else at the next start.
+    InKernel,
+    /// At once, by `rctl -a`.
+    Limit,
+    NextStart,
+    NextStop,
+    /// When the host next starts its jails.
+    NextBoot,
+    NextConsole,
+    /// At the next update or upgrade.
+    NextUpdate,
+    /// At the next start; iocage refuses the change while the jail runs.
+    WhileStopped,
+    Never,
 }
 
-const OWN_ARGUMENT: &[&str] = &[
-    "boot",
-    "dhcp",
-    "host_hostuuid",
-    "ip4_addr",
-    "ip6_addr",
-    "plugin_name",
-    "plugin_repository",
-    "template",
-    "type",
-    "vnet",
-];
+/// For what iocage lets it be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settable {
+    /// For a jail, and for the defaults of all jails.
+    Jail,
+    /// For the defaults of all jails only.
+    Defaults,
+    Never,
+}
 
-const RUN_BY_THE_HOST: &[&str] = &[
-    "exec_created",
-    "exec_poststart",
-    "exec_poststop",
-    "exec_prestart",
-    "exec_prestop",
-];
+/// Why a property is not one like the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    None,
+    /// An action has an argument for it, or a plugin decides it.
+    OwnArgument,
+    /// iocage runs its value on the host, as root.
+    OnHost,
+    /// It says which jail this is, of what it was made, or where it lies.
+    Identity,
+}
 
-#[rustfmt::skip]
-const SETTABLE: &[&str] = &[
-    "allow_chflags", "allow_mlock", "allow_mount", "allow_mount_devfs", "allow_mount_fdescfs",
-    "allow_mount_fusefs", "allow_mount_linprocfs", "allow_mount_linsysfs", "allow_mount_nullfs",
-    "allow_mount_procfs", "allow_mount_tmpfs", "allow_mount_zfs", "allow_nfsd", "allow_quotas",
-    "allow_raw_sockets", "allow_set_hostname", "allow_socket_af", "allow_sysvipc", "allow_tun",
-    "allow_vmm", "assign_localhost", "bpf", "children_max", "comment", "compression",
-    "coredumpsize", "cpuset", "cputime", "datasize", "dedup", "defaultrouter", "defaultrouter6",
-    "depends", "devfs_ruleset", "enforce_statfs", "exec_clean", "exec_fib", "exec_jail_user",
-    "exec_start", "exec_stop", "exec_system_jail_user", "exec_system_user", "exec_timeout",
-    "host_domainname", "host_hostname", "host_time", "hostid", "hostid_strict_check", "interfaces",
-    "ip4", "ip4_saddrsel", "ip6", "ip6_saddrsel", "ip_hostname", "jail_zfs", "jail_zfs_dataset",
-    "jail_zfs_mountpoint", "localhost_ip", "login_flags", "mac_prefix", "maxproc", "memorylocked",
-    "memoryuse", "min_dyn_devfs_ruleset", "mount_devfs", "mount_fdescfs", "mount_linprocfs",
-    "mount_procfs", "msgqqueued", "msgqsize", "nat", "nat_backend", "nat_forwards", "nat_interface",
-    "nat_prefix", "nmsgq", "notes", "nsem", "nsemop", "nshm", "nthr", "openfiles", "owner", "pcpu",
-    "priority", "pseudoterminals", "quota", "readbps", "readiops", "reservation", "resolver",
-    "rlimits", "rtsold", "securelevel", "shmsize", "stacksize", "stop_timeout", "swapuse",
-    "sysvmsg", "sysvsem", "sysvshm", "vmemoryuse", "vnet_default_interface", "vnet_interfaces",
-    "wallclock", "writebps", "writeiops",
-];
+/// All properties that iocage 1.13 has.
+pub fn all() -> &'static [Property] {
+    table::PROPERTIES
+}
+
+/// The property called `name`.
+pub fn find(name: &str) -> Option<&'static Property> {
+    all().iter().find(|property| property.name == name)
+}
+
+impl Property {
+    /// Whether iocage runs its value on the host.
+    pub fn on_host(&self) -> bool {
+        self.guard == Guard::OnHost
+    }
+
+    /// The word for a truth value in `version`; what every version takes for other kinds.
+    pub fn truth(&self, truth: bool, version: Version) -> &'static str {
+        match self.kind {
+            Kind::Truth(words) => words.of(truth, version),
+            _ => Words::Digits.of(truth, version),
+        }
+    }
+
+    /// Makes sure that `version` has this property.
+    ///
+    /// # Errors
+    /// `Unavailable`, saying since which version.
+    pub fn require(&self, version: Version) -> Result<(), Error> {
+        match version.may_be(self.since) {
+            true => Ok(()),
+            false => Err(older_than(
+                self.since,
+                &format!("cannot set {:?}", self.name),
+            )),
+        }
+    }
+}
+
+impl Effect {
+    /// In the words of a reply.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Effect::AtOnce | Effect::InKernel | Effect::Limit => "at once",
+            Effect::NextStart | Effect::WhileStopped => "next start",
+            Effect::NextStop => "next stop",
+            Effect::NextBoot => "next boot",
+            Effect::NextConsole => "next console",
+            Effect::NextUpdate => "next update",
+            Effect::Never => "never",
+        }
+    }
+}
+
+/// The name of a property that a client may set on a new jail.
+#[derive(Clone, Copy)]
+pub struct PropertyName(&'static Property);
+
+impl PropertyName {
+    /// # Errors
+    /// Why it may not be set.
+    pub fn parse(name: &str) -> Result<Self, Wrong> {
+        let Some(property) = find(name) else {
+            return Err(format!("iocage has no property {:?}", shorten(name)));
+        };
+        match (property.guard, property.settable) {
+            (Guard::OwnArgument, _) => Err(format!(
+                "{name:?} is said by an argument of its own, or by the plugin itself"
+            )),
+            (Guard::OnHost, _) => Err(format!(
+                "{name:?} would be run on the host, outside the jail"
+            )),
+            (Guard::Identity, _) => Err(format!(
+                "{name:?} says which jail it is, of what it was made or where it lies, and is \
+                 iocage's own"
+            )),
+            (Guard::None, Settable::Defaults) => Err(format!(
+                "{name:?} is one for all jails, and cannot be set for a single jail"
+            )),
+            (Guard::None, Settable::Never) => {
+                Err(format!("{name:?} only tells something, and cannot be set"))
+            }
+            (Guard::None, Settable::Jail) => Ok(PropertyName(property)),
+        }
+    }
+
+    /// What the table has of it.
+    pub fn property(&self) -> &'static Property {
+        self.0
+    }
+
+    /// Reads its value, which is a text, a number or a truth value.
+    ///
+    /// A message says what the value must be, and never quotes it: it may be a secret.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn value(&self, value: &Value) -> Result<PropertyValue, Wrong> {
+        let name = self.0.name;
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            Value::Bool(truth) => truth.to_string(),
+            _ => return Err(format!("{name:?} must be a text, a number or a boolean")),
+        };
+        let most = limits::ARGUMENT_BYTES;
+        if text.is_empty() || text.len() > most {
+            return Err(format!("{name:?} must be 1 to {most} bytes long"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(format!("{name:?} must not contain a control character"));
+        }
+        let read = self.0.kind.read(&text);
+        read.ok_or_else(|| format!("{name:?} must be {}", self.0.kind.rule()))
+    }
+}
+
+impl Checked for PropertyName {
+    fn as_str(&self) -> &str {
+        self.0.name
+    }
+}
+
+impl fmt::Debug for PropertyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PropertyName({:?})", self.0.name)
+    }
+}
+
+impl PartialEq for PropertyName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for PropertyName {}
+
+/// The value of a property, checked by its kind, in the words of iocage 1.2 and later.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PropertyValue {
+    text: Box<str>,
+    /// Before this version it is another word.
+    before: Option<(Version, &'static str)>,
+}
+
+impl PropertyValue {
+    fn new(text: impl Into<Box<str>>) -> Self {
+        PropertyValue {
+            text: text.into(),
+            before: None,
+        }
+    }
+
+    /// The same in the words of `version`.
+    #[must_use]
+    pub fn in_words_of(&self, version: Version) -> Self {
+        match self.before {
+            Some((since, older)) if version < since => PropertyValue::new(older),
+            _ => self.clone(),
+        }
+    }
+
+    /// Whether it says yes, for what has a truth value.
+    pub fn is_true(&self) -> bool {
+        &*self.text == "1"
+    }
+}
+
+impl Checked for PropertyValue {
+    fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Without the value, which may be a secret.
+impl fmt::Debug for PropertyValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PropertyValue(...)")
+    }
+}
+
+/// What a client sent, short enough to quote.
+fn shorten(name: &str) -> String {
+    const READABLE: usize = 60;
+    match name.char_indices().nth(READABLE) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.into(),
+    }
+}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_iocages_own_properties_can_be_set_and_none_that_reaches_the_host() {
-        for name in ["notes", "allow_raw_sockets", "vnet0_mac", "vnet12_mtu"] {
-            assert_eq!(settable(name), Ok(()), "{name}");
-        }
-        for name in [
-            "exec_prestart",
-            "boot",
-            "note",
-            "",
-            "vnet_mac=1",
-            "vnet0_mac ",
-            "-n",
-        ] {
-            assert!(settable(name).is_err(), "{name}");
-        }
-    }
-}
+mod tests;
