@@ -36,6 +36,12 @@
 #define SYSADM_IOCAGE_ABI_VERSION 1
 
 /**
+ * The same as a number to compare: 10000 times the first part of the version, plus 100 times the
+ * second, plus the third.
+ */
+#define SYSADM_IOCAGE_VERSION_NUMBER 100
+
+/**
  * The user may see everything and change nothing.
  */
 #define SYSADM_IOCAGE_ACCESS_READ 0
@@ -56,17 +62,24 @@
 #define SYSADM_IOCAGE_LOG_INFO 6
 
 /**
- * An instance of the plugin; opaque.
+ * An instance of the library; opaque.
  */
 typedef struct sysadm_iocage sysadm_iocage;
 
 /**
  * The host program's side. Every member but `struct_size` may be 0 or NULL.
  *
- * The callbacks are called from whatever thread is inside a call of the library, several at
- * once, and must not call sysadm_iocage_close(). The strings that they get are valid until they
- * return. The struct is copied; what `user_data` points to must live until
- * sysadm_iocage_close() has returned.
+ * The callbacks are called from whatever thread is inside a call of the library, and job_ended()
+ * from a thread of the library's own; several at once. A callback may call any function of the
+ * library but sysadm_iocage_close(), on the same instance too: it gets an answer, which is a
+ * conflict where that could only wait for the call that it came from. No C++ exception and no
+ * longjmp() may leave a callback. The strings that they get are valid until they return. The
+ * struct is copied; what `user_data` points to must live until sysadm_iocage_close() has
+ * returned.
+ *
+ * The host program must not ignore SIGCHLD, and must not wait for any child but its own: the
+ * library waits for the commands that it runs. On FreeBSD the program is linked with -pthread:
+ * libthr that comes with a library loaded later can hang where two threads fork at once.
  */
 typedef struct sysadm_iocage_host {
   /**
@@ -84,7 +97,9 @@ typedef struct sysadm_iocage_host {
    */
   bool (*queue_process)(void *user_data, const char *job_id, const char *const *argv);
   /**
-   * Returns whether a job that was queued waits or runs.
+   * Returns whether a job that was queued waits or runs. A job holds what it needs until this
+   * says that it has ended, or until its log says so (sysadm_iocage_progress()); without this
+   * callback only its log can.
    */
   bool (*is_job_active)(void *user_data, const char *job_id);
   /**
@@ -93,6 +108,11 @@ typedef struct sysadm_iocage_host {
    * go to syslog(3).
    */
   void (*log)(void *user_data, int32_t level, const char *message);
+  /**
+   * Hears that a job has ended that the library ran itself. `event_json` is what
+   * sysadm_iocage_progress() returns for it. Since 0.2.
+   */
+  void (*job_ended)(void *user_data, const char *job_id, const char *event_json);
 } sysadm_iocage_host;
 
 #ifdef __cplusplus
@@ -107,13 +127,12 @@ extern "C" {
  *
  * `args_json`: the request's `args`, a JSON object with `action`.
  *
- * Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL
- * but for want of memory.
+ * Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL.
  */
 char *sysadm_iocage_request(const char *args_json);
 
 /**
- * Makes an instance of the plugin.
+ * Makes an instance.
  *
  * `config_json`: the configuration, a JSON object; NULL for the defaults.
  *
@@ -140,10 +159,9 @@ struct sysadm_iocage *sysadm_iocage_open(const char *config_json,
  * changes anything does nothing and answers with status 403.
  *
  * `status`: where not NULL, gets 200 for an answer (an action's error is one), 400 for what is
- * no request, 403 for want of access, 500 for a fault of the library.
+ * no request, 403 where it takes more access, 500 where the library itself has failed.
  *
- * Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL
- * but for want of memory.
+ * Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL.
  */
 char *sysadm_iocage_evaluate(const struct sysadm_iocage *plugin,
                              const char *args_json,
@@ -161,7 +179,7 @@ char *sysadm_iocage_evaluate(const struct sysadm_iocage *plugin,
  * `access`: as for sysadm_iocage_evaluate().
  *
  * Returns the whole response message, a JSON object with the same `id`, to be freed with
- * sysadm_iocage_free(). Never NULL but for want of memory.
+ * sysadm_iocage_free(). Never NULL.
  */
 char *sysadm_iocage_message(const struct sysadm_iocage *plugin,
                             const char *message_json,
@@ -190,8 +208,25 @@ char *sysadm_iocage_progress(const struct sysadm_iocage *plugin,
                              const char *job_log_json);
 
 /**
+ * Tells whether a reply is an error, and which, so that a program needs no JSON parser to learn
+ * whether a request has worked.
+ *
+ * `reply_json`: a reply of sysadm_iocage_request(), sysadm_iocage_evaluate() or
+ * sysadm_iocage_message(), in any of the forms of an error: `{"error": {"code", "message"}}`, an
+ * action's `{"<action>": {"error", "code"}}`, or a whole error message.
+ *
+ * `code`, `message`: where not NULL, each gets a string to be freed with sysadm_iocage_free(), or
+ * NULL where the reply is no error. A code is a word of the actions' document, such as `in_use`, or
+ * a number such as `403`.
+ *
+ * Returns 1 where it is an error, 0 where it is not. What is no JSON object is one.
+ */
+int32_t sysadm_iocage_reply_error(const char *reply_json, char **code, char **message);
+
+/**
  * Ends an instance: ends the jobs that it runs itself, and waits for their processes and its own
- * threads. It must be the last call on the instance.
+ * threads (but for one that reads a file of a pool whose disk hangs: that is left behind). It must
+ * be the last call on the instance.
  *
  * `plugin`: the instance; NULL is fine.
  */

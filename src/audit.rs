@@ -43,7 +43,11 @@ pub fn job(id: &str, event: &Map<String, Value>, took: Option<Duration>) -> (Lev
         (None, _) => (Level::Info, "ended".into()),
     };
     let took = took.map(|took| format!(" ({} ms)", took.as_millis()));
-    let line = format!("audit: job {id}: {}{}", plain(&outcome), took.unwrap_or_default());
+    let line = format!(
+        "audit: job {id}: {}{}",
+        plain(&outcome),
+        took.unwrap_or_default()
+    );
     (level, line)
 }
 
@@ -139,7 +143,10 @@ mod tests {
     #[test]
     fn the_end_of_a_job_is_one_line_with_its_outcome() {
         let told = |event: Value| job("j", event.as_object().unwrap(), Some(Duration::ZERO)).1;
-        assert_eq!(told(json!({"success": "true"})), "audit: job j: done (0 ms)");
+        assert_eq!(
+            told(json!({"success": "true"})),
+            "audit: job j: done (0 ms)"
+        );
         assert_eq!(
             told(json!({"success": "false", "error": "not\nfound"})),
             "audit: job j: failed, not\\u{a}found (0 ms)"

@@ -204,11 +204,13 @@ impl Shared {
                 .any(|name| name.ends_with(releases::END_OF_LIFE))
         };
         let ask = matches!(&releases, Ok(names) if !marked(names));
-        let end_of_life = ask
-            .then(|| releases::end_of_life(&self.system, &self.end_of_life_url, &self.closing));
+        let end_of_life =
+            ask.then(|| releases::end_of_life(&self.system, &self.end_of_life_url, &self.closing));
 
         // One writer at a time, or one would write over what the other has found.
-        let writing = self.resources.take(&[Resource::Catalogue.alone()], limits::CATALOGUE_WRITING);
+        let writing = self
+            .resources
+            .take(&[Resource::Catalogue.alone()], limits::CATALOGUE_WRITING);
         let mut state = self.lock();
         // What another process has found meanwhile stays where we have found nothing.
         self.read(&mut state);
@@ -256,7 +258,8 @@ impl Shared {
         let end_of_life = state.end_of_life.as_ref().map_or(&none, |list| &list.names);
         let is_marked = |name: &String| name.ends_with(releases::END_OF_LIFE);
         // No mark is not to be taken for "supported".
-        let nobody_knows = end_of_life.is_empty() && !names.is_empty() && !names.iter().any(is_marked);
+        let nobody_knows =
+            end_of_life.is_empty() && !names.is_empty() && !names.iter().any(is_marked);
         let why = || match &state.end_of_life_error {
             Some(error) => error.clone(),
             None => "not asked yet".into(),
@@ -354,7 +357,10 @@ mod tests {
         assert!(!list(&["$(reboot)"], 1).is_right());
         let now = List::now(Vec::new()).time;
         assert!(!list(&[], now + 1000).is_right());
-        for broken in [json!({"releases": 1}), json!({"releases": {"x": {"time": "1"}}})] {
+        for broken in [
+            json!({"releases": 1}),
+            json!({"releases": {"x": {"time": "1"}}}),
+        ] {
             assert!(serde_json::from_value::<File>(broken).is_err());
         }
     }

@@ -85,7 +85,7 @@ impl Configuration {
     /// runs, and who changes something. Another iocage (in a test, or of another root) is another
     /// world.
     pub fn run_directory(&self) -> PathBuf {
-        let iocage = self.commands.iocage.display().to_string();
+        let iocage = self.commands.path(Program::Iocage).display().to_string();
         let world = iocage.trim_start_matches('/').replace('/', "_");
         self.state_directory.join("run").join(world)
     }

@@ -85,10 +85,9 @@ impl Context {
         let list = |pool: &PoolName| jails::list(&self.system, memory, pool, family);
         // Most likely the active pool is that of the last time, so both are asked at once.
         let likely = memory.last_pool(family);
-        let (active, listed) = self.system.side_by_side(
-            || self.require_active_pool(),
-            || likely.as_ref().map(list),
-        );
+        let (active, listed) = self
+            .system
+            .side_by_side(|| self.require_active_pool(), || likely.as_ref().map(list));
         let active = active?;
         let listing = match listed.filter(|_| likely.as_ref() == Some(&active)) {
             Some(listing) => listing?,

@@ -42,7 +42,9 @@ fn carry_out(
     let name = action.name;
     let arguments = Arguments::new(args, action.fields);
     if access < action.access(&arguments) {
-        context.callbacks.note(Level::Error, &audit::refusal(name, &arguments));
+        context
+            .callbacks
+            .note(Level::Error, &audit::refusal(name, &arguments));
         let why = format!("{name} changes something and takes full access");
         return Reply::refusal(Status::Forbidden, why);
     }
@@ -72,9 +74,9 @@ fn shared_look(
     arguments: &Arguments,
     look: actions::Look,
 ) -> Result<Object> {
-    let outcome = arguments.check().and_then(|()| {
-        sharing.answer(&arguments.as_text(name), || look(context, arguments))
-    });
+    let outcome = arguments
+        .check()
+        .and_then(|()| sharing.answer(&arguments.as_text(name), || look(context, arguments)));
     if let Err(error) = &outcome {
         log_failure(context, name, error);
     }

@@ -22,7 +22,10 @@ pub fn of(
     log: Map<String, Value>,
 ) -> Map<String, Value> {
     let progress = progress::of_log(&log);
-    let failed = progress.outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
+    let failed = progress
+        .outcome
+        .as_ref()
+        .and_then(|outcome| outcome.as_ref().err());
     let worked = match (&progress.outcome, failed) {
         (None, _) => None,
         (_, None) => Some(true),
@@ -35,7 +38,11 @@ pub fn of(
     set("state", &progress.state);
     if let Some(download) = &progress.download {
         set("filename", &download.filename);
-        let percent = if worked == Some(true) { 100 } else { download.percent };
+        let percent = if worked == Some(true) {
+            100
+        } else {
+            download.percent
+        };
         set("percent_done", &percent.to_string());
         if let Some(rate) = &download.rate {
             set("download_rate", rate);

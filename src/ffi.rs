@@ -8,17 +8,28 @@ use std::ffi::{c_char, c_void, CStr, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 
+use std::sync::Arc;
+
+use once_cell::sync::OnceCell;
+
 use crate::actions::Access;
 use crate::configuration::Configuration;
-use crate::context::{Host, Level, NoHost};
-use crate::error::{Error, Result};
-use crate::limits;
+use crate::error::{Code, Error, Result};
+use crate::host::{Host, Level, NoHost};
 use crate::instance::Instance;
-use crate::reply::{Reply, Status};
-use once_cell::sync::OnceCell;
+use crate::limits;
+use crate::reply::{self, Reply, Status};
+use crate::system::Runner;
 
 /// The version of this interface. It grows when a program built against an older one would break.
 pub const SYSADM_IOCAGE_ABI_VERSION: u32 = 1;
+
+/// The version of the library that this header is of.
+pub const SYSADM_IOCAGE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The same as a number to compare: 10000 times the first part of the version, plus 100 times the
+/// second, plus the third.
+pub const SYSADM_IOCAGE_VERSION_NUMBER: u32 = 100;
 
 /// The user may see everything and change nothing.
 pub const SYSADM_IOCAGE_ACCESS_READ: i32 = 0;
@@ -32,17 +43,45 @@ pub const SYSADM_IOCAGE_LOG_ERROR: i32 = 3;
 /// A message about something that was changed.
 pub const SYSADM_IOCAGE_LOG_INFO: i32 = 6;
 
-/// An instance of the plugin; opaque.
+/// An instance of the library; opaque.
 pub struct SysadmIocage {
-    plugin: Instance,
+    instance: Instance,
+}
+
+impl SysadmIocage {
+    /// An instance on a host that `runner` makes up, for tests and fuzzers in Rust. It is to be
+    /// ended with sysadm_iocage_close().
+    ///
+    /// # Safety
+    /// `host` is NULL or points to what sysadm_iocage_open() takes.
+    ///
+    /// # Errors
+    /// Where `host` is not right.
+    pub unsafe fn open_with(
+        configuration: Configuration,
+        runner: Arc<dyn Runner>,
+        host: *const SysadmIocageHost,
+    ) -> Result<*mut SysadmIocage> {
+        // SAFETY: as this function's own contract.
+        let host = unsafe { host_of(host) }?;
+        let instance = Instance::with_runner(configuration, host, runner);
+        Ok(Box::into_raw(Box::new(SysadmIocage { instance })))
+    }
 }
 
 /// The host program's side. Every member but `struct_size` may be 0 or NULL.
 ///
-/// The callbacks are called from whatever thread is inside a call of the library, several at
-/// once, and must not call sysadm_iocage_close(). The strings that they get are valid until they
-/// return. The struct is copied; what `user_data` points to must live until
-/// sysadm_iocage_close() has returned.
+/// The callbacks are called from whatever thread is inside a call of the library, and job_ended()
+/// from a thread of the library's own; several at once. A callback may call any function of the
+/// library but sysadm_iocage_close(), on the same instance too: it gets an answer, which is a
+/// conflict where that could only wait for the call that it came from. No C++ exception and no
+/// longjmp() may leave a callback. The strings that they get are valid until they return. The
+/// struct is copied; what `user_data` points to must live until sysadm_iocage_close() has
+/// returned.
+///
+/// The host program must not ignore SIGCHLD, and must not wait for any child but its own: the
+/// library waits for the commands that it runs. On FreeBSD the program is linked with -pthread:
+/// libthr that comes with a library loaded later can hang where two threads fork at once.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SysadmIocageHost {
@@ -63,7 +102,9 @@ pub struct SysadmIocageHost {
         ) -> bool,
     >,
 
-    /// Returns whether a job that was queued waits or runs.
+    /// Returns whether a job that was queued waits or runs. A job holds what it needs until this
+    /// says that it has ended, or until its log says so (sysadm_iocage_progress()); without this
+    /// callback only its log can.
     pub is_job_active:
         Option<unsafe extern "C" fn(user_data: *mut c_void, job_id: *const c_char) -> bool>,
 
@@ -72,6 +113,16 @@ pub struct SysadmIocageHost {
     /// go to syslog(3).
     pub log:
         Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>,
+
+    /// Hears that a job has ended that the library ran itself. `event_json` is what
+    /// sysadm_iocage_progress() returns for it. Since 0.2.
+    pub job_ended: Option<
+        unsafe extern "C" fn(
+            user_data: *mut c_void,
+            job_id: *const c_char,
+            event_json: *const c_char,
+        ),
+    >,
 }
 
 /// Answers a request on a default instance, with full access.
@@ -81,8 +132,7 @@ pub struct SysadmIocageHost {
 ///
 /// `args_json`: the request's `args`, a JSON object with `action`.
 ///
-/// Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL
-/// but for want of memory.
+/// Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL.
 ///
 /// # Safety
 /// `args_json` is NULL or points to a string that ends in NUL.
@@ -94,14 +144,18 @@ pub unsafe extern "C" fn sysadm_iocage_request(args_json: *const c_char) -> *mut
         // SAFETY: as this function's own contract.
         let args = unsafe { text(args_json, "args_json", limits::REQUEST_BYTES) }?;
         // A configuration that cannot be used now may be mended before the next call.
-        let plugin = DEFAULT.get_or_try_init(|| {
-            Configuration::of_host().map(|config| Instance::new(config, Box::new(NoHost)))
+        let instance = DEFAULT.get_or_try_init(|| {
+            let configuration = Configuration::of_host();
+            // That is the host's fault, not the request's.
+            let configuration =
+                configuration.map_err(|error| Error::new(Code::Failed, error.message));
+            configuration.map(|configuration| Instance::new(configuration, Box::new(NoHost)))
         })?;
-        Ok(plugin.evaluate(args, Access::Full))
+        Ok(instance.evaluate(args, Access::Full))
     })
 }
 
-/// Makes an instance of the plugin.
+/// Makes an instance.
 ///
 /// `config_json`: the configuration, a JSON object; NULL for the defaults.
 ///
@@ -129,14 +183,10 @@ pub unsafe extern "C" fn sysadm_iocage_open(
                 text(config_json, "config_json", limits::CONFIGURATION_BYTES)
             }?)?,
         };
-        let host: Box<dyn Host> = match host.is_null() {
-            true => Box::new(NoHost),
-            // SAFETY: as this function's own contract.
-            false => Box::new(CHost(unsafe { copy_host(host) }?)),
-        };
-        Ok(Box::into_raw(Box::new(SysadmIocage {
-            plugin: Instance::new(config, host),
-        })))
+        // SAFETY: as this function's own contract.
+        let host = unsafe { host_of(host) }?;
+        let instance = Instance::new(config, host);
+        Ok(Box::into_raw(Box::new(SysadmIocage { instance })))
     });
     let (instance, message) = match opened {
         Ok(instance) => (instance, ptr::null_mut()),
@@ -162,10 +212,9 @@ pub unsafe extern "C" fn sysadm_iocage_open(
 /// changes anything does nothing and answers with status 403.
 ///
 /// `status`: where not NULL, gets 200 for an answer (an action's error is one), 400 for what is
-/// no request, 403 for want of access, 500 for a fault of the library.
+/// no request, 403 where it takes more access, 500 where the library itself has failed.
 ///
-/// Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL
-/// but for want of memory.
+/// Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL.
 ///
 /// # Safety
 /// `plugin` is NULL or an instance that is not closed; the other pointers are NULL or valid.
@@ -179,13 +228,13 @@ pub unsafe extern "C" fn sysadm_iocage_evaluate(
     let mut number = Status::Internal as i32;
     let reply = reply_text(Some(&mut number), || {
         // SAFETY: as this function's own contract.
-        let (plugin, args) = unsafe {
+        let (instance, args) = unsafe {
             (
                 instance(plugin)?,
                 text(args_json, "args_json", limits::REQUEST_BYTES)?,
             )
         };
-        Ok(plugin.evaluate(args, access_level(access)?))
+        Ok(instance.evaluate(args, access_level(access)?))
     });
     if !status.is_null() {
         // SAFETY: as this function's own contract.
@@ -204,7 +253,7 @@ pub unsafe extern "C" fn sysadm_iocage_evaluate(
 /// `access`: as for sysadm_iocage_evaluate().
 ///
 /// Returns the whole response message, a JSON object with the same `id`, to be freed with
-/// sysadm_iocage_free(). Never NULL but for want of memory.
+/// sysadm_iocage_free(). Never NULL.
 ///
 /// # Safety
 /// `plugin` is NULL or an instance that is not closed; `message_json` is NULL or a string.
@@ -216,16 +265,15 @@ pub unsafe extern "C" fn sysadm_iocage_message(
 ) -> *mut c_char {
     let answered = guarded(|| {
         // SAFETY: as this function's own contract.
-        let (plugin, message) = unsafe {
+        let (instance, message) = unsafe {
             (
                 instance(plugin)?,
                 text(message_json, "message_json", limits::REQUEST_BYTES)?,
             )
         };
-        Ok(plugin.message(message, access_level(access)?))
+        Ok(instance.message(message, access_level(access)?))
     });
-    let message = answered.unwrap_or_else(|error| refusal(&error).into_message(None));
-    c_string(message.to_string())
+    c_string(answered.unwrap_or_else(|error| refusal(&error).to_message(None)))
 }
 
 /// Tells what a dispatcher's log of a job means.
@@ -255,7 +303,7 @@ pub unsafe extern "C" fn sysadm_iocage_progress(
 ) -> *mut c_char {
     let told = guarded(|| {
         // SAFETY: as this function's own contract.
-        let (plugin, job_id) = unsafe {
+        let (instance, job_id) = unsafe {
             (
                 instance(plugin)?,
                 text(job_id, "job_id", limits::REQUEST_BYTES)?,
@@ -268,17 +316,56 @@ pub unsafe extern "C" fn sysadm_iocage_progress(
                 Some(unsafe { text(job_log_json, "job_log_json", limits::JOB_LOG_TEXT_BYTES) }?)
             }
         };
-        plugin.progress(job_id, log)
+        instance.progress(job_id, log)
     });
     match told {
-        Ok(Some(event)) => c_string(event.to_string()),
+        Ok(Some(event)) => c_string(event),
         Ok(None) => ptr::null_mut(),
-        Err(error) => c_string(refusal(&error).args.to_string()),
+        Err(error) => c_string(refusal(&error).to_json()),
     }
 }
 
+/// Tells whether a reply is an error, and which, so that a program needs no JSON parser to learn
+/// whether a request has worked.
+///
+/// `reply_json`: a reply of sysadm_iocage_request(), sysadm_iocage_evaluate() or
+/// sysadm_iocage_message(), in any of the forms of an error: `{"error": {"code", "message"}}`, an
+/// action's `{"<action>": {"error", "code"}}`, or a whole error message.
+///
+/// `code`, `message`: where not NULL, each gets a string to be freed with sysadm_iocage_free(), or
+/// NULL where the reply is no error. A code is a word of the actions' document, such as `in_use`, or
+/// a number such as `403`.
+///
+/// Returns 1 where it is an error, 0 where it is not. What is no JSON object is one.
+///
+/// # Safety
+/// `reply_json` is NULL or a string; the other pointers are NULL or valid.
+#[no_mangle]
+pub unsafe extern "C" fn sysadm_iocage_reply_error(
+    reply_json: *const c_char,
+    code: *mut *mut c_char,
+    message: *mut *mut c_char,
+) -> i32 {
+    let told = guarded(|| {
+        // SAFETY: as this function's own contract.
+        let text = unsafe { text(reply_json, "reply_json", limits::REPLY_BYTES) }?;
+        Ok(reply::error_in(text))
+    });
+    let error = told.unwrap_or_else(|error| Some(("invalid_argument".into(), error.message)));
+    let is_error = i32::from(error.is_some());
+    let (the_code, the_message) = error.unzip();
+    for (place, text) in [(code, the_code), (message, the_message)] {
+        if !place.is_null() {
+            // SAFETY: as this function's own contract.
+            unsafe { place.write(text.map_or(ptr::null_mut(), c_string)) };
+        }
+    }
+    is_error
+}
+
 /// Ends an instance: ends the jobs that it runs itself, and waits for their processes and its own
-/// threads. It must be the last call on the instance.
+/// threads (but for one that reads a file of a pool whose disk hangs: that is left behind). It must
+/// be the last call on the instance.
 ///
 /// `plugin`: the instance; NULL is fine.
 ///
@@ -289,7 +376,11 @@ pub unsafe extern "C" fn sysadm_iocage_close(plugin: *mut SysadmIocage) {
     if !plugin.is_null() {
         // SAFETY: it came from Box::into_raw, and this is its last use.
         let plugin = unsafe { Box::from_raw(plugin) };
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(plugin)));
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            // While it is still whole: the end of a job is told to a callback, which may ask it.
+            plugin.instance.close();
+            drop(plugin);
+        }));
     }
 }
 
@@ -344,12 +435,21 @@ impl Host for CHost {
         Some(unsafe { queue(self.0.user_data, job_id.as_ptr(), argv.as_ptr()) })
     }
 
-    fn is_job_active(&self, job_id: &str) -> bool {
-        match (self.0.is_job_active, CString::new(job_id)) {
-            // SAFETY: the string lives until the call returns.
-            (Some(is_active), Ok(id)) => unsafe { is_active(self.0.user_data, id.as_ptr()) },
-            _ => false,
-        }
+    fn is_job_active(&self, job_id: &str) -> Option<bool> {
+        let is_active = self.0.is_job_active?;
+        let id = CString::new(job_id).ok()?;
+        // SAFETY: the string lives until the call returns.
+        Some(unsafe { is_active(self.0.user_data, id.as_ptr()) })
+    }
+
+    fn job_ended(&self, job_id: &str, event: &str) {
+        let (Some(ended), Ok(id), Ok(event)) =
+            (self.0.job_ended, CString::new(job_id), CString::new(event))
+        else {
+            return;
+        };
+        // SAFETY: the strings live until the call returns.
+        unsafe { ended(self.0.user_data, id.as_ptr(), event.as_ptr()) };
     }
 
     fn log(&self, level: Level, message: &str) -> bool {
@@ -360,6 +460,16 @@ impl Host for CHost {
         unsafe { log(self.0.user_data, level as i32, message.as_ptr()) };
         true
     }
+}
+
+/// # Safety
+/// `host` is NULL or points to `struct_size` bytes of a sysadm_iocage_host.
+unsafe fn host_of(host: *const SysadmIocageHost) -> Result<Box<dyn Host>> {
+    Ok(match host.is_null() {
+        true => Box::new(NoHost),
+        // SAFETY: as this function's own contract.
+        false => Box::new(CHost(unsafe { copy_host(host) }?)),
+    })
 }
 
 /// Copies as much of the host's struct as it has: one of an older host is shorter.
@@ -378,10 +488,11 @@ unsafe fn copy_host(host: *const SysadmIocageHost) -> Result<SysadmIocageHost> {
         queue_process: None,
         is_job_active: None,
         log: None,
+        job_ended: None,
     };
-    let known = size.min(size_of::<SysadmIocageHost>());
-    // SAFETY: both have `known` bytes; members that are not copied stay NULL, and a size that
-    // ends inside a member would be no struct's.
+    // Whole members only, each of which is as large as a pointer.
+    let known = size.min(size_of::<SysadmIocageHost>()) / size_of::<usize>() * size_of::<usize>();
+    // SAFETY: both have `known` bytes; members that are not copied stay NULL.
     unsafe { ptr::copy_nonoverlapping(host.cast::<u8>(), (&raw mut copy).cast::<u8>(), known) };
     Ok(copy)
 }
@@ -392,7 +503,7 @@ unsafe fn instance<'a>(plugin: *const SysadmIocage) -> Result<&'a Instance> {
     // SAFETY: as this function's own contract.
     let instance = unsafe { plugin.as_ref() };
     instance
-        .map(|instance| &instance.plugin)
+        .map(|plugin| &plugin.instance)
         .ok_or_else(|| Error::invalid("plugin is NULL"))
 }
 
@@ -429,13 +540,13 @@ fn reply_text(status: Option<&mut i32>, answer: impl FnOnce() -> Result<Reply>) 
     if let Some(status) = status {
         *status = reply.status as i32;
     }
-    c_string(reply.args.to_string())
+    c_string(reply.to_json())
 }
 
 /// The reply to a call whose arguments were not right, or that met a fault of ours.
 fn refusal(error: &Error) -> Reply {
     let status = match error.code {
-        crate::error::Code::Failed => Status::Internal,
+        Code::Failed => Status::Internal,
         _ => Status::BadRequest,
     };
     Reply::refusal(status, &error.message)
@@ -451,8 +562,8 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_default();
         Err(Error::new(
-            crate::error::Code::Failed,
-            format!("a fault of the plugin: {what}"),
+            Code::Failed,
+            format!("a fault of the library: {what}"),
         ))
     })
 }

@@ -119,7 +119,10 @@ impl Instance {
             let args = value("args").unwrap_or_default();
             dispatch(&self.context, &self.sharing, &args, access)
         } else {
-            Reply::refusal(Status::NotFound, "the message is not addressed to sysadm/iocage")
+            Reply::refusal(
+                Status::NotFound,
+                "the message is not addressed to sysadm/iocage",
+            )
         };
         reply.to_message(members.get("id").copied())
     }
@@ -161,7 +164,9 @@ fn parse_log(text: &str) -> Result<Map<String, Value>> {
     match serde_json::from_str(text) {
         Ok(Value::Object(log)) => Ok(log),
         Ok(_) => Err(Error::invalid("the job's log is not a JSON object")),
-        Err(error) => Err(Error::invalid(format!("the job's log is not JSON: {error}"))),
+        Err(error) => Err(Error::invalid(format!(
+            "the job's log is not JSON: {error}"
+        ))),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::system::{local_time, Child, CommandLine, System};
 const PREFIX: &str = "sysadm_iocage_";
 
 /// The id of a job. It is a plain file name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobId(String);
 
 impl JobId {
@@ -160,7 +160,11 @@ impl Jobs {
             let message = format!("job {id} cannot be started: {why}");
             Error::new(Code::Unavailable, message)
         };
-        let output = self.shared.records.begin(&record).map_err(|why| cannot(&why))?;
+        let output = self
+            .shared
+            .records
+            .begin(&record)
+            .map_err(|why| cannot(&why))?;
         let argv = self.shared.system.argv(&task.line);
         match self.shared.callbacks.queue_process(id, &argv) {
             Some(true) => {
@@ -186,7 +190,9 @@ impl Jobs {
                 }
             }
         }
-        self.shared.callbacks.note(Level::Info, &format!("job {id} started"));
+        self.shared
+            .callbacks
+            .note(Level::Info, &format!("job {id} started"));
         Ok(Start::Started)
     }
 
@@ -205,14 +211,23 @@ impl Jobs {
         let mut watchers = lock(&self.watchers);
         watchers.retain(|_, watcher| !watcher.is_finished());
         if watchers.len() >= limits::JOBS_AT_ONCE {
-            let why = format!("{} run already; try again when one has ended", watchers.len());
+            let why = format!(
+                "{} run already; try again when one has ended",
+                watchers.len()
+            );
             return Err(cannot(&why));
         }
         if self.shared.closing.load(Ordering::SeqCst) {
             return Err(cannot(&"the instance is being closed"));
         }
-        self.shared.records.write(&record).map_err(|why| cannot(&why))?;
-        let child = self.shared.system.spawn(&task.line, output, &held.descriptors())?;
+        self.shared
+            .records
+            .write(&record)
+            .map_err(|why| cannot(&why))?;
+        let child = self
+            .shared
+            .system
+            .spawn(&task.line, output, &held.descriptors())?;
         // Shared, so that it can be ended where there is no thread to watch it.
         let child = Arc::new(Mutex::new(Some(child)));
         let watched = Arc::clone(&child);
@@ -320,7 +335,8 @@ impl Shared {
                 Ok(Some(code)) => break Some(code),
                 Ok(None) if self.closing.load(Ordering::SeqCst) => {
                     child.end();
-                    self.records.append(&record.id, "\nended: the host has closed the instance\n");
+                    self.records
+                        .append(&record.id, "\nended: the host has closed the instance\n");
                     break None;
                 }
                 Ok(None) => self.records.shorten(&record.id),
@@ -342,7 +358,12 @@ impl Shared {
             _ => None,
         };
         drop(held);
-        let event = event::of(&self.system, &self.configuration, &record.id, log.unwrap_or_default());
+        let event = event::of(
+            &self.system,
+            &self.configuration,
+            &record.id,
+            log.unwrap_or_default(),
+        );
         self.note_end(&record.id, &event, Some(began.elapsed()));
         let event = Value::Object(event).to_string();
         self.callbacks.job_ended(&record.id, &event);

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// has a few hundred bytes. (How deep it may be nested is serde_json's bound: 128 levels.)
 pub const REQUEST_BYTES: usize = 1 << 20;
 
+/// A reply that a host asks about. That of a listing with 10,000 jails has 3 MiB.
+pub const REPLY_BYTES: usize = 256 << 20;
+
 /// Releases in one `fetchreleases`. FreeBSD has published fewer in thirty years.
 pub const RELEASES_PER_REQUEST: usize = 64;
 

@@ -216,7 +216,11 @@ fn ip6(text: &str) -> Result<&str, Wrong> {
     address::<Ipv6Addr>(text, 128, "an IPv6 address")
 }
 
-fn address<'a, A: FromStr>(text: &'a str, longest_prefix: u8, what: &str) -> Result<&'a str, Wrong> {
+fn address<'a, A: FromStr>(
+    text: &'a str,
+    longest_prefix: u8,
+    what: &str,
+) -> Result<&'a str, Wrong> {
     bounded(text)?;
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
@@ -373,7 +377,10 @@ mod tests {
     #[test]
     fn a_url_is_shown_without_the_password_in_it() {
         let shown = |url| Url::parse(url).unwrap().without_credentials();
-        assert_eq!(shown("https://u:p@w@example.org/p.git"), "https://example.org/p.git");
+        assert_eq!(
+            shown("https://u:p@w@example.org/p.git"),
+            "https://example.org/p.git"
+        );
         assert_eq!(shown("https://token@example.org"), "https://example.org");
         assert_eq!(shown("file:///srv/p@q.git"), "file:///srv/p@q.git");
     }

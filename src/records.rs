@@ -123,7 +123,10 @@ impl Records {
 
     /// All jobs that are known.
     pub fn all(&self) -> Vec<(Record, State)> {
-        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let entries = fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten();
         let ids = entries.filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             name.strip_suffix(".json").map(String::from)
@@ -272,7 +275,8 @@ mod tests {
         let records = Records::new(&folder);
         assert_eq!(records.log("job_1"), None);
         private_folder(&records.directory).unwrap();
-        let Lock::Taken(held) = take_lock(&records.lock_path("job_1"), Share::Alone).unwrap() else {
+        let Lock::Taken(held) = take_lock(&records.lock_path("job_1"), Share::Alone).unwrap()
+        else {
             panic!("it is new");
         };
         let mut output = records.begin(&record("job_1")).unwrap();
@@ -299,7 +303,10 @@ mod tests {
             code: Some(0),
         });
         records.write(&ended).unwrap();
-        assert_eq!(records.log("job_1").unwrap()["return_codes/iocage fetch"], "0");
+        assert_eq!(
+            records.log("job_1").unwrap()["return_codes/iocage fetch"],
+            "0"
+        );
         fs::remove_dir_all(folder).unwrap();
     }
 

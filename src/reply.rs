@@ -187,6 +187,31 @@ fn failure(error: &Error) -> Object {
         .with("code", error.code.as_str())
 }
 
+/// The code and the message of the error that a reply is, in any of its forms; none where it is an
+/// answer.
+pub fn error_in(reply: &str) -> Option<(String, String)> {
+    use serde_json::Value;
+    fn text(value: &Value, key: &str) -> Option<String> {
+        value.get(key)?.as_str().map(String::from)
+    }
+    let no_reply = || Some(("invalid_argument".into(), "no reply in JSON".into()));
+    let Ok(Value::Object(reply)) = serde_json::from_str(reply) else {
+        return no_reply();
+    };
+    // A whole message has the rest in its args.
+    let args = match reply.get("args") {
+        Some(args) if reply.get("namespace").is_some_and(|name| name == "error") => {
+            return Some((text(args, "code")?, text(args, "message")?));
+        }
+        Some(Value::Object(args)) if reply.contains_key("namespace") => args,
+        _ => &reply,
+    };
+    args.iter().find_map(|(key, answer)| match key.as_str() {
+        "error" => Some((text(answer, "code")?, text(answer, "message")?)),
+        _ => Some((text(answer, "code")?, text(answer, "error")?)),
+    })
+}
+
 /// What is here beside what the network offers, how old that is known, and why not newer.
 pub fn beside_remote(
     local: impl Into<Answer>,
@@ -197,7 +222,10 @@ pub fn beside_remote(
     Object::new()
         .with("local", local)
         .with("remote", remote)
-        .with_some("remote_age_seconds", age.map(|age| age.as_secs().to_string()))
+        .with_some(
+            "remote_age_seconds",
+            age.map(|age| age.as_secs().to_string()),
+        )
         .with_some("remote_error", error)
 }
 
@@ -246,7 +274,10 @@ fn jail(jail: &Jail) -> Object {
         .with("boot", if jail.boot { "on" } else { "off" })
         .with("state", state)
         .with("tag", jail.tag.clone())
-        .with("type", details.map_or(NOT_KNOWN.into(), |details| details.kind.clone()))
+        .with(
+            "type",
+            details.map_or(NOT_KNOWN.into(), |details| details.kind.clone()),
+        )
         .with("release", detail(details.map(|details| &details.release)))
         .with("ip4", detail(details.map(|details| &details.ip4)))
         .with("ip6", detail(details.map(|details| &details.ip6)))
@@ -320,11 +351,22 @@ mod tests {
             "{\"args\":{\"code\":\"400\",\"message\":\"no action\"},\"name\":\"error\",\
              \"namespace\":\"error\"}"
         );
+        assert_eq!(error_in(&answer.to_message(None)), None);
+        assert_eq!(error_in(&answer.to_json()), None);
+        let told = Some(("400".to_string(), "no action".to_string()));
+        assert_eq!(error_in(&refusal.to_message(None)), told);
+        assert_eq!(error_in(&refusal.to_json()), told);
         let error = Error::new(Code::NotFound, "there is no pool tank");
         let failed = Reply::of_action("activatepool", Err(error));
         assert_eq!(
             failed.to_json(),
             "{\"activatepool\":{\"code\":\"not_found\",\"error\":\"there is no pool tank\"}}"
         );
+        assert_eq!(error_in(&failed.to_json()).unwrap().0, "not_found");
+        assert_eq!(
+            error_in(&failed.to_message(None)).unwrap().1,
+            "there is no pool tank"
+        );
+        assert!(error_in("nonsense").is_some() && error_in("[]").is_some());
     }
 }

@@ -32,10 +32,7 @@ pub trait AnyField: Sync {
 }
 
 impl<T> Field<T> {
-    const fn new(
-        name: &'static str,
-        read: fn(&Value) -> std::result::Result<T, Wrong>,
-    ) -> Self {
+    const fn new(name: &'static str, read: fn(&Value) -> std::result::Result<T, Wrong>) -> Self {
         Field {
             name,
             read,
@@ -113,10 +110,7 @@ pub struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    pub fn new(
-        values: &'a Map<String, Value>,
-        fields: &'static [&'static dyn AnyField],
-    ) -> Self {
+    pub fn new(values: &'a Map<String, Value>, fields: &'static [&'static dyn AnyField]) -> Self {
         Arguments { values, fields }
     }
 
@@ -145,7 +139,9 @@ impl<'a> Arguments<'a> {
 
     /// The request for `action` as a text: two requests with the same text ask the same.
     pub fn as_text(&self, action: &str) -> String {
-        let given = self.given().map(|(field, value)| format!(" {}={value}", field.name()));
+        let given = self
+            .given()
+            .map(|(field, value)| format!(" {}={value}", field.name()));
         given.fold(action.to_string(), |text, argument| text + &argument)
     }
 
@@ -214,7 +210,10 @@ fn releases(value: &Value) -> std::result::Result<Vec<Release>, Wrong> {
         return Err("an empty list".into());
     }
     if list.len() > limits::RELEASES_PER_REQUEST {
-        return Err(format!("more than {} of them", limits::RELEASES_PER_REQUEST));
+        return Err(format!(
+            "more than {} of them",
+            limits::RELEASES_PER_REQUEST
+        ));
     }
     let mut releases = Vec::new();
     for item in list {
@@ -229,7 +228,10 @@ fn releases(value: &Value) -> std::result::Result<Vec<Release>, Wrong> {
 fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
     let object = value.as_object().ok_or("not an object")?;
     if object.len() > limits::PROPERTIES_PER_REQUEST {
-        return Err(format!("more than {} of them", limits::PROPERTIES_PER_REQUEST));
+        return Err(format!(
+            "more than {} of them",
+            limits::PROPERTIES_PER_REQUEST
+        ));
     }
     let property = |(name, value): (&String, &Value)| {
         let name = PropertyName::parse(&shorten(name))?;
@@ -265,7 +267,10 @@ mod tests {
             with(args, |args| args.require(&RELEASES))
                 .map(|list| list.iter().map(|name| name.to_string()).collect::<Vec<_>>())
         };
-        assert_eq!(releases(json!({"releases": "10.3-RELEASE"})).unwrap(), ["10.3-RELEASE"]);
+        assert_eq!(
+            releases(json!({"releases": "10.3-RELEASE"})).unwrap(),
+            ["10.3-RELEASE"]
+        );
         let twice = json!({"releases": ["10.3-RELEASE", "9.3-RELEASE (EOL)", "10.3-release"]});
         assert_eq!(releases(twice).unwrap(), ["10.3-RELEASE", "9.3-RELEASE"]);
         let many = vec!["10.3-RELEASE"; limits::RELEASES_PER_REQUEST + 1];
@@ -289,7 +294,13 @@ mod tests {
         assert_eq!(force(json!(true)), Ok(true));
         assert_eq!(force(json!("true")), Ok(true));
         assert_eq!(force(json!("false")), Ok(false));
-        for value in [json!(1), json!("yes"), json!("True"), json!([]), json!(null)] {
+        for value in [
+            json!(1),
+            json!("yes"),
+            json!("True"),
+            json!([]),
+            json!(null),
+        ] {
             assert!(force(value).is_err());
         }
     }

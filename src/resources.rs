@@ -253,10 +253,15 @@ mod tests {
         let (one, other) = (folder.resources(), folder.resources());
         let marks = || Resource::Marks;
         let held = one.take(&[marks().alone()], Duration::ZERO).unwrap();
-        let error: Error = other.take(&[marks().shared()], Duration::ZERO).unwrap_err().into();
+        let error: Error = other
+            .take(&[marks().shared()], Duration::ZERO)
+            .unwrap_err()
+            .into();
         assert_eq!(error.code, Code::Conflict);
         drop(held);
-        let shared = one.take(&[marks().shared(), jail("web")], Duration::ZERO).unwrap();
+        let shared = one
+            .take(&[marks().shared(), jail("web")], Duration::ZERO)
+            .unwrap();
         assert!(other.take(&[marks().shared()], Duration::ZERO).is_ok());
         assert!(other.take(&[marks().alone()], Duration::ZERO).is_err());
         assert!(other.take(&[jail("web")], Duration::ZERO).is_err());
@@ -289,7 +294,10 @@ mod tests {
     fn what_cannot_be_locked_is_refused_with_the_reason() {
         let nowhere = Path::new("/dev/null/run");
         let resources = Resources::new(nowhere, Records::new(nowhere));
-        let error: Error = resources.take(&[jail("web")], Duration::ZERO).unwrap_err().into();
+        let error: Error = resources
+            .take(&[jail("web")], Duration::ZERO)
+            .unwrap_err()
+            .into();
         assert_eq!(error.code, Code::Unavailable);
         assert!(error.message.contains("/dev/null"), "{error}");
     }

@@ -174,7 +174,10 @@ mod tests {
             }
         });
         assert_eq!(runs.into_inner(), 1);
-        assert_eq!(sharing.answer("list", || Ok(Object::new())), Ok(Object::new()));
+        assert_eq!(
+            sharing.answer("list", || Ok(Object::new())),
+            Ok(Object::new())
+        );
     }
 
     #[test]
@@ -192,6 +195,9 @@ mod tests {
                 assert!(thread.join().map_or(true, |answer| answer.is_err()));
             }
         });
-        assert_eq!(sharing.answer("list", || Ok(Object::new())), Ok(Object::new()));
+        assert_eq!(
+            sharing.answer("list", || Ok(Object::new())),
+            Ok(Object::new())
+        );
     }
 }

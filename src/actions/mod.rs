@@ -69,10 +69,22 @@ fn the_marks(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
     Ok(vec![Resource::Marks.alone()])
 }
 
-const ACTIVATE: Change = Change { needs: the_marks, run: pools::activate };
-const DEACTIVATE: Change = Change { needs: the_marks, run: pools::deactivate };
-const CLEAN_RELEASES: Change = Change { needs: clean::releases_need, run: clean::releases };
-const CLEAN_TEMPLATES: Change = Change { needs: clean::templates_need, run: clean::templates };
+const ACTIVATE: Change = Change {
+    needs: the_marks,
+    run: pools::activate,
+};
+const DEACTIVATE: Change = Change {
+    needs: the_marks,
+    run: pools::deactivate,
+};
+const CLEAN_RELEASES: Change = Change {
+    needs: clean::releases_need,
+    run: clean::releases,
+};
+const CLEAN_TEMPLATES: Change = Change {
+    needs: clean::templates_need,
+    run: clean::templates,
+};
 
 /// Every action, by name.
 #[rustfmt::skip]

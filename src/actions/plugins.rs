@@ -50,7 +50,9 @@ fn read_indexes(
     for repository in &context.configuration.plugin_repositories {
         if let Some(error) = context.jobs.last_error(&refresh_id(repository)) {
             let repository = repository.without_credentials();
-            known.errors.push(format!("plugin index {repository}: {error}"));
+            known
+                .errors
+                .push(format!("plugin index {repository}: {error}"));
         }
     }
     Ok(known)
@@ -168,7 +170,10 @@ fn network(arguments: &Arguments) -> Result<Network> {
             ip6,
         }),
         (true, false) => Ok(Network::Dhcp { interface }),
-        (true, true) => Err(request::wrong("dhcp", "not together with \"ip4\" or \"ip6\"")),
+        (true, true) => Err(request::wrong(
+            "dhcp",
+            "not together with \"ip4\" or \"ip6\"",
+        )),
         (false, false) => {
             let message = "arguments \"ip4\" and \"ip6\": one of them is required, or \"dhcp\"";
             Err(Error::invalid(message))
@@ -192,7 +197,10 @@ fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
         return Err(Error::new(Code::NotFound, message));
     };
     if let Some(license) = plugin.license().filter(|_| !new.accept_license) {
-        let why = format!("plugin {} has a license to accept; read it at {license}", new.plugin);
+        let why = format!(
+            "plugin {} has a license to accept; read it at {license}",
+            new.plugin
+        );
         return Err(request::wrong("accept_license", &why));
     }
     let own = |url: &Url| **url != *crate::configuration::PLUGIN_REPOSITORY;

@@ -44,7 +44,11 @@ pub fn activate(context: &Context, arguments: &Arguments) -> Result<Object> {
 /// does anything.
 fn switch(context: &Context, wanted: &PoolName, before: &Pools) -> Result<()> {
     let is_wanted = |pool: &&Pool| pool.name == *wanted;
-    let to_mark = before.readable.iter().filter(is_wanted).filter(|pool| !pool.active);
+    let to_mark = before
+        .readable
+        .iter()
+        .filter(is_wanted)
+        .filter(|pool| !pool.active);
     let to_unmark = before.active().filter(|pool| pool.name != *wanted);
     for changing in to_mark.chain(to_unmark) {
         pools::mark(&context.system, &changing.name, !changing.active)?;
@@ -87,7 +91,12 @@ fn undo(context: &Context, before: &Pools) -> &'static str {
     const TRIES: usize = 3;
     let differs = |now: &Pools| {
         let differs = |pool: &&Pool| now.find(&pool.name).is_some_and(|now| now != *pool);
-        before.readable.iter().filter(differs).cloned().collect::<Vec<_>>()
+        before
+            .readable
+            .iter()
+            .filter(differs)
+            .cloned()
+            .collect::<Vec<_>>()
     };
     for _ in 0..TRIES {
         let Ok(now) = context.pools() else {
@@ -128,7 +137,11 @@ pub fn deactivate(context: &Context, arguments: &Arguments) -> Result<Object> {
         }
     }
     pools::mark(&context.system, &wanted, false)?;
-    if context.pools()?.find(&wanted).is_some_and(|pool| pool.active) {
+    if context
+        .pools()?
+        .find(&wanted)
+        .is_some_and(|pool| pool.active)
+    {
         let message = format!("pool {wanted} is still marked active");
         return Err(Error::new(Code::Failed, message));
     }

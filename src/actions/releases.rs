@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::iocage::{command, releases};
 use crate::jobs::{JobId, Task};
+use crate::names::Release;
 use crate::reply::{self, Object};
 use crate::request::{Arguments, REFRESH, RELEASES};
 use crate::resources::Resource;
@@ -21,7 +22,7 @@ pub fn fetch(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     let releases = arguments.require(&RELEASES)?;
     // Without one iocage would activate the first pool that it finds.
     context.require_active_pool()?;
-    let task = |release| Task {
+    let task = |release: Release| Task {
         id: JobId::new("fetch_release", &release),
         line: command::fetch_release(&release),
         claims: vec![

@@ -161,7 +161,12 @@ impl Dependents {
 }
 
 /// Whether a jail uses files of a member of `family`; `None` where nobody knows.
-fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, family: Family, members: &[String]) -> Option<bool> {
+fn depends(
+    jail: &Jail,
+    fstab: &Option<Vec<PathBuf>>,
+    family: Family,
+    members: &[String],
+) -> Option<bool> {
     let details = jail.details.as_ref();
     // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
     let base = details.and_then(|details| details.base_release.as_deref());
@@ -174,7 +179,10 @@ fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, family: Family, members: &
         let sources = fstab.iter().flatten();
         sources.into_iter().any(|source| has_part(source, &part))
     };
-    if members.iter().any(|member| is_base(member) || mounts(member)) {
+    if members
+        .iter()
+        .any(|member| is_base(member) || mounts(member))
+    {
         return Some(true);
     }
     (details.is_some() && fstab.is_some()).then_some(false)
@@ -249,8 +257,14 @@ mod tests {
         let table = |paths: &[&str]| Some(paths.iter().map(PathBuf::from).collect::<Vec<_>>());
         let depends = |jail: &Jail, table| depends(jail, &table, Family::Releases, &members);
         assert_eq!(depends(&jail(None), table(&[])), Some(false));
-        assert_eq!(depends(&jail(Some("11.1-RELEASE-p9")), table(&[])), Some(true));
-        assert_eq!(depends(&jail(Some("11.10-RELEASE")), table(&[])), Some(false));
+        assert_eq!(
+            depends(&jail(Some("11.1-RELEASE-p9")), table(&[])),
+            Some(true)
+        );
+        assert_eq!(
+            depends(&jail(Some("11.10-RELEASE")), table(&[])),
+            Some(false)
+        );
         let bin = "/mnt/tank/iocage/releases/11.1-RELEASE/root/bin";
         assert_eq!(depends(&jail(None), table(&["/data", bin])), Some(true));
         let other = "/mnt/tank/iocage/releases/11.1-RELEASE-old/root/bin";

@@ -74,10 +74,16 @@ impl Plan {
             waiting = later;
         }
         let dataset = |name: &String| Dataset::printed(name);
-        let is_member = |name: &Dataset| families.iter().any(|family| family.member(pool, name).is_some());
+        let is_member = |name: &Dataset| {
+            families
+                .iter()
+                .any(|family| family.member(pool, name).is_some())
+        };
         let ordered = ordered.iter().filter_map(dataset);
         Plan {
-            order: ordered.map(|name| (name.clone(), is_member(&name))).collect(),
+            order: ordered
+                .map(|name| (name.clone(), is_member(&name)))
+                .collect(),
             tangled: waiting.iter().filter_map(dataset).collect(),
         }
     }
@@ -95,7 +101,10 @@ impl Plan {
     pub fn carry_out(&self, system: &System) -> Result<()> {
         if !self.tangled.is_empty() {
             let names: Vec<&str> = self.tangled.iter().map(|name| &**name).collect();
-            let message = format!("clones of each other, nothing was destroyed: {}", names.join(", "));
+            let message = format!(
+                "clones of each other, nothing was destroyed: {}",
+                names.join(", ")
+            );
             return Err(Error::new(Code::Failed, message));
         }
         let mut gone: Vec<&str> = Vec::new();
@@ -180,18 +189,27 @@ mod tests {
             ("tank/iocage/releases/r", "-"),
             ("tank/iocage/releases/r/root", "-"),
             ("tank/iocage/jails/copy", "-"),
-            ("tank/iocage/jails/copy/root", "tank/iocage/templates/t/root@copy"),
+            (
+                "tank/iocage/jails/copy/root",
+                "tank/iocage/templates/t/root@copy",
+            ),
             ("tank/iocage/jails/copy/root/data", "-"),
             ("tank/iocage/jails/own/root", "-"),
             ("tank/iocage/templates/t", "-"),
-            ("tank/iocage/templates/t/root", "tank/iocage/releases/r/root@t"),
+            (
+                "tank/iocage/templates/t/root",
+                "tank/iocage/releases/r/root@t",
+            ),
             ("tank/mine", "tank/iocage/jails/copy/root/data@x"),
             ("tank/mine/below", "-"),
         ];
         let all = plan(&rows, &[Family::Releases]);
         let (copy, t) = ("tank/iocage/jails/copy", "tank/iocage/templates/t");
         let release = "tank/iocage/releases/r";
-        assert_eq!(order(&all), ["tank/mine/below", "tank/mine", copy, t, release]);
+        assert_eq!(
+            order(&all),
+            ["tank/mine/below", "tank/mine", copy, t, release]
+        );
         assert_eq!(all.units().count(), 4);
         let templates = plan(&rows, &[Family::Templates]);
         assert_eq!(order(&templates), ["tank/mine/below", "tank/mine", copy, t]);

@@ -11,7 +11,9 @@ pub fn sources(text: &[u8]) -> Vec<PathBuf> {
         let field = fields.find(|field| !field.is_empty())?;
         (field[0] != b'#').then(|| OsString::from_vec(unescape(field)).into())
     };
-    text.split(|byte| *byte == b'\n').filter_map(source).collect()
+    text.split(|byte| *byte == b'\n')
+        .filter_map(source)
+        .collect()
 }
 
 /// Undoes the escapes of strvis(3) that fstab(5) has for white space: `\040` and the like.
@@ -36,10 +38,14 @@ mod tests {
 
     #[test]
     fn the_sources_of_an_fstab_are_read_with_their_escapes() {
-        let text = b"/iocage/releases/r/root/bin\t/iocage/jails/a/root/bin\tnullfs\tro\t0\t0 # iocage\n\
+        let text =
+            b"/iocage/releases/r/root/bin\t/iocage/jails/a/root/bin\tnullfs\tro\t0\t0 # iocage\n\
             # /not/this /x\n\n  /my\\040data /y nullfs rw 0 0\n/odd\\9 /z";
         let sources = sources(text);
         let sources: Vec<_> = sources.iter().map(|path| path.to_str().unwrap()).collect();
-        assert_eq!(sources, ["/iocage/releases/r/root/bin", "/my data", "/odd\\9"]);
+        assert_eq!(
+            sources,
+            ["/iocage/releases/r/root/bin", "/my data", "/odd\\9"]
+        );
     }
 }

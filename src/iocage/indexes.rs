@@ -104,7 +104,9 @@ fn read_all(configuration: &Configuration, root: Option<&Path>) -> Plugins {
             }
             Err(why) => {
                 let repository = repository.without_credentials();
-                plugins.errors.push(format!("plugin index {repository}: {why}"));
+                plugins
+                    .errors
+                    .push(format!("plugin index {repository}: {why}"));
             }
         }
     }
@@ -210,9 +212,8 @@ impl Checked for Folder {
 /// `Unavailable` where the folder cannot be had.
 pub fn refresh(configuration: &Configuration, repository: &Url) -> Result<CommandLine> {
     let folder = own_folder(configuration, repository);
-    private_folder(&folder).map_err(|error| {
-        Error::new(Code::Unavailable, format!("{}: {error}", folder.display()))
-    })?;
+    private_folder(&folder)
+        .map_err(|error| Error::new(Code::Unavailable, format!("{}: {error}", folder.display())))?;
     let own = own_clones(configuration, repository);
     let best = newest(own.clone()).map(|newest| newest.clone);
     let mut number = 0;
@@ -365,7 +366,8 @@ mod tests {
     fn an_entry_without_texts_is_still_a_plugin() {
         let index = br#"{"plex": {"name": "Plex", "description": "Media"}, "bare": {}, "odd": 1}"#;
         let entries = parse(index).unwrap();
-        let plugin = |id: &str| Plugin::new(id, entries[id].clone(), &repository(), Path::new("/x"));
+        let plugin =
+            |id: &str| Plugin::new(id, entries[id].clone(), &repository(), Path::new("/x"));
         assert_eq!(plugin("plex").name, "Plex");
         assert_eq!(
             (plugin("bare").name, plugin("odd").name),

@@ -19,7 +19,10 @@ impl Installed {
     pub fn version(&self, system: &System) -> Result<Version> {
         let path = system.path(Program::Iocage);
         // What it is a link to, if it is one: that is what a package replaces.
-        let file = path.canonicalize().ok().and_then(|path| Identity::of(&path));
+        let file = path
+            .canonicalize()
+            .ok()
+            .and_then(|path| Identity::of(&path));
         let known = *lock(&self.0);
         if let (Some(file), Some((of, version))) = (file, known) {
             if file == of {

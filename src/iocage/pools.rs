@@ -93,7 +93,10 @@ fn not_found(pool: &PoolName) -> Error {
 }
 
 fn unusable(pool: &PoolName, why: &str) -> Result<()> {
-    Err(Error::new(Code::Unavailable, format!("pool {pool} is {why}")))
+    Err(Error::new(
+        Code::Unavailable,
+        format!("pool {pool} is {why}"),
+    ))
 }
 
 /// The pools whose datasets can be asked now.
@@ -177,7 +180,9 @@ pub fn require_mounted(system: &System, pool: &PoolName) -> Result<()> {
     let output = system.run(&line.value(pool).value(&root))?;
     let properties = rows(&output.stdout);
     if !properties.iter().any(|row| *row[0] == **pool) {
-        return match output.stderr.contains("does not exist") || output.stderr.contains("no such pool") {
+        return match output.stderr.contains("does not exist")
+            || output.stderr.contains("no such pool")
+        {
             true => Err(not_found(pool)),
             false => Err(output.failure()),
         };

@@ -58,7 +58,8 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
     Progress {
         state,
         download: last_download(output),
-        is_extracted: output.contains("* Updating ") && output.contains("to the latest patch level"),
+        is_extracted: output.contains("* Updating ")
+            && output.contains("to the latest patch level"),
         outcome,
     }
 }

@@ -52,7 +52,10 @@ pub fn remote(system: &System, pool: &PoolName, stop: &AtomicBool) -> Result<Vec
 pub fn end_of_life(system: &System, url: &Url, stop: &AtomicBool) -> Result<Vec<String>> {
     let timeout = system.online_timeout();
     let line = CommandLine::new(Program::Fetch).words(&["-q", "-T"]);
-    let line = line.number(timeout.as_secs().max(1)).words(&["-o", "-"]).value(url);
+    let line = line
+        .number(timeout.as_secs().max(1))
+        .words(&["-o", "-"])
+        .value(url);
     let page = system.run_within(&line, timeout, stop)?.success()?;
     let releases = parse_end_of_life(&page);
     if releases.is_empty() {

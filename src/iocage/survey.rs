@@ -155,7 +155,9 @@ fn learn(
     let read_files = || {
         let (mounts, pool_) = (Arc::clone(&mounts), pool.clone());
         let known = before.as_ref().map(|known| Arc::clone(&known.files));
-        system.on_files(pool, move || Files::read(&mounts, &pool_, family, known.as_deref()))
+        system.on_files(pool, move || {
+            Files::read(&mounts, &pool_, family, known.as_deref())
+        })
     };
     let still_holds = |known: &&Arc<Known>| known.datasets.still_hold(changes, mounted);
     let (datasets, files) = match before.as_ref().filter(still_holds) {

@@ -64,7 +64,10 @@ impl CommandLine {
     /// With `key=value` as a word.
     #[must_use]
     pub fn setting(self, key: &impl Checked, value: &impl Checked) -> Self {
-        self.with(format!("{}={}", key.as_str(), value.as_str()), String::new())
+        self.with(
+            format!("{}={}", key.as_str(), value.as_str()),
+            String::new(),
+        )
     }
 
     /// With `key=value` as a word, of which nobody but the command is to see the value.
