@@ -27,6 +27,7 @@ const SERIALIZED: &str = include_str!("../host/serialized");
 const GIT: &str = include_str!("../host/git");
 const FETCH: &str = include_str!("../host/fetch");
 const IOCAGE: &str = include_str!("../host/iocage");
+const PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload.so"));
 
 /// iocage's own plugin repository, as a folder name.
 pub const INDEX_CLONE: &str = ".plugins/github_com_freenas_iocage-ix-plugins_git";
@@ -64,6 +65,7 @@ impl Lab {
         for part in ["bin", "real", "faults", "mnt"] {
             fs::create_dir(dir.join(part)).map_err(io)?;
         }
+        fs::write(dir.join("preload.so"), PRELOAD).map_err(io)?;
         executable(&dir.join("janitor"), JANITOR);
         executable(&dir.join("rouse"), ROUSE);
         let mut janitor = Command::new(dir.join("janitor"))
