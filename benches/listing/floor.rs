@@ -9,7 +9,7 @@ use crate::Bench;
 /// What has to be asked where nothing is known.
 pub fn cold(bench: &Bench, action: &str) -> Duration {
     let started = Instant::now();
-    active_pool();
+    active_pool(bench);
     match action {
         "activatestatus" => {}
         "listreleases" => list(bench, "releases", "1", "name"),
@@ -35,9 +35,12 @@ pub fn warm(bench: &Bench, action: &str) -> Duration {
         return cold(bench, action); // there is nothing to know
     }
     let started = Instant::now();
-    side_by_side(active_pool, || {
-        without_pool(bench, action);
-    });
+    side_by_side(
+        || active_pool(bench),
+        || {
+            without_pool(bench, action);
+        },
+    );
     started.elapsed()
 }
 
@@ -78,14 +81,17 @@ fn side_by_side(one: impl FnOnce() + Send, other: impl FnOnce()) {
     });
 }
 
-fn run(program: &str, arguments: &[&str]) {
+/// Runs a command of the lab's host, without the lab's recording.
+fn run(bench: &Bench, name: &str, arguments: &[&str]) {
+    let program = bench.lab.dir().join("real").join(name);
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success());
 }
 
-fn active_pool() {
+fn active_pool(bench: &Bench) {
     run(
-        "/sbin/zfs",
+        bench,
+        "zfs",
         &["list", "-H", "-d", "0", "-o", "name,org.freebsd.ioc:active"],
     );
 }
@@ -103,12 +109,11 @@ fn list(bench: &Bench, family: &str, depth: &str, columns: &str) {
         "-o",
         columns,
     ];
-    run("/sbin/zfs", &[&options[..], &[&dataset]].concat());
+    run(bench, "zfs", &[&options[..], &[&dataset]].concat());
 }
 
 fn jls(bench: &Bench) {
-    let jls = bench.lab.dir().join("real/jls");
-    run(jls.to_str().unwrap(), &["--libxo", "json", "-v"]);
+    run(bench, "jls", &["--libxo", "json", "-v"]);
 }
 
 fn mount_table() {

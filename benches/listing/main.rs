@@ -183,10 +183,9 @@ impl<'a> Bench<'a> {
     /// A configuration without the lab's recording, which takes a millisecond a command.
     pub fn config(&self) -> Value {
         let mut config = self.lab.config();
-        for name in ["zfs", "zpool"] {
-            config["commands"][name] = json!(format!("/sbin/{name}"));
+        for name in ["zfs", "zpool", "jls"] {
+            config["commands"][name] = json!(self.lab.dir().join("real").join(name));
         }
-        config["commands"]["jls"] = json!(self.lab.dir().join("real/jls"));
         config
     }
 

@@ -5,8 +5,9 @@
 //! `iocage`, in `tests/lab/host`. Every command that runs on the lab's host is recorded, and can
 //! be made to fail.
 //!
-//! A lab is a folder of its own with pools of its own. A janitor process, which outlives whatever
-//! happens to this one, removes them.
+//! A lab is a folder of its own with pools of its own, and with a zfs-fuse of its own where that is
+//! the ZFS. A janitor process, which outlives whatever happens to this one, removes them, and ends a
+//! zfs-fuse that does not answer any more.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -20,13 +21,14 @@ use std::sync::Mutex;
 use serde_json::{json, Value};
 
 const JANITOR: &str = include_str!("../host/janitor");
-const ROUSE: &str = include_str!("../host/rouse");
 const RECORD: &str = include_str!("../host/record");
 const JLS: &str = include_str!("../host/jls");
-const SERIALIZED: &str = include_str!("../host/serialized");
 const GIT: &str = include_str!("../host/git");
 const FETCH: &str = include_str!("../host/fetch");
 const IOCAGE: &str = include_str!("../host/iocage");
+/// For zfs-fuse, both built by build.rs.
+const PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload"));
+const ZFS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/zfs"));
 
 /// iocage's own plugin repository, as a folder name.
 pub const INDEX_CLONE: &str = ".plugins/github_com_freenas_iocage-ix-plugins_git";
@@ -64,14 +66,13 @@ impl Lab {
         for part in ["bin", "real", "faults", "mnt"] {
             fs::create_dir(dir.join(part)).map_err(io)?;
         }
+        fs::write(dir.join("preload.so"), PRELOAD).map_err(io)?;
         executable(&dir.join("janitor"), JANITOR);
-        executable(&dir.join("rouse"), ROUSE);
         let mut janitor = Command::new(dir.join("janitor"))
             .arg(&dir)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             // A Ctrl-C is for the program; the janitor has its work still before it.
             .process_group(0)
             .spawn()
@@ -117,17 +118,19 @@ impl Lab {
         executable(&self.dir.join("real/iocage"), IOCAGE);
         executable(&self.dir.join("real/fetch"), FETCH);
         executable(&self.dir.join("real/git"), GIT);
-        for name in ["zfs", "zpool"] {
-            if Path::new("/usr/sbin/zfs-fuse").exists() {
-                executable(&self.dir.join("real").join(name), SERIALIZED);
-                continue;
+        let real = self.dir.join("real");
+        if self.dir.join("zfs-fuse").exists() {
+            executable(&real.join("zfs"), ZFS);
+            symlink("zfs", real.join("zpool")).unwrap();
+        } else {
+            for name in ["zfs", "zpool"] {
+                let installed = ["/sbin", "/usr/sbin", "/usr/local/sbin"]
+                    .map(|folder| Path::new(folder).join(name))
+                    .into_iter()
+                    .find(|path| path.exists())
+                    .expect("the janitor has found it");
+                symlink(installed, real.join(name)).unwrap();
             }
-            let real = ["/sbin", "/usr/sbin", "/usr/local/sbin"]
-                .map(|folder| Path::new(folder).join(name))
-                .into_iter()
-                .find(|path| path.exists())
-                .expect("the janitor has found it");
-            symlink(real, self.dir.join("real").join(name)).unwrap();
         }
         for name in ["zfs", "zpool", "jls", "iocage", "fetch", "git"] {
             executable(&self.dir.join("bin").join(name), RECORD);
@@ -490,7 +493,7 @@ impl Lab {
         // Another iocage is another file.
         executable(
             &self.dir.join("bin/iocage"),
-            &format!("{RECORD}# {version}\n"),
+            format!("{RECORD}# {version}\n"),
         );
     }
 
@@ -538,16 +541,22 @@ impl Lab {
 }
 
 impl Drop for Lab {
+    /// # Panics
+    /// Where zfs-fuse did not answer any more: whatever the test saw is worth nothing.
     fn drop(&mut self) {
+        let hung = self.dir.join("hung").exists();
         drop(self.janitor.stdin.take());
         let _ = self.janitor.wait();
+        if hung && !std::thread::panicking() {
+            panic!("zfs-fuse did not answer");
+        }
     }
 }
 
 /// Makes an executable file. Another process copies it into place: as long as this one had it
 /// open for writing, a child that another thread forks would have it open too, and running it
 /// would fail with "text file busy".
-fn executable(path: &Path, content: &str) {
+fn executable(path: &Path, content: impl AsRef<[u8]>) {
     let draft = path.with_extension("draft");
     fs::write(&draft, content).unwrap_or_else(|error| panic!("{}: {error}", draft.display()));
     let status = Command::new("install")
