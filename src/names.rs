@@ -193,6 +193,10 @@ fn jail(name: &str) -> Result<&str, Wrong> {
             "{name:?} has other characters than letters, digits, '.', '_' and '-'"
         ));
     }
+    // iocage takes these for something else than a jail (1.13; `"ALL" in name`).
+    if ["default", "help"].contains(&name) || name.contains("ALL") {
+        return Err(format!("{name:?} means something else to iocage"));
+    }
     Ok(name)
 }
 
@@ -369,7 +373,9 @@ mod tests {
         for name in ["5", "web", "a.b_c-d"] {
             assert_eq!(jail(name), Ok(name));
         }
-        for name in ["", ".", "-n", "_x", "a/b", "a b", "../x", "wéb"] {
+        for name in [
+            "", ".", "-n", "_x", "a/b", "a b", "../x", "wéb", "default", "help", "SMALL",
+        ] {
             assert!(jail(name).is_err(), "{name:?}");
         }
     }

@@ -34,6 +34,7 @@ fn every_example_is_answered_as_the_document_says() {
         queue_process: Some(take_job),
         is_job_active: None,
         log: None,
+        job_ended: None,
     };
     let plugin = Instance::open(&lab.config(), &host);
 

@@ -95,10 +95,10 @@ fn releases_in_use_are_kept_unless_forced() {
         listed,
         json!({"dryrun": "true", "would_destroy": {
             "releases": ["10.3-RELEASE", "13.2-RELEASE"],
-            "jails": ["copy", "from-base", "mounts-release", "web"],
+            "jails": ["copy", "from-base", "web"],
             "templates": ["base"],
             "datasets": [outside],
-        }})
+        }, "would_break": {"jails": ["mounts-release"], "templates": []}})
     );
     assert_eq!(datasets(&lab), before);
     assert!(lab
@@ -111,16 +111,33 @@ fn releases_in_use_are_kept_unless_forced() {
         answer,
         json!({"success": "All RELEASEs have been cleaned."})
     );
-    assert_eq!(
-        lab.commands().last().unwrap()[0],
-        "zfs",
-        "it looked whether they are gone"
-    );
-    let left = datasets(&lab);
-    let jail = |name: &str| format!("{pool}/iocage/jails/{name}/root");
-    assert!(left.contains(&jail("thick")) && left.contains(&jail("mounts-release")));
-    let gone = |name: &String| name.contains("RELEASE") || *name == jail("web") || *name == outside;
-    assert!(!left.iter().any(gone), "{left:?}");
+    let commands = lab.commands();
+    assert!(!commands.iter().any(|words| words[0] == "iocage"));
+    let destroys = |words: &&Vec<String>| words[1] == "destroy";
+    assert!(commands
+        .iter()
+        .filter(destroys)
+        .all(|words| words[2] == "-r" && words.len() == 4));
+    // What was announced is gone wholly, and nothing else is.
+    let gone = |name: &String| {
+        let announced = [
+            "jails/copy",
+            "jails/from-base",
+            "jails/web",
+            "templates/base",
+        ];
+        let is_part = |part: &&str| {
+            let dataset = format!("{pool}/iocage/{part}");
+            name.strip_prefix(&dataset)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        name.contains("RELEASE") || *name == outside || announced.iter().any(|part| is_part(part))
+    };
+    let expected: Vec<String> = before.into_iter().filter(|name| !gone(name)).collect();
+    assert_eq!(datasets(&lab), expected);
+    let jails = plugin.ask_for("listjails")["jails"].clone();
+    let jails: Vec<&String> = jails.as_object().unwrap().keys().collect();
+    assert_eq!(jails, ["mounts-release", "thick"]);
 }
 
 #[test]
@@ -134,12 +151,16 @@ fn templates_in_use_are_kept_unless_forced() {
     let (code, message) = error_of(&answer);
     assert_eq!(code, "in_use");
     assert!(
-        ["from-base", "copy", "copied"]
+        ["from-base", "copy"]
             .iter()
             .all(|name| message.contains(name)),
         "{message}"
     );
-    assert!(!message.contains("web"), "{message}");
+    // A thick jail does not depend on the template that it was once made from.
+    assert!(
+        !message.contains("web") && !message.contains("copied"),
+        "{message}"
+    );
     assert_eq!(datasets(&lab), before);
 
     let answer = clean(&plugin, "cleantemplates", json!({"force": true}));
@@ -148,7 +169,9 @@ fn templates_in_use_are_kept_unless_forced() {
         json!({"success": "All templates have been cleaned."})
     );
     let left = datasets(&lab);
-    assert!(left.contains(&format!("{pool}/iocage/jails/web/root")));
+    for jail in ["web", "copied"] {
+        assert!(left.contains(&format!("{pool}/iocage/jails/{jail}/root")));
+    }
     assert!(
         !left.iter().any(|name| name.contains("templates/")),
         "{left:?}"
@@ -174,21 +197,153 @@ fn unused_releases_go_without_force_and_a_failure_is_told() {
     lab.mark(pool, true);
     lab.add_release(pool, "13.2-RELEASE");
 
-    // An iocage that does nothing and says that all is well; then one that fails.
+    // A zfs that does nothing and says that all is well; then one that fails.
     for (fault, part) in [
-        ("exit 0", "still there: 13.2-RELEASE"),
-        ("echo no >&2; exit 1", "no"),
+        ("[ $1 != destroy ] || exit 0", "still there: 13.2-RELEASE"),
+        ("[ $1 != destroy ] || { echo no >&2; exit 1; }", "no"),
     ] {
-        lab.set_fault("iocage", Some(fault));
+        lab.set_fault("zfs", Some(fault));
         let answer = clean(&plugin, "cleanreleases", json!({}));
         let (code, message) = error_of(&answer);
         assert!(code == "failed" && message.contains(part), "{message}");
     }
-    lab.set_fault("iocage", None);
+    lab.set_fault("zfs", None);
     let answer = clean(&plugin, "cleanreleases", json!({}));
     assert_eq!(
         answer,
         json!({"success": "All RELEASEs have been cleaned."})
     );
     assert_eq!(plugin.ask_for("listreleases")["local"], json!([]));
+}
+
+/// A lab with a release and one member that uses it in a way of its own.
+fn lab_with(family: &str, config: &Value, fstab: &str) -> Option<Lab> {
+    let lab = Lab::or_skip(1)?;
+    let pool = lab.pool(0);
+    lab.lay_out(pool);
+    lab.mark(pool, true);
+    lab.add_release(pool, "13.2-RELEASE");
+    match family {
+        "templates" => lab.add_template(pool, "user", None, config),
+        _ => lab.add_jail(pool, "user", None, config),
+    }
+    let root = lab.iocage_root(pool);
+    let fstab = fstab.replace("ROOT", root.to_str().unwrap());
+    std::fs::write(root.join(family).join("user/fstab"), fstab).unwrap();
+    Some(lab)
+}
+
+#[test]
+fn whoever_may_use_a_release_in_any_way_is_asked_first() {
+    let mounts =
+        "ROOT/releases/13.2-RELEASE/root/bin\tROOT/jails/user/root/bin\tnullfs\tro\t0\t0\n";
+    let (none, base) = (
+        json!({}),
+        json!({"basejail": 1, "cloned_release": "13.2-RELEASE"}),
+    );
+    let old = json!({"type": "basejail", "release": "13.2-RELEASE-p9"});
+    for (family, config, fstab, broken, why) in [
+        ("jails", &none, mounts, "", "fstab alone"),
+        ("templates", &none, mounts, "", "the fstab of a template"),
+        ("templates", &base, "", "", "a template that is a base jail"),
+        ("jails", &old, "", "", "a base jail of old configurations"),
+        (
+            "jails",
+            &none,
+            "",
+            "config.json",
+            "a configuration that cannot be read",
+        ),
+        ("jails", &none, "", "fstab", "an fstab that cannot be read"),
+        (
+            "jails",
+            &none,
+            "",
+            "unmounted",
+            "a jail that is not mounted",
+        ),
+    ] {
+        let Some(lab) = lab_with(family, config, fstab) else {
+            return;
+        };
+        let pool = lab.pool(0);
+        let folder = lab.iocage_root(pool).join(family).join("user");
+        match broken {
+            "" => {}
+            "unmounted" => {
+                for part in ["/root", ""] {
+                    lab.zfs(&["unmount", &format!("{pool}/iocage/jails/user{part}")]);
+                }
+            }
+            file => {
+                std::fs::remove_file(folder.join(file)).unwrap();
+                std::fs::create_dir(folder.join(file)).unwrap();
+            }
+        }
+        let plugin = Instance::of(&lab);
+        let before = datasets(&lab);
+        let answer = clean(&plugin, "cleanreleases", json!({}));
+        let (code, message) = error_of(&answer);
+        assert_eq!(code, "in_use", "{why}: {message}");
+        assert!(message.contains("user"), "{why}: {message}");
+        assert_eq!(datasets(&lab), before, "{why}");
+        // It stays with force too: only the release goes.
+        let answer = clean(&plugin, "cleanreleases", json!({"force": true}));
+        assert!(answer["success"].is_string(), "{why}: {answer}");
+        let left = datasets(&lab);
+        assert!(
+            left.contains(&format!("{pool}/iocage/{family}/user/root")),
+            "{why}"
+        );
+        assert!(!left.iter().any(|name| name.contains("RELEASE")), "{why}");
+    }
+}
+
+#[test]
+fn a_running_jail_is_never_destroyed_from_under_itself() {
+    let Some(lab) = lab_with_clones() else { return };
+    let plugin = Instance::of(&lab);
+    let before = datasets(&lab);
+    for (runs, actions) in [
+        ("copy", &["cleanreleases", "cleantemplates"][..]),
+        ("mounts-release", &["cleanreleases"]),
+    ] {
+        lab.set_running(&[(5, runs)]);
+        for action in actions {
+            let answer = clean(&plugin, action, json!({"force": true}));
+            let (code, message) = error_of(&answer);
+            assert_eq!(code, "in_use", "{message}");
+            assert!(
+                message.contains(&format!("running jail {runs}")),
+                "{message}"
+            );
+            assert_eq!(datasets(&lab), before, "{action}");
+        }
+    }
+    let listed = clean(&plugin, "cleanreleases", json!({"dryrun": true}));
+    assert_eq!(listed["running"], json!(["mounts-release"]));
+    lab.set_running(&[(5, "thick")]);
+    let answer = clean(&plugin, "cleanreleases", json!({"force": true}));
+    assert!(answer["success"].is_string(), "{answer}");
+}
+
+#[test]
+fn a_clone_that_was_made_meanwhile_is_not_destroyed() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    let pool = lab.pool(0);
+    lab.lay_out(pool);
+    lab.mark(pool, true);
+    lab.add_release(pool, "13.2-RELEASE");
+    let plugin = Instance::of(&lab);
+    let release = format!("{pool}/iocage/releases/13.2-RELEASE/root@late");
+    let late = format!("{pool}/iocage/jails/late");
+    let fault = format!(
+        "if [ $1 = destroy ] && [ ! -e $lab/late ]; then touch $lab/late
+           $lab/real/zfs snapshot {release}; $lab/real/zfs clone {release} {late}; fi"
+    );
+    lab.set_fault("zfs", Some(&fault));
+    let answer = clean(&plugin, "cleanreleases", json!({"force": true}));
+    let (code, message) = error_of(&answer);
+    assert_eq!(code, "in_use", "{message}");
+    assert!(datasets(&lab).contains(&late), "{message}");
 }

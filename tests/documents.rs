@@ -231,6 +231,7 @@ impl Household {
             queue_process: Some(take_job),
             is_job_active: Some(is_job_active),
             log: None,
+            job_ended: None,
         };
         let plugin = Instance::open(&lab.config(), &host);
         let access = SYSADM_IOCAGE_ACCESS_FULL;
@@ -654,10 +655,7 @@ fn section<'a>(document: &'a str, heading: &str, name: &str) -> &'a str {
 fn every_action_and_argument_is_told_of() {
     let (rst, page) = (read("docs/iocage.rst"), read("docs/sysadm-iocage.7"));
     let (readme, api) = (read("README.md"), read("docs/api.md"));
-    for Action {
-        name, arguments, ..
-    } in ACTIONS
-    {
+    for Action { name, fields, .. } in ACTIONS {
         let in_rst = section(&rst, ".. index:: iocage ", name);
         let in_page = section(&page, ".It Ic ", name);
         let row = format!("| `{name}` | ");
@@ -666,7 +664,7 @@ fn every_action_and_argument_is_told_of() {
             .find(|line| line.starts_with(&row))
             .expect(name);
         assert!(api.contains(&format!("`{name}`")), "docs/api.md: {name}");
-        for argument in *arguments {
+        for argument in fields.iter().map(|field| field.name()) {
             let told = in_rst
                 .lines()
                 .any(|line| line.starts_with(&format!("{argument}  ")));

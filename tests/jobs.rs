@@ -63,6 +63,7 @@ impl Host {
             queue_process: Some(queue),
             is_job_active: Some(is_active),
             log: Some(log),
+            job_ended: None,
         }
     }
 }

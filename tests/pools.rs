@@ -189,7 +189,7 @@ fn a_failure_in_the_middle_changes_nothing() {
                 // The question after the state of a dataset that need not exist may fail.
                 assert_eq!(
                     (call, lab.active_pools().as_slice()),
-                    (1, &[two.to_string()][..])
+                    (2, &[two.to_string()][..])
                 );
                 continue;
             }

@@ -514,8 +514,6 @@ pub fn check_jail(jail: &Value) {
 /// The action that a request is for, where it is for one and only reads.
 pub fn reading_action(args: &Value) -> Option<&str> {
     let name = args.get("action")?.as_str()?;
-    ACTIONS
-        .iter()
-        .any(|action| action.name == name && action.access == Access::Read)
-        .then_some(name)
+    let action = actions::find(name)?;
+    (action.access_for(args.as_object()?) == Access::Read).then_some(name)
 }

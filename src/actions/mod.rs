@@ -108,8 +108,13 @@ pub fn find(name: &str) -> Option<&'static Action> {
 }
 
 impl Action {
+    /// The access that the action takes with these arguments, which are a request's `args`.
+    pub fn access_for(&self, args: &serde_json::Map<String, serde_json::Value>) -> Access {
+        self.access(&Arguments::new(args, self.fields))
+    }
+
     /// The access that the action takes with these arguments.
-    pub fn access(&self, arguments: &Arguments) -> Access {
+    pub(crate) fn access(&self, arguments: &Arguments) -> Access {
         let changes = match &self.how {
             How::Looks(_) => false,
             How::ChangesWith(field, ..) => arguments.has(*field),

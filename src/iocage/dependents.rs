@@ -130,9 +130,13 @@ impl Dependents {
         if force || self.is_empty() {
             return Ok(());
         }
+        let all_go = self.mounting.is_empty() && self.unknown.is_empty();
+        let with_force = match all_go {
+            true => "\"force\" would destroy them all",
+            false => "\"force\" would destroy what was cloned from them too",
+        };
         in_use(format!(
-            "{what} still in use by {}; nothing was destroyed, \"force\" would destroy what was \
-             cloned from them too",
+            "{what} still in use by {}; nothing was destroyed, {with_force}",
             self.in_words()
         ))
     }
