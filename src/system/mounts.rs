@@ -159,7 +159,16 @@ mod tests {
     }
 
     #[test]
-    fn this_host_has_a_root() {
-        assert!(Mounts::read().unwrap().source_of(Path::new("/")).is_some());
+    fn the_mount_table_of_this_host_is_understood() {
+        // Linux: not the root, which a chroot does not have there, and btrfs as a subvolume.
+        let place = if cfg!(target_os = "linux") {
+            "/proc"
+        } else {
+            "/"
+        };
+        assert!(Mounts::read()
+            .unwrap()
+            .source_of(Path::new(place))
+            .is_some());
     }
 }
