@@ -66,7 +66,7 @@ port:
 
 test:
 	sh tests/setup
-	$(CARGO) test
+	CARGO=$(CARGO) sh tests/run
 
 demo: build
 	sh tests/setup

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{error_of, processes, Instance};
+use common::{error_of, eventually, processes, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
@@ -46,15 +46,6 @@ fn asked(lab: &Lab) -> usize {
 
 fn refresh(plugin: &Instance) -> Value {
     plugin.ask(&json!({"action": "listreleases", "refresh": true}))
-}
-
-/// Waits until something that goes on aside has come true.
-fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_true() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{parse, processes, take, Instance};
+use common::{eventually, parse, processes, take, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage::ffi::*;
 use sysadm_iocage_lab::Lab;
@@ -89,11 +89,9 @@ fn a_million_requests_leave_no_thread_and_no_descriptor_and_no_process() {
         scope.spawn(|| (0..200).for_each(|_| some()));
     });
     // A thread that is done is still one of the kernel's for a moment.
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while threads_and_descriptors() != before && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert_eq!(threads_and_descriptors(), before);
+    eventually("as many threads and descriptors as before", || {
+        threads_and_descriptors() == before
+    });
     let left = processes(&format!("{}/(bin|real)/", lab.dir().display()));
     assert_eq!(left, [""; 0]);
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{error_of, processes, run, Instance};
+use common::{error_of, eventually, processes, run, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
@@ -521,11 +521,7 @@ fn the_host_is_killed_while_it_fetches() {
     assert_eq!(event["success"], "false");
     assert!(event["error"].as_str().unwrap().contains("died"), "{event}");
     // Without anybody to read what it prints, the job itself ends too.
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !commands_left(&lab).is_empty() {
-        assert!(Instant::now() < deadline, "{:?}", commands_left(&lab));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    eventually("the job's commands end", || commands_left(&lab).is_empty());
     lab.set_pace("0");
     let again = plugin.ask(&json!({"action": "fetchreleases", "releases": "14.1-RELEASE"}));
     assert_eq!(again["started_dispatcher_id"], json!([job]), "{again}");

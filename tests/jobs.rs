@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void, CStr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use common::{error_of, processes, Instance};
+use common::{error_of, eventually, processes, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage::ffi::SysadmIocageHost;
 use sysadm_iocage_lab::Lab;
@@ -184,8 +184,7 @@ fn without_a_dispatcher_the_plugin_runs_them_itself_several_at_once() {
     // The log is there while it grows, and the percentage grows file by file.
     let mut seen: Vec<(String, u32)> = Vec::new();
     let mut both_ran = false;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
+    eventually("the first fetch ends", || {
         let event = plugin.progress(&ids[0], None).unwrap();
         assert_eq!(event["process_details"]["process_id"], ids[0]);
         assert_eq!(event["event_system"], "sysadm/iocage");
@@ -203,12 +202,11 @@ fn without_a_dispatcher_the_plugin_runs_them_itself_several_at_once() {
                 (&event["success"], &event["percent_done"]),
                 (&json!("true"), &json!("100"))
             );
-            break;
+            return true;
         }
         both_ran |= plugin.progress(&ids[1], None).unwrap()["state"] == "running";
-        assert!(Instant::now() < deadline, "{event}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        false
+    });
     assert!(both_ran && seen.len() > 5, "{seen:?}");
     for file in ["MANIFEST", "base.txz"] {
         let percents: Vec<u32> = seen
@@ -249,11 +247,7 @@ fn closing_ends_and_reaps_what_still_runs() {
     fetch(&plugin, json!(["13.2-RELEASE", "14.1-RELEASE"]));
     let mark = format!("{}/real/iocage fetch", lab.dir().display());
     let left = || processes(&mark).len();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while left() < 2 {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually("both fetches run", || left() >= 2);
     let started = Instant::now();
     drop(plugin);
     assert_eq!(left(), 0);
@@ -261,18 +255,14 @@ fn closing_ends_and_reaps_what_still_runs() {
     // No child of ours is left, not even a dead one that nobody has waited for. (One of another
     // test that runs beside this may be just about to be.)
     let me = std::process::id().to_string();
-    loop {
+    eventually("no child of ours is dead and not waited for", || {
         let children = std::process::Command::new("ps")
             .args(["--ppid", &me, "-o", "stat=,args="])
             .output()
             .unwrap();
         let children = String::from_utf8(children.stdout).unwrap();
-        if !children.lines().any(|line| line.starts_with('Z')) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{children}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        !children.lines().any(|line| line.starts_with('Z'))
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::time::Duration;
 
-use common::{error_of, Instance};
+use common::{error_of, eventually, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
@@ -68,14 +68,9 @@ fn dataset(lab: &Lab, rest: &str) -> String {
 
 /// Unmounting is not instant: right after a look inside, ZFS may find a dataset busy.
 fn patiently(lab: &Lab, arguments: &[&str]) {
-    for _ in 0..40 {
-        let output = lab.try_zfs(arguments);
-        if output.status.success() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    lab.zfs(arguments);
+    eventually(&format!("zfs {}", arguments.join(" ")), || {
+        lab.try_zfs(arguments).status.success()
+    });
 }
 
 #[test]

@@ -201,7 +201,7 @@ fn find_running(
     let mut others = Vec::new();
     for run in running {
         let path = Path::new(&run.path);
-        let source = mounts.source_of(path).unwrap_or("");
+        let source = mounts.dataset_of(path).unwrap_or("");
         // A child jail lies in the same dataset, deeper.
         let is_root = mounts.mountpoint(source) == Some(path.components().as_path());
         match by_root.get(source).filter(|_| is_root) {

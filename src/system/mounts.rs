@@ -198,4 +198,17 @@ mod tests {
         let fuse = Mounts::of(vec![typed("fuse.zfs", "tank/jails", "/jails")]);
         assert_eq!(fuse.dataset_of(Path::new("/jails/x")), Some("tank/jails"));
     }
+
+    #[test]
+    fn the_mount_table_of_this_host_is_understood() {
+        // Linux: not the root, which a chroot does not have there, and btrfs as a subvolume.
+        let place = if cfg!(target_os = "linux") {
+            "/proc"
+        } else {
+            "/"
+        };
+        assert!(Mounts::of(crate::system::platform::mount_table().unwrap())
+            .source_of(Path::new(place))
+            .is_some());
+    }
 }

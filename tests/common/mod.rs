@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::ptr;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sysadm_iocage::ffi::*;
@@ -84,19 +85,16 @@ impl Instance {
 
     /// Waits for the end of one of the instance's own jobs and gives its last event.
     pub fn wait_for_job(&self, job: &str) -> Value {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        loop {
-            let event = self.progress(job, None).unwrap();
-            if event["state"] == "finished" {
-                return event;
-            }
-            assert!(event["error"].is_null(), "{event}");
+        let mut event = Value::Null;
+        eventually(&format!("{job} ends"), || {
+            event = self.progress(job, None).unwrap();
             assert!(
-                std::time::Instant::now() < deadline,
-                "{job} does not end: {event}"
+                event["error"].is_null() || event["state"] == "finished",
+                "{event}"
             );
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+            event["state"] == "finished"
+        });
+        event
     }
 
     pub fn as_ptr(&self) -> *mut SysadmIocage {
@@ -107,6 +105,15 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         unsafe { sysadm_iocage_close(self.0) };
+    }
+}
+
+/// Waits until something has come true, for a minute.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_true() {
+        assert!(Instant::now() < deadline, "within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
