@@ -32,7 +32,7 @@ build:
 	@CARGO="$(CARGO)" sh tests/setup build
 	$(BUILD)
 
-install: install-header install-library install-docs install-examples
+install: build install-header install-library install-docs install-examples
 
 install-header:
 	$(INSTALL) -d $(INCLUDEDIR)
