@@ -3,6 +3,7 @@
 CARGO?=	cargo
 CC?=	cc
 INSTALL?=	install
+LDCONFIG?=	/sbin/ldconfig
 PREFIX?=	/usr/local
 DESTDIR?=
 # For how long each fuzzer runs.
@@ -16,24 +17,29 @@ LIBRARY?=	target/release/libsysadm_iocage.so
 
 LIBDIR=	$(DESTDIR)$(PREFIX)/lib
 INCLUDEDIR=	$(DESTDIR)$(PREFIX)/include
-# On Linux it is rather $(DESTDIR)$(PREFIX)/lib/pkgconfig.
-PCDIR?=	$(DESTDIR)$(PREFIX)/libdata/pkgconfig
+# Where pkg-config looks, which is a habit of each system.
+PCPARENT!=	case $$(uname) in FreeBSD | DragonFly) echo libdata ;; *) echo lib ;; esac
+PCDIR?=	$(DESTDIR)$(PREFIX)/$(PCPARENT)/pkgconfig
 MANDIR?=	$(DESTDIR)$(PREFIX)/share/man
 DOCDIR=	$(DESTDIR)$(PREFIX)/share/doc/sysadm-iocage
 EXAMPLEDIR=	$(DESTDIR)$(PREFIX)/share/examples/sysadm-iocage
 DATADIR=	$(DESTDIR)$(PREFIX)/share/sysadm-iocage
 
 # The cdylib alone: beside the rlib that tests link, cargo builds it without link-time optimization.
-build:
-	$(CARGO) rustc --release --lib --crate-type cdylib
+BUILD=	$(CARGO) rustc --release --lib --crate-type cdylib
 
-install: install-header install-library install-docs install-examples
+build:
+	@CARGO="$(CARGO)" sh tests/setup build
+	$(BUILD)
+
+install: build install-header install-library install-docs install-examples
 
 install-header:
 	$(INSTALL) -d $(INCLUDEDIR)
 	$(INSTALL) -m 644 include/sysadm_iocage.h $(INCLUDEDIR)
 
 # The two files for the sysadm server's source go to share/sysadm-iocage/server; docs/server.md.
+# Linux finds a new library only where ldconfig has seen it; FreeBSD looks into the folder.
 install-library: build
 	$(INSTALL) -d $(LIBDIR) $(PCDIR) $(MANDIR)/man3 $(MANDIR)/man7 $(DATADIR)/server
 	$(INSTALL) -m 755 $(LIBRARY) $(LIBDIR)/$(SONAME)
@@ -46,6 +52,7 @@ install-library: build
 	$(INSTALL) -m 644 docs/sysadm_iocage.3 $(MANDIR)/man3
 	$(INSTALL) -m 644 docs/sysadm-iocage.7 $(MANDIR)/man7
 	$(INSTALL) -m 644 include/sysadm/sysadm-iocage.h include/sysadm/sysadm-iocage.cpp $(DATADIR)/server
+	case "$(DESTDIR)$$(uname)" in Linux) $(LDCONFIG) || echo "run $(LDCONFIG) as root" >&2 ;; esac
 
 install-docs:
 	$(INSTALL) -d $(DOCDIR)
@@ -65,20 +72,21 @@ port:
 	sh port/crates
 
 test:
-	sh tests/setup
-	CARGO=$(CARGO) sh tests/run
+	@CARGO="$(CARGO)" sh tests/setup test
+	@CARGO="$(CARGO)" sh tests/run
 
-demo: build
-	sh tests/setup
+demo:
+	@CARGO="$(CARGO)" sh tests/setup demo
+	$(BUILD)
 	$(CARGO) build --release --package sysadm-iocage-lab
 	$(CC) -std=c99 -Wall -Wextra -Iinclude -o target/release/host examples/host.c -ldl
-	target/release/demo target/release/host target/release/libsysadm_iocage.so
+	@target/release/demo target/release/host target/release/libsysadm_iocage.so
 
 sanitize:
 	CARGO=$(CARGO) sh tests/sanitize
 
 fuzz:
-	sh tests/setup
+	@CARGO="$(CARGO)" sh tests/setup fuzz
 	CARGO=$(CARGO) sh fuzz/run $(FUZZ_SECONDS)
 
 bench:

@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{library, run, sanitizer_flags, source};
+use common::{library, run, sanitizer_flags, source, PKG_CONFIG_FOLDER};
 use serde_json::json;
 use sysadm_iocage_lab::Lab;
 
@@ -218,7 +218,10 @@ fn what_is_installed_is_all_that_a_program_needs() {
         .current_dir(source(""))
         .arg("install")
         .arg(format!("CARGO={}", env!("CARGO")))
-        .arg(format!("PREFIX={}", prefix.display())));
+        .arg(format!("PREFIX={}", prefix.display()))
+        .arg(format!("LDCONFIG=touch {}/ldconfig", stage.display())));
+    // Or Linux would not find the library where nobody says where it is.
+    assert_eq!(stage.join("ldconfig").exists(), cfg!(target_os = "linux"));
     let library = prefix.join("lib/libsysadm_iocage.so.1");
     let dynamic = run(Command::new("readelf").arg("-d").arg(&library)).stdout;
     let dynamic = String::from_utf8(dynamic).unwrap();
@@ -233,7 +236,7 @@ fn what_is_installed_is_all_that_a_program_needs() {
     std::fs::write(stage.join("first.c"), program).unwrap();
     let flags = run(Command::new("pkg-config")
         .args(["--cflags", "--libs", "sysadm_iocage"])
-        .env("PKG_CONFIG_PATH", prefix.join("libdata/pkgconfig")));
+        .env("PKG_CONFIG_PATH", prefix.join(PKG_CONFIG_FOLDER)));
     let flags = String::from_utf8(flags.stdout).unwrap();
     run(Command::new("cc")
         .args(["-o", "first", "first.c"])

@@ -468,6 +468,7 @@ impl Workshop {
             "examples",
             "include",
             "port",
+            "tests",
         ] {
             symlink(source(file), folder.join(file)).unwrap();
         }
@@ -525,10 +526,7 @@ impl Workshop {
             .args(["-eu", "-c", &script])
             .current_dir(&self.folder)
             .env("LD_LIBRARY_PATH", self.stage.join("usr/local/lib"))
-            .env(
-                "PKG_CONFIG_PATH",
-                self.stage.join("usr/local/libdata/pkgconfig"),
-            )
+            .env("PKG_CONFIG_PATH", pkg_config_path(&self.stage))
             .env("PKG_CONFIG_SYSROOT_DIR", &self.stage)
             .stdin(Stdio::null()));
         for line in cargo {
@@ -540,6 +538,18 @@ impl Workshop {
         }
         elsewhere
     }
+}
+
+/// Where pkg-config looks unless it is told otherwise, in a stage.
+fn pkg_config_path(stage: &Path) -> String {
+    let path = run(Command::new("pkg-config").args(["--variable", "pc_path", "pkg-config"]));
+    let path = String::from_utf8(path.stdout).unwrap();
+    let staged = |folder: &str| format!("{}{folder}", stage.display());
+    path.trim()
+        .split(':')
+        .map(staged)
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{install, run, source};
+use common::{install, run, source, PKG_CONFIG_FOLDER};
 
 const PORT: &str = "port/sysutils/sysadm-iocage";
 
@@ -95,7 +95,8 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
         let path = path
             .replace("%%DATADIR%%", "share/sysadm-iocage")
             .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
-            .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage");
+            .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage")
+            .replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
         // The ports tree compresses man pages.
         (
             option,

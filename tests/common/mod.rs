@@ -193,6 +193,13 @@ pub fn make<'a>(command: &'a mut Command, stage: &Path) -> &'a mut Command {
         .env("DESTDIR", stage)
 }
 
+/// The folder of pkg-config's files below a PREFIX.
+pub const PKG_CONFIG_FOLDER: &str = if cfg!(target_os = "freebsd") {
+    "libdata/pkgconfig"
+} else {
+    "lib/pkgconfig"
+};
+
 /// Whether a test can do without a tool that is missing: not where nothing may be skipped.
 pub fn skip(tool: &str) {
     assert_ne!(

@@ -9,6 +9,8 @@
 //! the ZFS. A janitor process, which outlives whatever happens to this one, removes them, and ends a
 //! zfs-fuse that does not answer any more.
 
+pub mod class_document;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
@@ -32,15 +34,6 @@ const ZFS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/zfs"));
 
 /// iocage's own plugin repository, as a folder name.
 pub const INDEX_CLONE: &str = ".plugins/github_com_freenas_iocage-ix-plugins_git";
-
-/// What the network offers in the class document.
-pub const DOCUMENTED_RELEASES: [&str; 5] = [
-    "9.3-RELEASE (EOL)",
-    "10.1-RELEASE (EOL)",
-    "10.2-RELEASE (EOL)",
-    "10.3-RELEASE",
-    "11.0-RELEASE",
-];
 
 /// A host to work on.
 pub struct Lab {

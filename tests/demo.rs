@@ -1,0 +1,106 @@
+//! `make demo`: it passes where all is as documented, and fails on a host that answers anything else.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::{library, run, source};
+use sysadm_iocage_lab::Lab;
+
+/// A folder of the test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("demo")
+        .join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The C program of the demo.
+fn host(name: &str) -> PathBuf {
+    let host = folder(name).join("host");
+    run(Command::new("cc")
+        .args(["-std=c99", "-I"])
+        .arg(source("include"))
+        .arg("-o")
+        .arg(&host)
+        .arg(source("examples/host.c"))
+        .arg("-ldl"));
+    host
+}
+
+/// Runs the demo with a host; whether it passed, and what it printed.
+fn demo(host: &Path) -> (Option<i32>, String) {
+    let Output { status, stdout, .. } = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--package", "sysadm-iocage-lab"])
+        .args(["--bin", "demo", "--"])
+        .arg(host)
+        .arg(library())
+        .current_dir(source(""))
+        .output()
+        .unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap())
+}
+
+/// Runs the demo with a shell script for a host.
+fn demo_with_script(name: &str, script: &str) -> (Option<i32>, String) {
+    let file = folder(name).join("script");
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+    run(Command::new("chmod").arg("755").arg(&file));
+    demo(&file)
+}
+
+#[test]
+fn the_demo_ends_with_all_as_documented_and_fits_a_terminal() {
+    let Some(_lab) = Lab::or_skip(0) else { return };
+    let (code, shown) = demo(&host("right"));
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("\n12 of 12 as documented\n"), "{shown}");
+    assert!(shown.contains("\n1. List Jails\n"), "{shown}");
+    // Where the library and the lab are is not for the demo to say.
+    let library = library().display().to_string();
+    let elsewhere = |line: &&str| line.starts_with("The pool is") || line.contains(&library);
+    let lines = shown.lines().filter(|line| !elsewhere(line));
+    let too_long: Vec<&str> = lines.filter(|line| line.chars().count() > 80).collect();
+    assert!(too_long.is_empty(), "{too_long:#?}");
+}
+
+#[test]
+fn the_demo_fails_on_a_host_that_answers_nonsense() {
+    let Some(_lab) = Lab::or_skip(0) else { return };
+    let error = r#"echo '{"listjails": {"error": "no jails", "code": "failed"}}'"#;
+    for (script, why) in [
+        (format!("{error}; exit 3"), "ended with exit status: 3"),
+        ("echo nonsense".into(), "the reply is no JSON"),
+        (error.into(), "reply.listjails.jails: is missing"),
+    ] {
+        let (code, shown) = demo_with_script("nonsense", &script);
+        assert_eq!(code, Some(1), "{script}: {shown}");
+        assert!(shown.contains("\n0 of 12 as documented\n"), "{shown}");
+        assert!(shown.contains(why), "{shown}");
+    }
+}
+
+#[test]
+fn the_demo_fails_where_one_reply_is_right_and_not_true() {
+    let Some(_lab) = Lab::or_skip(0) else { return };
+    let host = host("lying");
+    // A wrong exit status, and a success that is none.
+    let script = format!(
+        r#"case "$*" in
+            *listtemplates*) '{0}' "$@"; exit 1 ;;
+            *cleantemplates*) echo '{{"cleantemplates": {{"success": "All templates have been cleaned."}}}}' ;;
+            *) exec '{0}' "$@" ;;
+        esac"#,
+        host.display()
+    );
+    let (code, shown) = demo_with_script("lying", &script);
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("\n10 of 12 as documented\n"), "{shown}");
+    assert!(
+        shown.contains("ZFS says templates base, template_1, not no templates"),
+        "{shown}"
+    );
+}
