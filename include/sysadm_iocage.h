@@ -98,8 +98,9 @@ typedef struct sysadm_iocage_host {
   bool (*queue_process)(void *user_data, const char *job_id, const char *const *argv);
   /**
    * Returns whether a job that was queued waits or runs. A job holds what it needs until this
-   * says that it has ended, or until its log says so (sysadm_iocage_progress()); without this
-   * callback only its log can.
+   * says that it has ended, or until its log says so (sysadm_iocage_progress()). Without this
+   * callback nobody can tell, and a job in the host's dispatcher holds nothing: a pool may be
+   * switched off and a release destroyed while it works.
    */
   bool (*is_job_active)(void *user_data, const char *job_id);
   /**

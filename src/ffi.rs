@@ -25,7 +25,7 @@ use crate::system::Runner;
 pub const SYSADM_IOCAGE_ABI_VERSION: u32 = 1;
 
 /// The version of the library that this header is of.
-pub const SYSADM_IOCAGE_VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const SYSADM_IOCAGE_VERSION: &str = "0.1.0";
 
 /// The same as a number to compare: 10000 times the first part of the version, plus 100 times the
 /// second, plus the third.
@@ -103,8 +103,9 @@ pub struct SysadmIocageHost {
     >,
 
     /// Returns whether a job that was queued waits or runs. A job holds what it needs until this
-    /// says that it has ended, or until its log says so (sysadm_iocage_progress()); without this
-    /// callback only its log can.
+    /// says that it has ended, or until its log says so (sysadm_iocage_progress()). Without this
+    /// callback nobody can tell, and a job in the host's dispatcher holds nothing: a pool may be
+    /// switched off and a release destroyed while it works.
     pub is_job_active:
         Option<unsafe extern "C" fn(user_data: *mut c_void, job_id: *const c_char) -> bool>,
 
@@ -573,4 +574,19 @@ fn c_string(text: String) -> *mut c_char {
     CString::new(text.replace('\0', " "))
         .unwrap_or_default()
         .into_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_in_the_header_is_that_of_the_package() {
+        assert_eq!(SYSADM_IOCAGE_VERSION, env!("CARGO_PKG_VERSION"));
+        let parts = SYSADM_IOCAGE_VERSION.split('.');
+        let number = parts.fold(0, |number, part| {
+            number * 100 + part.parse::<u32>().unwrap()
+        });
+        assert_eq!(SYSADM_IOCAGE_VERSION_NUMBER, number);
+    }
 }

@@ -167,6 +167,10 @@ impl Jobs {
             .map_err(|why| cannot(&why))?;
         let argv = self.shared.system.argv(&task.line);
         match self.shared.callbacks.queue_process(id, &argv) {
+            // Nobody will ever tell whether it has ended, so nothing can be held for it.
+            Some(true) if self.shared.callbacks.is_job_active(id).is_none() => {
+                self.shared.records.discard(id);
+            }
             Some(true) => {
                 let queued = Queued {
                     record,
@@ -269,8 +273,7 @@ impl Jobs {
                     Some(false) => {
                         queued.seen_active || queued.since.elapsed() > limits::DISPATCHER_PATIENCE
                     }
-                    // Only its log will tell.
-                    None => false,
+                    None => true,
                 },
             };
             if ended {

@@ -151,10 +151,10 @@ fn a_change_that_breaks_programs_is_noticed_and_an_addition_is_none() {
     assert_eq!(changed("*sysadm_iocage_request(", "*sysadm_iocage_ask("), 1);
     assert_eq!(changed("int32_t access", "int64_t access"), 1);
     assert_eq!(changed("ACCESS_FULL 1", "ACCESS_FULL 2"), 1);
-    assert_eq!(changed("void *user_data;", ""), 4);
+    assert_eq!(changed("void *user_data;", ""), 5);
     assert_eq!(
         changed("size_t struct_size;", "size_t struct_size; int x;"),
-        4
+        5
     );
     assert_eq!(
         changed("const char *const *argv);", "char *const *argv);"),
@@ -177,7 +177,7 @@ fn a_change_that_breaks_programs_is_noticed_and_an_addition_is_none() {
         0
     );
     assert_eq!(
-        changed("An instance of the plugin; opaque.", "An instance."),
+        changed("An instance of the library; opaque.", "An instance."),
         0
     );
 }

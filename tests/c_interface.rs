@@ -87,6 +87,7 @@ fn nothing_but_the_interface_is_exported() {
         "message",
         "open",
         "progress",
+        "reply_error",
         "request",
         "version",
     ];

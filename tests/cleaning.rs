@@ -131,7 +131,7 @@ fn releases_in_use_are_kept_unless_forced() {
             name.strip_prefix(&dataset)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        name.contains("RELEASE") || *name == outside || announced.iter().any(|part| is_part(part))
+        name.contains("RELEASE") || *name == outside || announced.iter().any(is_part)
     };
     let expected: Vec<String> = before.into_iter().filter(|name| !gone(name)).collect();
     assert_eq!(datasets(&lab), expected);

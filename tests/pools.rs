@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::process::Command;
-
 use common::{error_of, Instance};
 use serde_json::json;
 use sysadm_iocage_lab::Lab;

@@ -95,7 +95,7 @@ static void with_a_host(const char *config)
         "{\"action\":\"fetchreleases\",\"releases\":[\"9.3-RELEASE\",\"13.2-RELEASE\"]}";
     struct dispatcher dispatcher = {PTHREAD_MUTEX_INITIALIZER, 0, 0};
     sysadm_iocage_host host = {
-        sizeof host, &dispatcher, queue_process, is_job_active, log_message,
+        sizeof host, &dispatcher, queue_process, is_job_active, log_message, NULL,
     };
     pthread_t threads[4];
     sysadm_iocage *plugin = sysadm_iocage_open(config, &host, NULL);

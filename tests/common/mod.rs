@@ -68,6 +68,13 @@ impl Instance {
         self.message_as(message, SYSADM_IOCAGE_ACCESS_FULL)
     }
 
+    /// The text of the answer to the text of a message.
+    pub fn message_text(&self, message: &str) -> String {
+        let message = CString::new(message).unwrap();
+        let access = SYSADM_IOCAGE_ACCESS_FULL;
+        take(unsafe { sysadm_iocage_message(self.0, message.as_ptr(), access) }).unwrap()
+    }
+
     /// What a user with this access gets for a message.
     pub fn message_as(&self, message: &Value, access: i32) -> Value {
         let message = CString::new(message.to_string()).unwrap();
