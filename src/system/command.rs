@@ -173,3 +173,114 @@ impl Pipes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::scratch::sh;
+    use std::process::Command;
+
+    static GO_ON: AtomicBool = AtomicBool::new(false);
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn run_sh(script: &str, limit: Duration) -> Result<Output> {
+        run(&sh(script), limit, &GO_ON)
+    }
+
+    #[test]
+    fn gives_output_and_exit_code() {
+        let output = run_sh("echo out; echo err >&2; exit 3", SOON).unwrap();
+        assert_eq!(
+            (output.stdout.as_str(), output.stderr.as_str()),
+            ("out\n", "err\n")
+        );
+        assert_eq!(output.exit_code, 3);
+        let error = output.success().unwrap_err();
+        assert_eq!(error.code, Code::Failed);
+        assert!(error.message.ends_with(": err"), "{error}");
+        assert_eq!(run_sh("kill -9 $$", SOON).unwrap().exit_code, 137);
+    }
+
+    #[test]
+    fn megabytes_on_both_pipes_do_not_block() {
+        let both = "head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero";
+        let output = run_sh(both, SOON).unwrap();
+        assert_eq!(
+            (output.stdout.len(), output.stderr.len()),
+            (3_000_000, 3_000_000)
+        );
+    }
+
+    #[test]
+    fn a_hanging_command_ends_with_all_its_children() {
+        let started = Instant::now();
+        let mark = format!("sleep 10{}", std::process::id());
+        let limit = Duration::from_secs(1);
+        for script in [
+            format!("trap '' TERM; {mark} & echo $! >&2; wait"),
+            format!("{mark} & {mark}; true"),
+            format!("(trap '' TERM; {mark}; {mark}) & exec {mark}"),
+        ] {
+            let error = run_sh(&script, limit).unwrap_err();
+            assert_eq!(error.code, Code::Timeout, "{script}");
+            assert!(!error.lingers, "{script}");
+            let mut left = Command::new("pgrep");
+            left.args(["-f", &format!("^{mark}$")]);
+            assert_eq!(left.output().unwrap().stdout, b"", "{script}");
+        }
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_daemon_that_keeps_the_pipe_open_does_not_hold_the_answer_up() {
+        let started = Instant::now();
+        let output = run_sh("sleep 30 & echo done", SOON).unwrap();
+        assert_eq!(output.stdout, "done\n");
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_command_that_has_exited_is_no_longer_within_its_limit() {
+        // Its pipe is open for longer than the limit is.
+        let limit = limits::OUTPUT_LINGER * 3 / 4;
+        let in_time = || run_sh("sleep 5 & echo $!", limit).ok();
+        // A busy machine may need longer than that to start it at all.
+        let output = (0..10).find_map(|_| in_time()).expect("it is a timeout");
+        let left = output.stdout.trim_end();
+        let alive = Command::new("kill").args(["-0", left]).status().unwrap();
+        assert!(alive.success(), "what it left was killed");
+    }
+
+    #[test]
+    fn a_command_is_ended_when_somebody_says_stop() {
+        let stop = AtomicBool::new(true);
+        let error = run(&sh("sleep 30"), SOON, &stop).unwrap_err();
+        assert_eq!(error.code, Code::Failed);
+        assert!(error.message.contains("being closed"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_is_our_own_and_input_is_empty() {
+        let script = "read line; echo \"[$line] $LC_ALL $(pwd) ${CARGO:-none} $MORE\"";
+        let mut order = sh(script);
+        order.environment = vec![("MORE".into(), "more".into())];
+        let output = run(&order, SOON, &GO_ON).unwrap();
+        assert_eq!(output.stdout, "[] C.UTF-8 / none more\n");
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_started_is_unavailable_and_its_secrets_untold() {
+        for program in ["/nonexistent/zfs", "/dev/null", "/etc/passwd", "/"] {
+            let mut order = sh("a secret");
+            order.argv[0] = program.into();
+            order.shown = format!("{program} -c ...");
+            let error = run(&order, SOON, &GO_ON).unwrap_err();
+            assert_eq!(error.code, Code::Unavailable);
+            let start = format!("{program} -c ...: ");
+            assert!(error.message.starts_with(&start), "{error}");
+            assert!(!error.message.contains("secret"), "{error}");
+        }
+        let nul = run(&sh("a\0b"), SOON, &GO_ON).unwrap_err();
+        assert_eq!(nul.code, Code::Unavailable);
+    }
+}

@@ -68,6 +68,7 @@ pub fn named(path: &Path, why: &str, kind: io::ErrorKind) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::platform::starting::with_mask;
     use crate::system::scratch::{mode, Folder};
 
     #[test]
@@ -98,6 +99,15 @@ mod tests {
             std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
             let error = private_folder(&path).unwrap_err().to_string();
             assert!(error.contains("belongs to user 65534"), "{error}");
+        }
+    }
+    #[test]
+    fn a_private_folder_is_so_whatever_the_mask() {
+        for mask in [0, 0o022, 0o777] {
+            let folder = Folder::new(&format!("mask{mask:o}"));
+            let path = folder.0.join("a/b");
+            with_mask(mask, || private_folder(&path)).unwrap();
+            assert_eq!((mode(&folder.0.join("a")), mode(&path)), (0o700, 0o700));
         }
     }
 }

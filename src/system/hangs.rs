@@ -118,3 +118,99 @@ fn timeout(of: &str, patience: Duration) -> Error {
     let message = format!("{of}: timeout, its file system has not answered within {seconds} s");
     Error::new(Code::Timeout, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::scratch::{wait_until, Folder};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    const PATIENCE: Duration = Duration::from_millis(200);
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_file_system_that_hangs_is_given_up_and_is_well_when_it_answers() {
+        let folder = Folder::new("hangs");
+        let file = folder.0.join("config.json");
+        // Who reads a FIFO waits for one who writes.
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        let systems = Arc::new(FileSystems::default());
+        let read = |of: &str, patience| {
+            let file = file.clone();
+            systems.work(of, patience, move || std::fs::read(file).unwrap())
+        };
+        let error = read("tank", PATIENCE).unwrap_err();
+        assert_eq!(error.code, Code::Timeout);
+        assert!(error.message.starts_with("tank: "), "{error}");
+
+        let started = Instant::now();
+        for _ in 0..10 {
+            let error = systems.work("tank", SOON, || ()).unwrap_err();
+            assert_eq!(error.code, Code::Unavailable);
+            assert!(error.message.starts_with("tank: "), "{error}");
+        }
+        assert_eq!(systems.work("other", SOON, || 1), Ok(1));
+        assert!(started.elapsed() < SOON / 4, "somebody has waited");
+
+        std::fs::write(&file, "now").unwrap();
+        wait_until(|| systems.work("tank", SOON, || 2) == Ok(2));
+        assert!(lock(&systems.busy).is_empty());
+    }
+
+    #[test]
+    fn one_thread_is_left_behind_and_nobody_waits_for_longer_than_one() {
+        let systems = Arc::new(FileSystems::default());
+        let begun = Arc::new(AtomicU32::new(0));
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let ended = Arc::new(Mutex::new(ended));
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let (begun, ended) = (Arc::clone(&begun), Arc::clone(&ended));
+                    let hang = move || {
+                        begun.fetch_add(1, Ordering::SeqCst);
+                        let _ = lock(&ended).recv();
+                    };
+                    let error = systems.work("tank", PATIENCE, hang).unwrap_err();
+                    assert!([Code::Timeout, Code::Unavailable].contains(&error.code));
+                });
+            }
+        });
+        assert!(started.elapsed() < PATIENCE * 6, "they waited one by one");
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        drop(end);
+        wait_until(|| lock(&systems.busy).is_empty());
+    }
+
+    #[test]
+    fn work_on_one_file_system_is_done_one_after_the_other() {
+        let systems = Arc::new(FileSystems::default());
+        let at_once = Arc::new(AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let at_once = Arc::clone(&at_once);
+                        let work = move || {
+                            let others = at_once.fetch_add(1, Ordering::SeqCst);
+                            at_once.fetch_sub(1, Ordering::SeqCst);
+                            others
+                        };
+                        assert_eq!(systems.work("tank", SOON, work), Ok(0));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_is_the_askers_and_the_next_is_served() {
+        let systems = Arc::new(FileSystems::default());
+        let panics = || systems.work("tank", SOON, || panic!("on purpose"));
+        let panic = catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
+        assert_eq!(systems.work("tank", SOON, || 1), Ok(1));
+    }
+}

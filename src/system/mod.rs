@@ -224,3 +224,92 @@ impl System {
         self.runner.log(priority, line);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::thread::{current, ThreadId};
+
+    /// A host that runs nothing.
+    struct MadeUp {
+        prints: &'static str,
+        has_threads: bool,
+    }
+
+    impl Runner for MadeUp {
+        fn run(&self, order: &Order, _: Duration, _: &AtomicBool) -> Result<Output> {
+            Ok(Output {
+                command: order.shown.clone(),
+                exit_code: 0,
+                stdout: self.prints.into(),
+                stderr: String::new(),
+            })
+        }
+
+        fn spawn(&self, order: &Order, _: &File, _: &[BorrowedFd<'_>]) -> Result<Child> {
+            Err(Error::new(Code::Unavailable, order.shown.clone()))
+        }
+
+        fn mount_table(&self) -> io::Result<Vec<Mount>> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+
+        fn log(&self, _: i32, _: &str) {}
+
+        fn has_threads(&self) -> bool {
+            self.has_threads
+        }
+    }
+
+    fn system(prints: &'static str, has_threads: bool) -> System {
+        let runner = MadeUp {
+            prints,
+            has_threads,
+        };
+        System::with(&Configuration::default(), Arc::new(runner))
+    }
+
+    #[test]
+    fn a_made_up_host_answers_in_the_place_of_the_real_one() {
+        let system = system(r#"{"jail-information": {"jail": [{"jid": 5}]}}"#, true);
+        assert_eq!(system.running_jails().unwrap()[0].jid, "5");
+        let error = system.mounts().unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
+        assert!(error.message.starts_with("the mount table: "), "{error}");
+        let line = CommandLine::new(Program::Zfs)
+            .word("list")
+            .secret(&"secret");
+        assert_eq!(system.run(&line).unwrap().command, "/sbin/zfs list ...");
+        assert_eq!(system.argv(&line), ["/sbin/zfs", "list", "secret"]);
+    }
+
+    #[test]
+    fn threads_are_used_where_there_are_any() {
+        for has_threads in [true, false] {
+            let system = system("", has_threads);
+            let here = |thread: ThreadId| thread == current().id();
+            let (one, other) = system.side_by_side(|| current().id(), || current().id());
+            assert_eq!((here(one), here(other)), (!has_threads, true));
+            let on_files = system.on_files("tank", || current().id()).unwrap();
+            assert_eq!(here(on_files), !has_threads);
+        }
+    }
+
+    #[test]
+    fn what_hangs_for_one_instance_of_the_host_hangs_for_all() {
+        let configuration = Configuration {
+            command_timeout: Duration::from_millis(100),
+            ..Configuration::default()
+        };
+        let of = "what_hangs_for_one_instance";
+        let (one, other) = (System::new(&configuration), System::new(&configuration));
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let error = one.on_files(of, move || ended.recv()).unwrap_err();
+        assert_eq!(error.code, Code::Timeout);
+        let error = other.on_files(of, || ()).unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
+        drop(end);
+        scratch::wait_until(|| other.on_files(of, || ()).is_ok());
+    }
+}

@@ -80,7 +80,7 @@ impl Leader {
         platform::signal_group(self.id, Signal::Kill);
         let exited = self.exits_within(limits::REAP_PATIENCE);
         let _ = self.reap();
-        exited && within(limits::REAP_PATIENCE, || !platform::group_exists(self.id))
+        exited && within(limits::REAP_PATIENCE, || !platform::group_lives(self.id))
     }
 
     fn exits_within(&self, patience: Duration) -> bool {
@@ -178,5 +178,74 @@ impl Child {
     /// and may still do what he was at.
     pub fn end(mut self) -> bool {
         self.0.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::scratch::{sh, wait_until};
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    fn start(script: &str) -> Leader {
+        let nowhere = File::options().write(true).open("/dev/null").unwrap();
+        Leader::start(&sh(script), &[nowhere.as_fd(), nowhere.as_fd()]).unwrap()
+    }
+
+    #[test]
+    fn who_has_exited_keeps_the_number_until_it_is_reaped() {
+        let mut leader = start("exit 3");
+        wait_until(|| leader.has_exited().unwrap());
+        assert!(leader.has_exited().unwrap(), "looking has reaped it");
+        assert!(platform::has_exited(leader.id).unwrap());
+        assert_eq!(leader.reap().unwrap(), Some(3));
+        assert!(platform::has_exited(leader.id).is_err(), "it is not reaped");
+        assert_eq!(leader.reap().unwrap(), Some(3), "its number is used again");
+        assert!(leader.has_exited().unwrap());
+    }
+
+    #[test]
+    fn what_one_that_has_exited_left_running_is_not_ended() {
+        let mut leader = start("sleep 30 & exit 0");
+        wait_until(|| leader.has_exited().unwrap());
+        assert!(leader.end());
+        assert!(platform::group_lives(leader.id), "it was killed");
+        platform::signal_group(leader.id, Signal::Kill);
+    }
+
+    #[test]
+    fn who_cannot_be_waited_for_is_not_signalled() {
+        // As where the host reaps every child: the number may be a stranger's by now.
+        let mut leader = start("sleep 30");
+        let mut thief = Leader {
+            id: std::os::unix::process::parent_id(),
+            code: None,
+        };
+        assert!(thief.has_exited().is_err(), "it is no child");
+        assert!(thief.end());
+        assert!(!leader.has_exited().unwrap());
+        assert!(leader.end());
+    }
+
+    #[test]
+    fn one_that_is_dropped_goes_on_and_is_reaped_when_it_has_exited() {
+        let id = {
+            let child = Child::new(start("sleep 0.3"));
+            child.id()
+        };
+        assert!(!platform::has_exited(id).unwrap(), "it was ended");
+        // Any start looks for them.
+        wait_until(|| start("exit 0").end() && platform::has_exited(id).is_err());
+    }
+
+    #[test]
+    fn a_job_is_waited_for_as_long_as_one_has_patience() {
+        let mut child = Child::new(start("sleep 0.2; exit 7"));
+        assert_eq!(child.wait(Duration::ZERO).unwrap(), None);
+        assert_eq!(child.wait(Duration::from_secs(20)).unwrap(), Some(7));
+        assert_eq!(child.wait(Duration::ZERO).unwrap(), Some(7));
+        let mut killed = Child::new(start("kill -TERM $$; sleep 30"));
+        assert_eq!(killed.wait(Duration::from_secs(20)).unwrap(), Some(143));
     }
 }

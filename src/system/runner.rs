@@ -67,3 +67,77 @@ impl Runner for RealHost {
         platform::log_to_system(priority, line);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::locks::{take_lock, Lock, Share};
+    use crate::system::scratch::{sh, Folder};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn log(folder: &Folder) -> File {
+        let mut options = File::options();
+        let options = options.create(true).append(true);
+        options.open(folder.0.join("log")).unwrap()
+    }
+
+    #[test]
+    fn a_job_appends_what_it_prints_in_its_order() {
+        let folder = Folder::new("output");
+        let log = log(&folder);
+        for _ in 0..2 {
+            let script = sh("echo out; echo err >&2; echo out");
+            let mut job = RealHost.spawn(&script, &log, &[]).unwrap();
+            assert_eq!(job.wait(SOON).unwrap(), Some(0));
+        }
+        let text = std::fs::read_to_string(folder.0.join("log")).unwrap();
+        assert_eq!(text, "out\nerr\nout\n".repeat(2));
+    }
+
+    #[test]
+    fn a_job_gets_its_descriptors_by_number_whatever_they_are_here() {
+        let folder = Folder::new("numbers");
+        let log = log(&folder);
+        let file = |text: &str| {
+            let path = folder.0.join(text);
+            std::fs::write(&path, format!("{text}\n")).unwrap();
+            File::open(path).unwrap()
+        };
+        let (a, b) = (file("a"), file("b"));
+        let script = sh("read a <&3; read b <&4; echo $a $b; : 2>/dev/null <&5 && echo more");
+        let mut job = RealHost
+            .spawn(&script, &log, &[a.as_fd(), b.as_fd()])
+            .unwrap();
+        job.wait(SOON).unwrap();
+        let text = std::fs::read_to_string(folder.0.join("log")).unwrap();
+        assert!(
+            text.starts_with("a b\n") && !text.contains("more"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_lock_that_a_job_inherits_lives_as_long_as_the_job() {
+        let folder = Folder::new("inherited");
+        let take = || take_lock(&folder.0.join("a.lock"), Share::Alone).unwrap();
+        let Lock::Taken(lock) = take() else {
+            panic!("it is new")
+        };
+        // By what it has started too.
+        let job = RealHost
+            .spawn(&sh("sleep 30; true"), &log(&folder), &[lock.as_fd()])
+            .unwrap();
+        drop(lock);
+        assert!(matches!(take(), Lock::HeldElsewhere));
+        assert!(job.end());
+        assert!(matches!(take(), Lock::Taken(_)));
+    }
+
+    #[test]
+    fn this_host_has_a_mount_table_and_each_has_a_type() {
+        let table = RealHost.mount_table().unwrap();
+        assert!(!table.is_empty());
+        assert!(table.iter().all(|mount| !mount.kind.is_empty()));
+    }
+}

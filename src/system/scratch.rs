@@ -3,6 +3,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::order::Order;
+use crate::configuration::Program;
 
 /// A folder of a test's own, which goes with it.
 pub struct Folder(pub PathBuf);
@@ -34,4 +38,23 @@ impl Drop for Folder {
 /// The mode of what is at `path`.
 pub fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+/// A command of the shell.
+pub fn sh(script: &str) -> Order {
+    Order {
+        program: Program::Iocage,
+        argv: ["/bin/sh", "-c", script].map(String::from).to_vec(),
+        shown: format!("/bin/sh -c {script}"),
+        environment: Vec::new(),
+    }
+}
+
+/// Waits until something is so.
+pub fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it does not come to that");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

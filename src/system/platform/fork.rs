@@ -16,7 +16,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 pub fn spawn(prepared: &Prepared) -> io::Result<u32> {
     let (mut errors, writer) = super::pipe()?;
     // Out of the way of what the program is to get.
-    let writer = duplicate(writer.as_fd(), prepared.count() as usize)?;
+    let higher = duplicate(writer.as_fd(), prepared.count() as usize)?;
+    drop(writer);
 
     let alone = lock(&ONE_AT_A_TIME);
     // SAFETY: the sets live here. The child makes system calls only, then executes or exits. All
@@ -29,13 +30,13 @@ pub fn spawn(prepared: &Prepared) -> io::Result<u32> {
         let process = libc::fork();
         let error = io::Error::last_os_error();
         if process == 0 {
-            begin(prepared, writer.as_raw_fd());
+            begin(prepared, higher.as_raw_fd());
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
         (process, error)
     };
     drop(alone);
-    drop(writer);
+    drop(higher);
     if process == -1 {
         return Err(error);
     }

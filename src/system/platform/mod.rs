@@ -7,6 +7,8 @@ mod fork;
 mod mount_table;
 mod process;
 mod spawn;
+#[cfg(test)]
+pub mod starting;
 
 use std::fs::File;
 use std::io;
@@ -14,7 +16,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 pub use mount_table::{mount_table, parse_mountinfo, Mount};
-pub use process::{group_exists, has_exited, reap, signal_group, Signal};
+pub use process::{group_lives, has_exited, reap, signal_group, Signal};
 pub use spawn::start;
 
 /// A pipe: the end to read from and the end to write to. No program inherits them.

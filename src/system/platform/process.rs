@@ -24,13 +24,36 @@ pub fn signal_group(leader: u32, signal: Signal) {
     }
 }
 
-/// Whether anybody is left in the process group that `leader` has led.
-pub fn group_exists(leader: u32) -> bool {
+/// Whether anybody lives in the process group that `leader` has led.
+pub fn group_lives(leader: u32) -> bool {
     number_of(leader).is_some_and(|group| {
         // SAFETY: kill takes no pointers, and signal 0 only asks.
         let found = unsafe { libc::kill(-group, 0) } == 0;
-        found || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+        (found || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM))
+            && !is_of_the_dead(leader)
     })
+}
+
+/// Whether all in a process group are dead and only not reaped. The first process of a container
+/// may leave those to whom it has become the parent for long, or for ever.
+#[cfg(target_os = "linux")]
+fn is_of_the_dead(group: u32) -> bool {
+    let group = group.to_string();
+    let lives = |stat: String| {
+        // `pid (name) state parent group`, and the name may have anything in it.
+        let mut fields = stat.rsplit(')').next()?.split_whitespace();
+        let (state, of) = (fields.next()?, fields.nth(1)?);
+        (of == group && !["Z", "X"].contains(&state)).then_some(())
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut stats = processes.map(|process| std::fs::read_to_string(process.path().join("stat")));
+    !stats.any(|stat| stat.ok().and_then(lives).is_some())
+}
+
+/// Whether all in a process group are dead and only not reaped: init does that at once.
+#[cfg(not(target_os = "linux"))]
+fn is_of_the_dead(_: u32) -> bool {
+    false
 }
 
 /// Whether a child has exited. It stays there to be reaped, and its number is nobody else's.
