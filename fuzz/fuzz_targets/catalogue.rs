@@ -1,4 +1,4 @@
-//! Any bytes as the file in which the plugin keeps what the network offers.
+//! Any bytes as the file in which the library keeps what the network offers.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     // A new one each time, for what an instance remembers of a file; and its iocage is the seed's.
     let mut commands = sysadm_iocage_fuzz::config(json!({}))["commands"].take();
     commands["iocage"] = json!("/nonexistent/iocage");
-    let plugin = Instance::open(json!({ "commands": commands }));
+    let instance = Instance::open(json!({ "commands": commands }));
     // What the file does not know is asked for, without an answer, so that nothing is written.
     let remote = Some(Vec::new());
     let answer = on_host(
@@ -21,8 +21,8 @@ fuzz_target!(|data: &[u8]| {
             ..Says::default()
         },
         || {
-            let answer = plugin.ask(json!({"action": "listreleases"}));
-            drop(plugin);
+            let answer = instance.ask(json!({"action": "listreleases"}));
+            drop(instance);
             answer
         },
     );

@@ -13,12 +13,12 @@ fuzz_target!(|data: &[u8]| {
         write(&jails.join(jail).join("config.json"), config);
     }
     // A new one each time, for what an instance remembers of a file.
-    let plugin = Instance::open(json!({}));
-    let answer = plugin.ask(json!({"action": "listjails"}));
+    let instance = Instance::open(json!({}));
+    let answer = instance.ask(json!({"action": "listjails"}));
     let listed = answer["jails"].as_object().unwrap();
     assert_eq!(listed.len(), 6, "a jail is left out: {answer}");
     listed.values().for_each(check_jail);
-    let answer = plugin.ask(json!({"action": "listplugins"}));
+    let answer = instance.ask(json!({"action": "listplugins"}));
     answer["local"]
         .as_object()
         .unwrap()

@@ -1,24 +1,23 @@
-//! Any bytes as the plugin's own configuration.
+//! Any bytes as the library's own configuration.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sysadm_iocage::configuration::Configuration;
-use sysadm_iocage_fuzz::{check_line, Instance};
+use sysadm_iocage::configuration::{Configuration, Program};
+use sysadm_iocage_fuzz::{check_line, open_and_close};
 
-fuzz_target!(|data: &[u8]| match Instance::try_open(data) {
-    Ok(_) => {
+fuzz_target!(|data: &[u8]| match open_and_close(data) {
+    Ok(()) => {
         let text = data.split(|byte| *byte == 0).next().unwrap();
         let config = Configuration::parse(std::str::from_utf8(text).unwrap()).unwrap();
-        let commands = &config.commands;
-        for path in [
-            &commands.zfs,
-            &commands.zpool,
-            &commands.jls,
-            &commands.iocage,
-            &commands.fetch,
-            &commands.git,
+        for program in [
+            Program::Zfs,
+            Program::Zpool,
+            Program::Jls,
+            Program::Iocage,
+            Program::Fetch,
+            Program::Git,
         ] {
-            assert!(path.is_absolute(), "{config:?}");
+            assert!(config.commands.path(program).is_absolute(), "{config:?}");
         }
         assert!(config.state_directory.is_absolute() && config.library.is_absolute());
         assert!(

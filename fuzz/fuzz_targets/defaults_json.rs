@@ -8,8 +8,8 @@ use sysadm_iocage_fuzz::{check_jail, home, write, Instance};
 fuzz_target!(|data: &[u8]| {
     write(&home().join("mnt/tank1/iocage/defaults.json"), data);
     // A new one each time, for what an instance remembers of a file.
-    let plugin = Instance::open(json!({}));
-    let answer = plugin.ask(json!({"action": "listjails"}));
+    let instance = Instance::open(json!({}));
+    let answer = instance.ask(json!({"action": "listjails"}));
     let listed = answer["jails"].as_object().unwrap();
     assert_eq!(listed.len(), 6, "a jail is left out: {answer}");
     for jail in listed.values() {

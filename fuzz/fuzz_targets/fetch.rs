@@ -6,10 +6,12 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use sysadm_iocage::iocage::releases;
+use sysadm_iocage::names::Url;
 use sysadm_iocage::system::System;
 use sysadm_iocage_fuzz::{check_line, on_host, system, Says};
 
 static SYSTEM: LazyLock<System> = LazyLock::new(system);
+static PAGE: LazyLock<Url> = LazyLock::new(|| Url::parse("https://example.org/").unwrap());
 static GO_ON: AtomicBool = AtomicBool::new(false);
 
 fuzz_target!(|data: &[u8]| {
@@ -19,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
             page,
             ..Says::default()
         },
-        || releases::end_of_life(&SYSTEM, "https://example.org/", &GO_ON),
+        || releases::end_of_life(&SYSTEM, &PAGE, &GO_ON),
     );
     match found {
         Ok(names) => {

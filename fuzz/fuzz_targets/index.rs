@@ -8,8 +8,8 @@ use sysadm_iocage_fuzz::{home, index_file, write, Instance};
 fuzz_target!(|data: &[u8]| {
     write(&index_file(home()), data);
     // A new one each time, for what an instance remembers of a file.
-    let plugin = Instance::open(json!({}));
-    let answer = plugin.ask(json!({"action": "listplugins", "detail": true}));
+    let instance = Instance::open(json!({}));
+    let answer = instance.ask(json!({"action": "listplugins", "detail": true}));
     let remote = answer["remote"].as_object().unwrap();
     for (id, entry) in remote {
         assert_eq!(entry["id"], *id);
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
         let create = json!({
             "action": "createplugin", "plugin": id, "net_device": "re0", "ip4": "10.0.0.5",
         });
-        let answer = plugin.ask(create);
+        let answer = instance.ask(create);
         if remote.is_empty() || remote.contains_key(id) {
             assert_ne!(answer["code"], "not_found", "{answer}");
         } else {

@@ -1,17 +1,15 @@
-//! Any bytes as the output of each `iocage` that the plugin runs.
+//! Any bytes as the output of each `iocage` that the library runs.
 #![no_main]
 
 use std::sync::atomic::AtomicBool;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use serde_json::json;
-use sysadm_iocage::iocage::command::Version;
+use sysadm_iocage::iocage::installed::Installed;
 use sysadm_iocage::iocage::releases;
 use sysadm_iocage::system::System;
-use sysadm_iocage_fuzz::{check_line, on_host, system, Instance, Says};
+use sysadm_iocage_fuzz::{check_line, on_host, pool, system, Says};
 
-static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
 static SYSTEM: LazyLock<System> = LazyLock::new(system);
 static GO_ON: AtomicBool = AtomicBool::new(false);
 
@@ -24,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
             ..Says::default()
         },
         || {
-            if let Err(error) = Version::of_host(&SYSTEM) {
+            if let Err(error) = Installed::default().version(&SYSTEM) {
                 check_line(&error.message);
             }
         },
@@ -35,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
             ..Says::default()
         },
         || {
-            match releases::remote(&SYSTEM, "tank1", &GO_ON) {
+            match releases::remote(&SYSTEM, &pool(), &GO_ON) {
                 Ok(names) => {
                     assert!(
                         !names.is_empty() && names.iter().all(|name| releases::is_listed(name)),
@@ -49,22 +47,12 @@ fuzz_target!(|data: &[u8]| {
                             remote: again,
                             ..Says::default()
                         },
-                        || releases::remote(&SYSTEM, "tank1", &GO_ON),
+                        || releases::remote(&SYSTEM, &pool(), &GO_ON),
                     );
                     assert_eq!(again, Ok(names));
                 }
                 Err(error) => check_line(&error.message),
             }
-        },
-    );
-    on_host(
-        Says {
-            clean: said(),
-            ..Says::default()
-        },
-        || {
-            let answer = PLUGIN.ask(json!({"action": "cleantemplates", "force": true}));
-            assert_eq!(answer["code"], "failed", "{answer}");
         },
     );
 });

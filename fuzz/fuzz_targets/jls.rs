@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use sysadm_iocage_fuzz::{check_jail, on_host, Instance, Says};
 
-static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
+static INSTANCE: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
 
 fuzz_target!(|data: &[u8]| {
     let jls = Some(data.to_vec());
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
             jls,
             ..Says::default()
         },
-        || PLUGIN.ask(json!({"action": "listjails"})),
+        || INSTANCE.ask(json!({"action": "listjails"})),
     );
     if let Some(jails) = answer.get("jails") {
         let jails = jails.as_object().unwrap();

@@ -8,12 +8,12 @@ use serde_json::{json, Value};
 use sysadm_iocage::ffi::{SYSADM_IOCAGE_ACCESS_FULL, SYSADM_IOCAGE_ACCESS_READ};
 use sysadm_iocage_fuzz::{check_refusal, check_reply, Instance};
 
-static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
+static INSTANCE: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
 
 fuzz_target!(|data: &[u8]| {
     let message: Value = serde_json::from_slice(data).unwrap_or_default();
     for access in [SYSADM_IOCAGE_ACCESS_READ, SYSADM_IOCAGE_ACCESS_FULL] {
-        let answer = PLUGIN.message(data, access);
+        let answer = INSTANCE.message(data, access);
         let object = answer.as_object().expect("an object");
         // A message with a NUL in it is shorter for a C program.
         if !data.contains(&0) {

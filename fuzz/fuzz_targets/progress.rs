@@ -7,13 +7,13 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{json, Value};
 use sysadm_iocage_fuzz::{check_line, check_refusal, Instance};
 
-static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
+static INSTANCE: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
 
 const JOB: &str = "sysadm_iocage_fetch_release_14.1-RELEASE";
 
 /// Asks what a log means and checks what holds for every event.
 fn check(log: &[u8]) {
-    let event = PLUGIN.progress(JOB, log).expect("it is a job of ours");
+    let event = INSTANCE.progress(JOB, log).expect("it is a job of ours");
     if let Some(error) = event.get("error").filter(|error| error.is_object()) {
         assert_eq!(error["code"], "400");
         return check_refusal(error);
@@ -62,5 +62,5 @@ fuzz_target!(|data: &[u8]| {
         });
         check(log.to_string().as_bytes());
     }
-    assert_eq!(PLUGIN.progress("sysadm_pkg_install", b"{}"), None);
+    assert_eq!(INSTANCE.progress("sysadm_pkg_install", b"{}"), None);
 });

@@ -1,25 +1,25 @@
-//! Any bytes as the output of each `zfs` that the plugin runs.
+//! Any bytes as the output of each `zfs` that the library runs.
 #![no_main]
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use serde_json::json;
+use serde_json::{json, Value};
 use sysadm_iocage::iocage::datasets::Family;
 use sysadm_iocage::iocage::jails;
 use sysadm_iocage::iocage::survey::Memory;
 use sysadm_iocage::reply;
 use sysadm_iocage::system::System;
-use sysadm_iocage_fuzz::{check_jail, on_host, system, Instance, Says};
+use sysadm_iocage_fuzz::{check_jail, on_host, pool, system, Instance, Says};
 
-static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
+static INSTANCE: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
 static SYSTEM: LazyLock<System> = LazyLock::new(system);
 
 fuzz_target!(|data: &[u8]| {
-    let ask = |action: &str| PLUGIN.ask(json!({ "action": action }));
-    let dry_run = |action: &str| PLUGIN.ask(json!({"action": action, "dryrun": true}));
-    let activate = |pool: &str| PLUGIN.ask(json!({"action": "activatepool", "pool": pool}));
+    let ask = |action: &str| INSTANCE.ask(json!({ "action": action }));
+    let dry_run = |action: &str| INSTANCE.ask(json!({"action": action, "dryrun": true}));
+    let activate = |pool: &str| INSTANCE.ask(json!({"action": "activatepool", "pool": pool}));
     let said = || Some(data.to_vec());
 
     on_host(
@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
         || {
             ask("activatestatus");
             activate("tank1");
-            PLUGIN.ask(json!({"action": "deactivatepool", "pool": "tank1"}));
+            INSTANCE.ask(json!({"action": "deactivatepool", "pool": "tank1"}));
         },
     );
     on_host(
@@ -43,10 +43,11 @@ fuzz_target!(|data: &[u8]| {
         || {
             // The same through Rust, to see that no jail is left out.
             let memory = Memory::default();
-            let jails = jails::list(&SYSTEM, &memory, "tank1", Family::Jails).unwrap();
-            let jails = jails.unwrap_or_default().jails;
+            let jails = jails::list(&SYSTEM, &memory, &pool(), Family::Jails).unwrap();
+            let jails = jails.map(|listing| listing.jails).unwrap_or_default();
             let names: HashSet<&String> = jails.iter().map(|jail| &jail.name).collect();
-            let listed = reply::jails(&jails, "jails", reply::jail_key);
+            let listed = reply::jails(&jails, "jails", reply::jail_key).to_json();
+            let listed: Value = serde_json::from_str(&listed).unwrap();
             let listed = listed.as_object().unwrap();
             listed.values().for_each(check_jail);
             assert!(
@@ -73,5 +74,19 @@ fuzz_target!(|data: &[u8]| {
             ..Says::default()
         },
         || ask("activatestatus"),
+    );
+    // Nothing runs, so that it is tried; and nothing is "busy", which is tried again in a while.
+    let destroy_fails = String::from_utf8_lossy(data).replace("busy", "");
+    on_host(
+        Says {
+            destroy_fails: Some(destroy_fails.into()),
+            jls: Some(br#"{"jail-information": {}}"#.to_vec()),
+            ..Says::default()
+        },
+        || {
+            let answer = INSTANCE.ask(json!({"action": "cleantemplates", "force": true}));
+            let code = answer["code"].as_str().unwrap();
+            assert!(["failed", "in_use"].contains(&code), "{answer}");
+        },
     );
 });

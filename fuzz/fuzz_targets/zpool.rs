@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use sysadm_iocage_fuzz::{on_host, Instance, Says};
 
-static PLUGIN: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
+static INSTANCE: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
 
 fuzz_target!(|data: &[u8]| {
     let health = Some(data.to_vec());
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
                 ("activatepool", "a b"),
                 ("deactivatepool", "tank3"),
             ] {
-                let answer = PLUGIN.ask(json!({ "action": action, "pool": pool }));
+                let answer = INSTANCE.ask(json!({ "action": action, "pool": pool }));
                 if answer.get("success").is_some() {
                     // The line is there, as ZFS writes it.
                     let line = format!("{pool}\tONLINE");

@@ -1,24 +1,28 @@
 //! What the fuzzers share: a made-up host, an instance behind its C interface, and what must hold
 //! for every answer.
 //!
-//! The host answers with what a real one has said (`corpus`, made by `seeds`), but for the one
-//! thing that a fuzzer says instead. No command is ever run: the door in `src/fuzzing.rs` is shut
-//! before the first instance is opened, and the commands of its configuration do not exist anyway.
+//! The host answers with what a real one has said (`corpus`, made by `seeds`), except for the one
+//! thing that a fuzzer says instead. No command is ever run: every instance is opened with a
+//! [`Runner`] that only pretends to, and the commands of its configuration do not exist anyway.
 
 use std::ffi::{c_char, c_void, CStr, CString};
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, RwLock};
+use std::time::Duration;
 
-use serde_json::{json, Value};
+use serde_json::{json, Map, Value};
 use sysadm_iocage::actions::{self, Access, ACTIONS};
-use sysadm_iocage::configuration::Configuration;
+use sysadm_iocage::configuration::{Configuration, Program};
+use sysadm_iocage::error::{Code, Error};
 use sysadm_iocage::ffi::*;
-use sysadm_iocage::fuzzing::{self, Printed};
-use sysadm_iocage::names;
-use sysadm_iocage::system::System;
+use sysadm_iocage::names::PoolName;
+use sysadm_iocage::system::{parse_mountinfo, Child, Mount, Order, Output, Runner, System};
 
 /// What a fuzzer says in the place of what a real host has said.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +35,8 @@ pub struct Says {
     pub properties: Option<Vec<u8>>,
     /// On standard error by a `zfs` that fails.
     pub zfs_fails: Option<Vec<u8>>,
+    /// On standard error by a `zfs destroy` that fails.
+    pub destroy_fails: Option<Vec<u8>>,
     /// `zpool list`.
     pub health: Option<Vec<u8>>,
     pub jls: Option<Vec<u8>>,
@@ -38,8 +44,6 @@ pub struct Says {
     pub version: Option<Vec<u8>>,
     /// `iocage list -R`.
     pub remote: Option<Vec<u8>>,
-    /// `iocage clean`, which fails.
-    pub clean: Option<Vec<u8>>,
     /// `fetch`.
     pub page: Option<Vec<u8>>,
     pub mountinfo: Option<Vec<u8>>,
@@ -79,82 +83,135 @@ static MOUNTINFO: LazyLock<Vec<u8>> = LazyLock::new(|| {
     lines.join("\n").into_bytes()
 });
 
-impl fuzzing::Host for MadeUp {
-    fn run(&self, program: &Path, arguments: &[&str]) -> Printed {
-        let says = Arc::clone(&SAYS.read().unwrap());
-        let name = program.file_name().unwrap().to_str().unwrap();
-        let words = arguments.iter().copied();
-        check_command(words);
-        let or = |said: &Option<Vec<u8>>, real: &[u8]| said.clone().unwrap_or_else(|| real.into());
-        let prints = |stdout: Vec<u8>| Printed {
-            stdout,
+/// What a command prints, and how it ends.
+#[derive(Default)]
+struct Printed {
+    exit_code: i32,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Printed {
+    fn said(stdout: impl Into<Vec<u8>>) -> Self {
+        Printed {
+            stdout: stdout.into(),
             ..Printed::default()
-        };
-        if let ("zfs", Some(stderr)) = (name, says.zfs_fails.clone()) {
-            return Printed {
-                exit_code: 1,
-                stderr,
-                ..Printed::default()
-            };
-        }
-        match (name, arguments) {
-            ("zfs", ["list", "-H", "-d", "0", ..]) => {
-                prints(or(&says.pools, seed!("zfs/pools.txt")))
-            }
-            ("zfs", ["list", .., dataset]) => {
-                let origins = arguments.contains(&"name,origin");
-                match (dataset.rsplit('/').next(), origins) {
-                    _ if says.datasets.is_some() => prints(or(&says.datasets, b"")),
-                    (Some("jails"), true) => prints(seed!("zfs/jails.txt").into()),
-                    (Some("templates"), true) => prints(seed!("zfs/templates.txt").into()),
-                    (Some("download"), false) => prints(seed!("zfs/members-download.txt").into()),
-                    (Some("jails"), false) => prints(seed!("zfs/members-jails.txt").into()),
-                    (Some("releases"), false) => prints(seed!("zfs/members-releases.txt").into()),
-                    (Some("templates"), false) => prints(seed!("zfs/members-templates.txt").into()),
-                    (Some("tank1"), true) => prints(seed!("zfs/datasets.txt").into()),
-                    _ => Printed {
-                        exit_code: 1,
-                        stderr: seed!("zfs/none.txt").into(),
-                        ..Printed::default()
-                    },
-                }
-            }
-            ("zfs", ["get", ..]) => prints(or(&says.properties, seed!("zfs/properties.txt"))),
-            ("zfs", ["set", _, pool]) => {
-                check_change();
-                assert_eq!(names::existing_pool(pool), Ok(()));
-                prints(Vec::new())
-            }
-            ("zpool", ["list", ..]) => prints(or(&says.health, seed!("zpool/health.txt"))),
-            ("jls", ["--libxo", "json", "-v"]) => {
-                prints(at_home(&or(&says.jls, seed!("jls/verbose.json"))))
-            }
-            ("null", ["--version"]) => prints(or(&says.version, seed!("iocage/version-1.13.txt"))),
-            (_, ["list", "-R"]) => prints(or(&says.remote, seed!("iocage/remote-1.13.txt"))),
-            (_, ["clean", "-fr" | "-ft"]) => {
-                check_change();
-                Printed {
-                    exit_code: i32::from(says.clean.is_some()),
-                    stdout: or(&says.clean, b""),
-                    ..Printed::default()
-                }
-            }
-            ("fetch", ["-q", "-T", _, "-o", "-", _]) => {
-                prints(or(&says.page, seed!("fetch/unsupported.html")))
-            }
-            _ => panic!(
-                "nobody should run this: {} {arguments:?}",
-                program.display()
-            ),
         }
     }
 
-    fn mountinfo(&self) -> Vec<u8> {
-        let says = Arc::clone(&SAYS.read().unwrap());
-        match &says.mountinfo {
-            Some(table) => at_home(table),
-            None => MOUNTINFO.clone(),
+    fn failed(stderr: impl Into<Vec<u8>>) -> Self {
+        Printed {
+            exit_code: 1,
+            stderr: stderr.into(),
+            ..Printed::default()
         }
+    }
+}
+
+impl Runner for MadeUp {
+    fn run(
+        &self,
+        order: &Order,
+        _: Duration,
+        _: &AtomicBool,
+    ) -> sysadm_iocage::error::Result<Output> {
+        let arguments: Vec<&str> = order.argv[1..].iter().map(String::as_str).collect();
+        check_command(&arguments);
+        let printed = answer(order.program, &arguments);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Output {
+            command: order.shown.clone(),
+            exit_code: printed.exit_code,
+            stdout: text(&printed.stdout),
+            stderr: text(&printed.stderr),
+        })
+    }
+
+    /// The dispatcher takes every job.
+    fn spawn(
+        &self,
+        order: &Order,
+        _: &File,
+        _: &[BorrowedFd<'_>],
+    ) -> sysadm_iocage::error::Result<Child> {
+        let message = format!("{}: not here", order.shown);
+        Err(Error::new(Code::Unavailable, message))
+    }
+
+    fn mount_table(&self) -> io::Result<Vec<Mount>> {
+        let says = Arc::clone(&SAYS.read().unwrap());
+        Ok(match &says.mountinfo {
+            Some(table) => parse_mountinfo(&at_home(table)),
+            None => parse_mountinfo(&MOUNTINFO),
+        })
+    }
+
+    fn log(&self, _: i32, line: &str) {
+        check_line(line);
+    }
+
+    /// A thread for each request would be the most of a fuzzer's time.
+    fn has_threads(&self) -> bool {
+        false
+    }
+}
+
+/// What a made-up command prints.
+fn answer(program: Program, arguments: &[&str]) -> Printed {
+    let says = Arc::clone(&SAYS.read().unwrap());
+    let or = |said: &Option<Vec<u8>>, real: &[u8]| {
+        let said = said.as_deref().unwrap_or(real);
+        Printed::said(said)
+    };
+    match (program, arguments) {
+        (Program::Zfs, _) if says.zfs_fails.is_some() => {
+            Printed::failed(says.zfs_fails.clone().unwrap())
+        }
+        (Program::Zfs, ["list", "-H", "-d", "0", ..]) => or(&says.pools, seed!("zfs/pools.txt")),
+        // Whether it is there still: what could not be destroyed is.
+        (Program::Zfs, ["list", "-H", "-o", "name", dataset]) => match &says.destroy_fails {
+            Some(_) => Printed::said(format!("{dataset}\n")),
+            None => Printed::failed(seed!("zfs/none.txt")),
+        },
+        (Program::Zfs, ["list", "-H", "-r", .., dataset]) => {
+            let origins = arguments.contains(&"name,origin");
+            match (dataset.rsplit('/').next(), origins) {
+                _ if says.datasets.is_some() => or(&says.datasets, b""),
+                (Some("jails"), true) => Printed::said(seed!("zfs/jails.txt")),
+                (Some("templates"), true) => Printed::said(seed!("zfs/templates.txt")),
+                (Some("download"), false) => Printed::said(seed!("zfs/members-download.txt")),
+                (Some("jails"), false) => Printed::said(seed!("zfs/members-jails.txt")),
+                (Some("releases"), false) => Printed::said(seed!("zfs/members-releases.txt")),
+                (Some("templates"), false) => Printed::said(seed!("zfs/members-templates.txt")),
+                (Some("tank1"), true) => Printed::said(seed!("zfs/datasets.txt")),
+                _ => Printed::failed(seed!("zfs/none.txt")),
+            }
+        }
+        (Program::Zfs, ["get", ..]) => or(&says.properties, seed!("zfs/properties.txt")),
+        (Program::Zfs, ["set", _, pool]) => {
+            check_change();
+            assert!(PoolName::existing(pool).is_ok(), "{pool}");
+            Printed::default()
+        }
+        (Program::Zfs, ["destroy", "-r", dataset]) => {
+            check_change();
+            assert!(dataset.contains('/'), "{dataset}: a whole pool");
+            match &says.destroy_fails {
+                Some(words) => Printed::failed(words.clone()),
+                None => Printed::default(),
+            }
+        }
+        (Program::Zpool, ["list", ..]) => or(&says.health, seed!("zpool/health.txt")),
+        (Program::Jls, ["--libxo", "json", "-v"]) => {
+            let jails = or(&says.jls, seed!("jls/verbose.json"));
+            Printed::said(at_home(&jails.stdout))
+        }
+        (Program::Iocage, ["--version"]) => or(&says.version, seed!("iocage/version-1.13.txt")),
+        (Program::Iocage, ["list", "-R"]) => or(&says.remote, seed!("iocage/remote-1.13.txt")),
+        (Program::Fetch, ["-q", "-T", _, "-o", "-", _]) => {
+            or(&says.page, seed!("fetch/unsupported.html"))
+        }
+        _ => panic!("nobody should run this: {program:?} {arguments:?}"),
     }
 }
 
@@ -181,7 +238,6 @@ fn at_home(text: &[u8]) -> Vec<u8> {
 /// The folder of this process, in which the files of a furnished lab lie.
 pub fn home() -> &'static Path {
     static HOME: LazyLock<PathBuf> = LazyLock::new(|| {
-        fuzzing::set_host(MadeUp);
         // Not removed at the end, which libFuzzer has its own way to come to; `fuzz/run` does it.
         let home = std::env::temp_dir().join(format!("sysadm-iocage-fuzz-{}", std::process::id()));
         let root = home.join("mnt/tank1/iocage");
@@ -211,17 +267,19 @@ pub fn home() -> &'static Path {
         }
         write(&index_file(&home), seed!("index/real.json"));
         write(&home.join("state/catalogue.json"), b"{}");
+        // Whatever the mask: one into which others may write is refused.
+        fs::set_permissions(home.join("state"), Permissions::from_mode(0o700)).unwrap();
         home
     });
     &HOME
 }
 
-/// Where the plugin's own clone of the plugin index lies.
+/// Where the library's own clone of the plugin index lies.
 pub fn index_file(home: &Path) -> PathBuf {
     home.join("state/plugins/github_com_freenas_iocage-ix-plugins_git/INDEX")
 }
 
-/// Writes a file that the plugin is to read.
+/// Writes a file that the library is to read.
 pub fn write(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
@@ -246,39 +304,28 @@ pub fn config(more: Value) -> Value {
 
 /// The made-up host below the C interface.
 pub fn system() -> System {
-    System::new(&Configuration::parse(&config(json!({})).to_string()).unwrap())
+    System::with(&configuration(json!({})), Arc::new(MadeUp))
 }
 
-/// No option that the plugin does not itself put there, and nothing that no argument can have.
-fn check_command<'a>(words: impl Iterator<Item = &'a str>) {
+fn configuration(more: Value) -> Configuration {
+    Configuration::parse(&config(more).to_string()).expect("the configuration is right")
+}
+
+/// The pool that the seeds' host has its jails in.
+pub fn pool() -> PoolName {
+    PoolName::parse("tank1").unwrap()
+}
+
+/// No option that the library does not itself put there, and nothing that no argument can have.
+fn check_command(words: &[&str]) {
+    #[rustfmt::skip]
     const OPTIONS: &[&str] = &[
-        "-",
-        "-C",
-        "-H",
-        "-P",
-        "-R",
-        "-T",
-        "-d",
-        "-fr",
-        "-ft",
-        "-g",
-        "-n",
-        "-o",
-        "-q",
-        "-r",
-        "-t",
-        "-v",
-        "--accept",
-        "--depth",
-        "--ff-only",
-        "--libxo",
-        "--name",
-        "--quiet",
-        "--version",
+        "-", "-H", "-P", "-R", "-T", "-d", "-g", "-n", "-o", "-q", "-r", "-t", "-v",
+        "--accept", "--depth", "--libxo", "--name", "--quiet", "--version",
     ];
     for word in words {
         assert!(
-            !word.starts_with('-') || OPTIONS.contains(&word),
+            !word.starts_with('-') || OPTIONS.contains(word),
             "option {word:?}"
         );
         assert!(
@@ -302,8 +349,13 @@ unsafe extern "C" fn queue(_: *mut c_void, id: *const c_char, argv: *const *cons
         .take_while(|word| !word.is_null());
     let words: Vec<&str> = words.map(|word| unsafe { text(word) }).collect();
     assert!(words.len() >= 3 && words[0].starts_with('/'), "{words:?}");
-    check_command(words.into_iter());
+    check_command(&words[1..]);
     true
+}
+
+/// A job has ended when it is asked for: what it needed is free again.
+unsafe extern "C" fn is_active(_: *mut c_void, _: *const c_char) -> bool {
+    false
 }
 
 /// Refreshing a plugin index is the one job that reading may start.
@@ -343,27 +395,18 @@ unsafe impl Sync for Instance {}
 
 impl Instance {
     pub fn open(more: Value) -> Self {
-        Self::try_open(config(more).to_string().as_bytes()).expect("the configuration is right")
-    }
-
-    /// An instance of whatever configuration, or what is said to be wrong with it.
-    pub fn try_open(config: &[u8]) -> Result<Self, String> {
-        home();
-        let config = c_text(config);
         let host = SysadmIocageHost {
             struct_size: size_of::<SysadmIocageHost>(),
             user_data: ptr::null_mut(),
             queue_process: Some(queue),
-            is_job_active: None,
+            is_job_active: Some(is_active),
             log: Some(log),
+            job_ended: None,
         };
-        let mut error = ptr::null_mut();
-        let plugin = unsafe { sysadm_iocage_open(config.as_ptr(), &host, &mut error) };
-        match (plugin.is_null(), take(error)) {
-            (false, None) => Ok(Instance(plugin)),
-            (true, Some(error)) => Err(error),
-            other => panic!("{other:?}"),
-        }
+        let runner = Arc::new(MadeUp);
+        // SAFETY: the host is a whole one.
+        let opened = unsafe { SysadmIocage::open_with(configuration(more), runner, &host) };
+        Instance(opened.expect("the host is right"))
     }
 
     /// Asks, and checks what holds for every reply. Gives the status and the reply.
@@ -405,6 +448,23 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         unsafe { sysadm_iocage_close(self.0) };
+    }
+}
+
+/// Opens an instance on the real host as a C program does, and closes it again, unasked: nothing is
+/// run by that. Says what is wrong with the configuration otherwise.
+pub fn open_and_close(config: &[u8]) -> Result<(), String> {
+    let config = c_text(config);
+    let mut error = ptr::null_mut();
+    // SAFETY: the text ends in NUL, and there may be no host.
+    let opened = unsafe { sysadm_iocage_open(config.as_ptr(), ptr::null(), &mut error) };
+    match (opened.is_null(), take(error)) {
+        (false, None) => {
+            drop(Instance(opened));
+            Ok(())
+        }
+        (true, Some(error)) => Err(error),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -511,9 +571,10 @@ pub fn check_jail(jail: &Value) {
     assert!(state != "up" || jail["jid"] != "-", "{jail}");
 }
 
-/// The action that a request is for, where it is for one and only reads.
-pub fn reading_action(args: &Value) -> Option<&str> {
+/// The action that a request is for, and the access that it takes.
+pub fn asked_for(args: &Value) -> Option<(&'static str, Access)> {
+    let args: &Map<String, Value> = args.as_object()?;
     let name = args.get("action")?.as_str()?;
-    let action = actions::find(name)?;
-    (action.access_for(args.as_object()?) == Access::Read).then_some(name)
+    let action = ACTIONS.iter().find(|action| action.name == name)?;
+    Some((action.name, action.access_for(args)))
 }
