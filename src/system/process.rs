@@ -215,17 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_be_waited_for_is_not_signalled() {
+    fn a_group_whose_leader_somebody_else_has_reaped_is_not_signalled() {
         // As where the host reaps every child: the number may be a stranger's by now.
-        let mut leader = start("sleep 30");
-        let mut thief = Leader {
-            id: std::os::unix::process::parent_id(),
-            code: None,
-        };
-        assert!(thief.has_exited().is_err(), "it is no child");
-        assert!(thief.end());
-        assert!(!leader.has_exited().unwrap());
+        let mut leader = start("sleep 30 & exit 0");
+        wait_until(|| platform::reap(leader.id).unwrap().is_some());
+        assert!(leader.has_exited().is_err());
         assert!(leader.end());
+        assert!(platform::group_lives(leader.id), "it was killed");
+        platform::signal_group(leader.id, Signal::Kill);
     }
 
     #[test]
