@@ -53,6 +53,7 @@ fn main() {
         style: cbindgen::Style::Both,
         usize_is_size_t: true,
         header: Some(PREAMBLE.into()),
+        after_includes: Some(versions()),
         documentation_style: cbindgen::DocumentationStyle::Doxy,
         ..Default::default()
     };
@@ -80,6 +81,22 @@ fn main() {
             );
         }
     }
+}
+
+/// The version of the package, as macros: cbindgen writes no constant that is a string.
+fn versions() -> String {
+    let version = std::env::var("CARGO_PKG_VERSION").expect("cargo sets CARGO_PKG_VERSION");
+    let parts = version.split('.').map(|part| part.parse::<u32>());
+    let number = parts.fold(0, |number, part| {
+        number * 100 + part.expect("a version has three numbers")
+    });
+    format!(
+        "\n/**\n * The version of the library that this header is of.\n */\n\
+         #define SYSADM_IOCAGE_VERSION \"{version}\"\n\n\
+         /**\n * The same as a number to compare: 10000 times the first part, plus 100 times the\n \
+         * second, plus the third.\n */\n\
+         #define SYSADM_IOCAGE_VERSION_NUMBER {number}"
+    )
 }
 
 /// Leaves out what rustdoc wants said to Rust callers and C programmers take for granted.

@@ -31,15 +31,20 @@
 #include <stdint.h>
 
 /**
- * The version of this interface. It grows when a program built against an older one would break.
+ * The version of the library that this header is of.
  */
-#define SYSADM_IOCAGE_ABI_VERSION 1
+#define SYSADM_IOCAGE_VERSION "0.1.0"
 
 /**
- * The same as a number to compare: 10000 times the first part of the version, plus 100 times the
+ * The same as a number to compare: 10000 times the first part, plus 100 times the
  * second, plus the third.
  */
 #define SYSADM_IOCAGE_VERSION_NUMBER 100
+
+/**
+ * The version of this interface. It grows when a program built against an older one would break.
+ */
+#define SYSADM_IOCAGE_ABI_VERSION 1
 
 /**
  * The user may see everything and change nothing.

@@ -24,13 +24,6 @@ use crate::system::Runner;
 /// The version of this interface. It grows when a program built against an older one would break.
 pub const SYSADM_IOCAGE_ABI_VERSION: u32 = 1;
 
-/// The version of the library that this header is of.
-pub const SYSADM_IOCAGE_VERSION: &str = "0.1.0";
-
-/// The same as a number to compare: 10000 times the first part of the version, plus 100 times the
-/// second, plus the third.
-pub const SYSADM_IOCAGE_VERSION_NUMBER: u32 = 100;
-
 /// The user may see everything and change nothing.
 pub const SYSADM_IOCAGE_ACCESS_READ: i32 = 0;
 
@@ -574,19 +567,4 @@ fn c_string(text: String) -> *mut c_char {
     CString::new(text.replace('\0', " "))
         .unwrap_or_default()
         .into_raw()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_in_the_header_is_that_of_the_package() {
-        assert_eq!(SYSADM_IOCAGE_VERSION, env!("CARGO_PKG_VERSION"));
-        let parts = SYSADM_IOCAGE_VERSION.split('.');
-        let number = parts.fold(0, |number, part| {
-            number * 100 + part.parse::<u32>().unwrap()
-        });
-        assert_eq!(SYSADM_IOCAGE_VERSION_NUMBER, number);
-    }
 }

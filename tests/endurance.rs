@@ -6,7 +6,6 @@ use std::ffi::CString;
 use std::fs;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use common::{eventually, parse, processes, take, Instance};
 use serde_json::{json, Value};

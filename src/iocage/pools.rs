@@ -30,13 +30,9 @@ pub struct Pools {
 impl Pools {
     /// Looks at all pools: their health and their marks.
     pub fn look(system: &System, configuration: &Configuration) -> Result<Self> {
-        let (health, readable) = system.side_by_side(
-            || health(system, configuration),
-            || readable(system, configuration),
-        );
         Ok(Pools {
-            readable: readable?,
-            health: health?,
+            readable: readable(system, configuration)?,
+            health: health(system, configuration)?,
         })
     }
 

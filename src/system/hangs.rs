@@ -5,7 +5,7 @@
 //! file system, since they do their work one after the other, and nobody begins while one hangs.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::sync::lock;
 /// The file systems on which somebody works.
 #[derive(Debug, Default)]
 pub struct FileSystems {
-    busy: Mutex<HashMap<String, Busy>>,
+    busy: Mutex<BTreeMap<String, Busy>>,
     changed: Condvar,
 }
 
@@ -111,7 +111,7 @@ impl FileSystems {
     }
 }
 
-type Table = HashMap<String, Busy>;
+type Table = BTreeMap<String, Busy>;
 
 fn timeout(of: &str, patience: Duration) -> Error {
     let seconds = patience.as_secs_f32();
