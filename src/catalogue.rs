@@ -73,6 +73,8 @@ struct State {
 struct File {
     /// By the page's URL.
     end_of_life: BTreeMap<String, List>,
+    /// Why it could not be had, by the page's URL.
+    end_of_life_errors: BTreeMap<String, String>,
     /// By iocage's path.
     releases: BTreeMap<String, List>,
 }
@@ -297,6 +299,7 @@ impl Shared {
         newer(&mut state.releases, file.releases.remove(&self.iocage));
         let page = self.end_of_life_url.without_credentials();
         newer(&mut state.end_of_life, file.end_of_life.remove(&page));
+        state.end_of_life_error = file.end_of_life_errors.remove(&page);
     }
 
     fn write(&self, state: &mut State) -> std::io::Result<()> {
@@ -307,8 +310,12 @@ impl Shared {
         if let Some(list) = &state.releases {
             file.releases.insert(self.iocage.clone(), list.clone());
         }
+        let page = self.end_of_life_url.without_credentials();
+        match &state.end_of_life_error {
+            Some(error) => file.end_of_life_errors.insert(page.clone(), error.clone()),
+            None => file.end_of_life_errors.remove(&page),
+        };
         if let Some(list) = &state.end_of_life {
-            let page = self.end_of_life_url.without_credentials();
             file.end_of_life.insert(page, list.clone());
         }
         let mut text = serde_json::to_vec_pretty(&file)?;

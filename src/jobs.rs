@@ -333,23 +333,29 @@ impl Shared {
     fn watch(&self, mut child: Child, mut record: Record, held: Held) {
         const LOOK: Duration = Duration::from_millis(100);
         let began = Instant::now();
+        let mut has_died = true;
         let code = loop {
             match child.wait(LOOK) {
                 Ok(Some(code)) => break Some(code),
                 Ok(None) if self.closing.load(Ordering::SeqCst) => {
-                    child.end();
+                    has_died = child.end();
                     self.records
                         .append(&record.id, "\nended: the host has closed the instance\n");
                     break None;
                 }
                 Ok(None) => self.records.shorten(&record.id),
                 Err(error) => {
-                    child.end();
+                    has_died = child.end();
                     self.records.append(&record.id, &format!("\n{error}\n"));
                     break None;
                 }
             }
         };
+        if !has_died {
+            // It waits for a disk, and goes on when that is back.
+            held.leave();
+            return;
+        }
         record.ended = Some(End {
             time: local_time(),
             code,

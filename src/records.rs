@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
 
 use crate::limits;
-use crate::system::{private_folder, read_regular, replace, try_lock, Share};
+use crate::system::{private_folder, read_regular, remove_lock, replace, try_lock, Share};
 
 /// What is written of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +235,8 @@ impl Records {
         ended.sort_unstable();
         let excess = ended.len().saturating_sub(limits::FINISHED_JOBS_KEPT);
         for (_, id) in &ended[..excess] {
-            self.discard(id);
+            // Unless somebody is starting it again this moment.
+            remove_lock(&self.lock_path(id), || self.discard(id));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Code, Error};
 use crate::host;
 use crate::names::{JailName, Release};
 use crate::records::Records;
-use crate::system::{private_folder, take_lock, Lock, Share};
+use crate::system::{private_folder, remove_lock, take_lock, unlock, Lock, Share};
 
 /// What can be in use. In this order they are taken, so that no two wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +67,12 @@ impl Resource {
         }
     }
 
+    /// Whether it is one of any number of its kind.
+    fn has_a_name(&self) -> bool {
+        use Resource::{Index, Jail, Job, Release};
+        matches!(self, Job(_) | Release(_) | Jail(_) | Index(_))
+    }
+
     /// The name of its lock.
     fn lock(&self) -> String {
         match self {
@@ -115,13 +121,42 @@ impl Claim {
 }
 
 /// As long as this lives, what was claimed is held.
-#[derive(Debug, Default)]
-pub struct Held(Vec<File>);
+#[derive(Debug)]
+pub struct Held(Vec<Hold>);
+
+#[derive(Debug)]
+struct Hold {
+    lock: Option<File>,
+    /// Where the lock is, where its file is to go with it: there are as many names as anybody
+    /// thinks of.
+    named: Option<PathBuf>,
+}
 
 impl Held {
     /// The descriptors that hold it, for a process to inherit.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        self.0.iter().map(AsFd::as_fd).collect()
+        let locks = self.0.iter().filter_map(|hold| hold.lock.as_ref());
+        locks.map(AsFd::as_fd).collect()
+    }
+
+    /// Leaves it to a process that has inherited it and cannot be ended.
+    pub fn leave(mut self) {
+        for hold in &mut self.0 {
+            hold.lock = None;
+            hold.named = None;
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock.take() {
+            // Where that fails, closing it does it.
+            let _ = unlock(&lock);
+        }
+        if let Some(path) = &self.named {
+            remove_lock(path, || ());
+        }
     }
 }
 
@@ -178,7 +213,7 @@ impl Resources {
         held.collect::<std::result::Result<_, _>>().map(Held)
     }
 
-    fn take_one(&self, claim: &Claim, deadline: Instant) -> std::result::Result<File, Busy> {
+    fn take_one(&self, claim: &Claim, deadline: Instant) -> std::result::Result<Hold, Busy> {
         const LOOK: Duration = Duration::from_millis(10);
         let (name, alone) = claim.recorded();
         let path = self.directory.join(format!("{name}.lock"));
@@ -191,7 +226,12 @@ impl Resources {
         private_folder(path.parent().unwrap_or(&self.directory)).map_err(cannot)?;
         loop {
             match take_lock(&path, share) {
-                Ok(Lock::Taken(file)) => return Ok(file),
+                Ok(Lock::Taken(lock)) => {
+                    return Ok(Hold {
+                        lock: Some(lock),
+                        named: (alone && claim.resource.has_a_name()).then_some(path),
+                    })
+                }
                 Ok(Lock::HeldElsewhere) => {}
                 Err(error) => return Err(cannot(error)),
             }

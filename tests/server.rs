@@ -467,7 +467,11 @@ fn sixteen_threads_for_a_minute() {
                 assert!(new + running == 1, "{reply}");
                 started_jobs += new;
             }
-            5 => assert!(reply["success"].is_string(), "{reply}"),
+            // A job works in the active pool, or none does.
+            5 => assert!(
+                reply["success"].is_string() || error_of(reply).0 == "conflict",
+                "{reply}"
+            ),
             6 => assert!(reply["local"].is_array(), "{reply}"),
             _ => assert_eq!(error_of(reply).0, "invalid_argument"),
         }

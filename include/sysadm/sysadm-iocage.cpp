@@ -35,6 +35,7 @@ struct Host{
   bool (*queue_process)(void *user_data, const char *job_id, const char *const *argv);
   bool (*is_job_active)(void *user_data, const char *job_id);
   void (*log)(void *user_data, qint32 level, const char *message);
+  void (*job_ended)(void *user_data, const char *job_id, const char *event_json);
 };
 
 struct Functions{
@@ -125,7 +126,7 @@ QString load(){
       || !resolve(library, "sysadm_iocage_free", functions.free)){
     return library.fileName()+": "+library.errorString();
   }
-  Host host = { sizeof(Host), NULL, queueProcess, isJobActive, logMessage };
+  Host host = { sizeof(Host), NULL, queueProcess, isJobActive, logMessage, NULL };
   char *error = NULL;
   void *plugin = functions.open(config.isEmpty() ? NULL : config.constData(), &host, &error);
   if(plugin==NULL){

@@ -14,24 +14,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
 
+use super::plugin::{parse, Plugin};
 use crate::configuration::{Configuration, Program, PLUGIN_REPOSITORY};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::names::{Checked, PluginId, Url};
 use crate::sync::lock;
 use crate::system::{private_folder, read_regular, CommandLine, System};
-
-/// A plugin that can be fetched.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plugin {
-    pub name: String,
-    pub description: String,
-    pub repository: Url,
-    /// What its index says of it.
-    entry: Value,
-    /// Its manifest's file.
-    manifest: Option<PathBuf>,
-}
 
 /// What is known of the plugins of all repositories.
 #[derive(Debug, Default)]
@@ -240,73 +229,6 @@ fn read_index(clone: &Path) -> std::result::Result<Map<String, Value>, String> {
     parse(&text)
 }
 
-fn parse(index: &[u8]) -> std::result::Result<Map<String, Value>, String> {
-    match serde_json::from_slice(index) {
-        Ok(Value::Object(entries)) => Ok(entries),
-        Ok(_) => Err("INDEX is not a JSON object".into()),
-        Err(error) => Err(format!("INDEX: {error}")),
-    }
-}
-
-impl Plugin {
-    fn new(id: &str, entry: Value, repository: &Url, clone: &Path) -> Self {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str);
-        // A file of the clone, not any file of the host.
-        let manifest = text("MANIFEST").filter(|file| PluginId::parse(file).is_ok());
-        Plugin {
-            name: text("name").unwrap_or(id).into(),
-            description: text("description").unwrap_or_default().into(),
-            repository: repository.clone(),
-            manifest: manifest.map(|file| clone.join(file)),
-            entry,
-        }
-    }
-
-    /// What more its index and its manifest say: `official`, `category`, `icon`, `license`,
-    /// `homepage`, `primary_pkg` and `release`, those of them that are there.
-    pub fn details(&self) -> Vec<(&'static str, String)> {
-        let manifest = self.manifest();
-        let keys = [
-            "official",
-            "category",
-            "icon",
-            "license",
-            "homepage",
-            "primary_pkg",
-            "release",
-        ];
-        keys.into_iter()
-            .filter_map(|key| Some((key, self.text(&manifest, key)?)))
-            .collect()
-    }
-
-    /// Where the license is to be read that iocage wants accepted, if there is one.
-    pub fn license(&self) -> Option<String> {
-        self.text(&self.manifest(), "license")
-    }
-
-    /// The name that iocage knows the plugin by, where that is not its id: it opens
-    /// `<what it is told>.json`.
-    pub fn manifest_stem(&self) -> Option<PluginId> {
-        let stem = self.manifest.as_ref()?.file_stem()?.to_str()?;
-        PluginId::parse(stem).ok()
-    }
-
-    fn manifest(&self) -> Map<String, Value> {
-        let file = self.manifest.as_deref();
-        let text = file.and_then(|file| read_regular(file, limits::CONFIG_FILE_BYTES));
-        text.and_then(|text| parse(&text).ok()).unwrap_or_default()
-    }
-
-    fn text(&self, manifest: &Map<String, Value>, key: &str) -> Option<String> {
-        match self.entry.get(key).or_else(|| manifest.get(key))? {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
-            Value::Bool(truth) if key == "official" => Some(truth.to_string()),
-            _ => None,
-        }
-    }
-}
-
 impl Plugins {
     /// The ids most like `id`, best first, where any is like it at all.
     pub fn nearest(&self, id: &str) -> Vec<&str> {
@@ -360,34 +282,6 @@ mod tests {
         );
         let private = Url::parse("https://user:token@example.org/p.git").unwrap();
         assert_eq!(clone_name(&private), "example_org_p_git");
-    }
-
-    #[test]
-    fn an_entry_without_texts_is_still_a_plugin() {
-        let index = br#"{"plex": {"name": "Plex", "description": "Media"}, "bare": {}, "odd": 1}"#;
-        let entries = parse(index).unwrap();
-        let plugin =
-            |id: &str| Plugin::new(id, entries[id].clone(), &repository(), Path::new("/x"));
-        assert_eq!(plugin("plex").name, "Plex");
-        assert_eq!(
-            (plugin("bare").name, plugin("odd").name),
-            ("bare".into(), "odd".into())
-        );
-        assert!(parse(b"[]").is_err());
-        assert!(parse(b"{").is_err());
-    }
-
-    #[test]
-    fn a_manifest_is_a_file_of_the_clone() {
-        let plugin = |file: &str| {
-            let entry = serde_json::json!({ "MANIFEST": file });
-            Plugin::new("x", entry, &repository(), Path::new("/x")).manifest
-        };
-        assert_eq!(plugin("plex.json"), Some("/x/plex.json".into()));
-        assert_eq!(
-            (plugin("../plex.json"), plugin("/etc/passwd")),
-            (None, None)
-        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod fstab;
 pub mod indexes;
 pub mod installed;
 pub mod jails;
+pub mod plugin;
 pub mod pools;
 pub mod progress;
 pub mod properties;

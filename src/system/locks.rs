@@ -80,6 +80,16 @@ pub fn take_lock(path: &Path, share: Share) -> io::Result<Lock> {
     }
 }
 
+/// Removes the file of a lock and does `more` with it, unless somebody holds it: a process of a
+/// job, perhaps, that has inherited it.
+pub fn remove_lock(path: &Path, more: impl FnOnce()) {
+    if let Ok(Lock::Taken(_held)) = take_lock(path, Share::Alone) {
+        more();
+        // Whoever waits for it finds that it is gone, and makes a new one.
+        let _ = fs::remove_file(path);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,7 +30,7 @@ pub use files::{read_identified, read_regular, replace, Identity};
 pub use folders::private_folder;
 pub use jails::RunningJail;
 pub use line::CommandLine;
-pub use locks::{take_lock, try_lock, unlock, Lock, Share};
+pub use locks::{remove_lock, take_lock, try_lock, unlock, Lock, Share};
 pub use mounts::Mounts;
 pub use order::{last_words, Order, Output};
 pub use platform::{local_time, parse_mountinfo, Mount};

@@ -20,6 +20,7 @@ SAME_MEMBER(user_data);
 SAME_MEMBER(queue_process);
 SAME_MEMBER(is_job_active);
 SAME_MEMBER(log);
+SAME_MEMBER(job_ended);
 
 static_assert(std::is_same<decltype(Functions::abi_version), decltype(&sysadm_iocage_abi_version)>::value, "abi_version");
 static_assert(std::is_same<decltype(Functions::free), decltype(&sysadm_iocage_free)>::value, "free");

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Mutex;
 
-use super::spawn::{duplicate, Prepared, MASK};
+use super::program::{duplicate, Prepared, MASK};
 use crate::limits;
 use crate::sync::lock;
 

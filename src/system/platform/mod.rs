@@ -6,6 +6,7 @@
 mod fork;
 mod mount_table;
 mod process;
+mod program;
 mod spawn;
 #[cfg(test)]
 pub mod starting;
