@@ -190,7 +190,8 @@ fn a_thousand_lives_of_instances_from_eight_threads() {
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
     let locks = names.iter().filter(|name| name.ends_with(".lock"));
-    assert_eq!(locks.count(), 0, "{names:?}");
+    // (One that somebody was looking at when it was let go stays until next time.)
+    assert!(locks.count() <= 4, "{names:?}");
     assert!(
         names.len() <= 2 * (limits::FINISHED_JOBS_KEPT + limits::JOBS_AT_ONCE),
         "{names:?}"

@@ -31,8 +31,11 @@ const TEMPLATES: Target = Target {
     done: "All templates have been cleaned.",
 };
 
-/// Nobody fetches a release or makes anything of one meanwhile.
-pub fn releases_need(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
+/// Nobody fetches a release or makes anything of one meanwhile. A dry run only looks.
+pub fn releases_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
+    if arguments.flag(&DRYRUN)? {
+        return Ok(Vec::new());
+    }
     Ok(vec![
         Resource::Marks.shared(),
         Resource::Releases.alone(),
@@ -42,7 +45,10 @@ pub fn releases_need(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
 }
 
 /// Nobody makes anything of a template meanwhile.
-pub fn templates_need(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
+pub fn templates_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
+    if arguments.flag(&DRYRUN)? {
+        return Ok(Vec::new());
+    }
     Ok(vec![
         Resource::Marks.shared(),
         Resource::Templates.alone(),
