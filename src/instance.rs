@@ -52,7 +52,8 @@ impl Instance {
         let callbacks = Arc::new(Callbacks::new(host, Arc::clone(&system)));
         let run_directory = configuration.run_directory();
         let records = Records::new(&run_directory);
-        let resources = Resources::new(&run_directory, records.clone());
+        let state = &configuration.state_directory;
+        let resources = Resources::new(state, &run_directory, records.clone());
         let known = Known {
             catalogue: Catalogue::new(&configuration, Arc::clone(&system), resources.clone()),
             indexes: Default::default(),

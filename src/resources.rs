@@ -180,13 +180,16 @@ impl From<Busy> for Error {
 /// What all processes with one run directory share.
 #[derive(Clone, Debug)]
 pub struct Resources {
+    /// What has all of this user's own, and must be this user's alone.
+    state_directory: PathBuf,
     directory: PathBuf,
     records: Records,
 }
 
 impl Resources {
-    pub fn new(run_directory: &Path, records: Records) -> Self {
+    pub fn new(state_directory: &Path, run_directory: &Path, records: Records) -> Self {
         Resources {
+            state_directory: state_directory.into(),
             directory: run_directory.into(),
             records,
         }
@@ -223,7 +226,12 @@ impl Resources {
             let message = format!("cannot use {what}: {}: {why}", path.display());
             Busy::Other(Error::new(Code::Unavailable, message))
         };
-        private_folder(path.parent().unwrap_or(&self.directory)).map_err(cannot)?;
+        for folder in [
+            &*self.state_directory,
+            path.parent().unwrap_or(&self.directory),
+        ] {
+            private_folder(folder).map_err(cannot)?;
+        }
         loop {
             match take_lock(&path, share) {
                 Ok(Lock::Taken(lock)) => {
@@ -273,7 +281,7 @@ mod tests {
         }
 
         fn resources(&self) -> Resources {
-            Resources::new(&self.0, Records::new(&self.0))
+            Resources::new(&self.0, &self.0, Records::new(&self.0))
         }
     }
 
@@ -333,7 +341,7 @@ mod tests {
     #[test]
     fn what_cannot_be_locked_is_refused_with_the_reason() {
         let nowhere = Path::new("/dev/null/run");
-        let resources = Resources::new(nowhere, Records::new(nowhere));
+        let resources = Resources::new(nowhere, nowhere, Records::new(nowhere));
         let error: Error = resources
             .take(&[jail("web")], Duration::ZERO)
             .unwrap_err()

@@ -312,7 +312,7 @@ fn the_disk_is_full() {
     let state = lab.dir().join("state");
     fs::create_dir_all(&state).unwrap();
     run(Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=16k", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", "size=16k,mode=0700", "tmpfs"])
         .arg(&state));
     let _ = fs::write(state.join("filler"), vec![0; 1 << 20]);
     let plugin = Instance::of(&lab);
