@@ -187,24 +187,24 @@ fn the_example_host_takes_a_request_as_argument_or_input_and_waits_for_jobs() {
 fn a_source_tree_that_cannot_be_written_still_builds() {
     // Root may write to what is read-only, so the tree is mounted read-only, in a mount namespace
     // of its own.
-    let target = std::env::temp_dir().join(format!("sysadm-iocage-build-{}", std::process::id()));
-    std::fs::create_dir_all(&target).unwrap();
+    // What it needs stays built for the next run; itself it is built anew.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("read-only");
     let script = format!(
-        "mount --bind '{0}' '{0}' && mount -o remount,bind,ro '{0}' && \
+        "mount --bind '{2}' /mnt && mount --bind '{0}' '{0}' && mount -o remount,bind,ro '{0}' && \
          ! touch '{0}/x' 2>/dev/null && cd '{0}' && \
-         exec '{1}' build --quiet --offline --locked --target-dir '{2}'",
+         '{1}' clean --quiet --offline --locked --target-dir /mnt --package sysadm-iocage && \
+         exec '{1}' build --quiet --offline --locked --target-dir /mnt",
         env!("CARGO_MANIFEST_DIR"),
         env!("CARGO"),
         target.display(),
     );
+    std::fs::create_dir_all(&target).unwrap();
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", &script])
         .output()
         .unwrap();
-    let built = target.join("debug/libsysadm_iocage.so").exists();
-    let _ = std::fs::remove_dir_all(&target);
     assert!(
-        output.status.success() && built,
+        output.status.success() && target.join("debug/libsysadm_iocage.so").exists(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );

@@ -71,7 +71,8 @@ fn a_million_requests_leave_no_thread_and_no_descriptor_and_no_process() {
     };
     let some = || {
         for action in ["listjails", "listplugins", "listreleases", "activatestatus"] {
-            plugin.ask_for(action);
+            let answer = plugin.ask_for(action);
+            assert!(answer["error"].is_null(), "{answer}");
         }
     };
     some();
