@@ -1,14 +1,15 @@
 //! Generates `include/sysadm_iocage.h` from `src/ffi.rs`.
 //!
-//! The header is committed, so that C users need no Rust. It is written only where it would
-//! change, and a source tree that cannot be written (a ports build) is fine: there the committed
-//! header is the right one already.
+//! The header is committed, so that C users need no Rust. It is written only if it would change, and
+//! a source tree that cannot be written is fine: its header is the right one already. Without the
+//! feature `header` it is taken as it is, and cbindgen is not built.
 
 use std::path::Path;
 
 /// The library's name at run time. The number is that of SYSADM_IOCAGE_ABI_VERSION.
 const SONAME: &str = "libsysadm_iocage.so.1";
 
+#[cfg(feature = "header")]
 const PREAMBLE: &str = r#"/*
  * sysadm_iocage.h: manage the jails that iocage keeps, from C and C++.
  *
@@ -39,7 +40,12 @@ fn main() {
     println!("cargo:rerun-if-changed=include/sysadm_iocage.h");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
     link_soname();
+    #[cfg(feature = "header")]
+    write_header();
+}
 
+#[cfg(feature = "header")]
+fn write_header() {
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let root = Path::new(&root);
     let mut config = cbindgen::Config {
@@ -84,6 +90,7 @@ fn main() {
 }
 
 /// The version of the package, as macros: cbindgen writes no constant that is a string.
+#[cfg(feature = "header")]
 fn versions() -> String {
     let version = std::env::var("CARGO_PKG_VERSION").expect("cargo sets CARGO_PKG_VERSION");
     let parts = version.split('.').map(|part| part.parse::<u32>());
@@ -100,6 +107,7 @@ fn versions() -> String {
 }
 
 /// Leaves out what rustdoc wants said to Rust callers and C programmers take for granted.
+#[cfg(feature = "header")]
 fn without_safety_sections(header: &str) -> String {
     let mut inside = false;
     let mut kept = Vec::new();

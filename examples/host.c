@@ -1,20 +1,24 @@
 /*
- * host.c: the smallest useful host. It sends one request to the plugin and prints the reply.
+ * host.c: the smallest useful host. It sends one request to the library and prints the reply.
  *
- *     cc -std=c99 -Iinclude -o host examples/host.c          (on Linux with -ldl)
+ *     cc -std=c99 -pthread -Iinclude -o host examples/host.c          (on Linux with -ldl)
  *     ./host '{"action": "listjails"}'
  *     echo '{"action": "listjails"}' | ./host
  *
  *     -l LIBRARY   the library; default libsysadm_iocage.so, wherever the system finds it
- *     -c CONFIG    the configuration, a JSON text; default the plugin's defaults
+ *     -c CONFIG    the configuration, a JSON text; default the library's defaults
  *     -r           may only read
  *     -m           the request is a whole WebSocket message
  *
- * This host has no dispatcher, so the plugin runs long jobs itself, as long as its instance lives:
- * the program waits for them and tells on standard error how far they are.
+ * It exits with 0 if the request has worked, and its jobs too; with 1 if not; with 2 if no request
+ * was sent.
  *
- * It loads the library at run time, as a server with plugins does; a program that links against
- * it (-lsysadm_iocage) calls the functions by their names and needs nothing of the first half.
+ * This host has no dispatcher, so the library runs long jobs itself, as long as the instance lives:
+ * the program waits for them, and shows on standard error how far they are.
+ *
+ * It loads the library at run time, as a server with modules does; on FreeBSD that takes -pthread.
+ * A program that links with it (-lsysadm_iocage) calls the functions by their names and needs
+ * nothing of the first half.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -34,6 +38,7 @@ static struct {
     char *(*evaluate)(const sysadm_iocage *, const char *, int32_t, int32_t *);
     char *(*message)(const sysadm_iocage *, const char *, int32_t);
     char *(*progress)(const sysadm_iocage *, const char *, const char *);
+    int32_t (*reply_error)(const char *, char **, char **);
     void (*close)(sysadm_iocage *);
     void (*free)(char *);
 } iocage;
@@ -55,6 +60,7 @@ static void load(const char *library)
         {"sysadm_iocage_evaluate", &iocage.evaluate},
         {"sysadm_iocage_message", &iocage.message},
         {"sysadm_iocage_progress", &iocage.progress},
+        {"sysadm_iocage_reply_error", &iocage.reply_error},
         {"sysadm_iocage_close", &iocage.close},
         {"sysadm_iocage_free", &iocage.free},
     };
@@ -66,11 +72,11 @@ static void load(const char *library)
         void *symbol = dlsym(handle, wanted[i].name);
         if (symbol == NULL)
             die(library, dlerror());
-        /* A cast from a data to a function pointer is not C; POSIX has dlsym copied so. */
+        /* C has no cast from a data to a function pointer; this is the way of POSIX. */
         memcpy(wanted[i].function, &symbol, sizeof symbol);
     }
     if (iocage.abi_version() != SYSADM_IOCAGE_ABI_VERSION)
-        die(library, "is of another version of the interface");
+        die(library, "has another version of the interface");
 }
 
 /* Reads standard input to its end. */
@@ -105,11 +111,12 @@ static void print_value(const char *event, const char *key, const char *after)
     }
 }
 
-/* Waits for each job that a reply names, while the plugin runs it. */
-static void wait_for_jobs(const sysadm_iocage *plugin, const char *reply)
+/* Waits for each job that a reply names, while the library runs it. Returns how many failed. */
+static int wait_for_jobs(const sysadm_iocage *instance, const char *reply)
 {
     static const char prefix[] = "\"sysadm_iocage_";
     const struct timespec moment = {0, 500 * 1000 * 1000};
+    int failed = 0;
 
     for (const char *at = reply; (at = strstr(at, prefix)) != NULL; at++) {
         char id[512];
@@ -117,7 +124,7 @@ static void wait_for_jobs(const sysadm_iocage *plugin, const char *reply)
 
         snprintf(id, sizeof id, "%.*s", (int)strcspn(at + 1, "\""), at + 1);
         while (!finished) {
-            char *event = iocage.progress(plugin, id, NULL);
+            char *event = iocage.progress(instance, id, NULL);
             if (event == NULL || strstr(event, "\"state\":") == NULL) {
                 iocage.free(event);
                 break;
@@ -129,21 +136,23 @@ static void wait_for_jobs(const sysadm_iocage *plugin, const char *reply)
             print_value(event, "error", "");
             fputc('\n', stderr);
             finished = strstr(event, "\"state\":\"finished\"") != NULL;
+            failed += finished && strstr(event, "\"success\":\"true\"") == NULL;
             iocage.free(event);
             if (!finished)
                 nanosleep(&moment, NULL);
         }
     }
+    return failed;
 }
 
 int main(int argc, char **argv)
 {
     const char *library = "libsysadm_iocage.so", *config = NULL;
-    int32_t access = SYSADM_IOCAGE_ACCESS_FULL, status = 200;
-    int whole_message = 0, option;
+    int32_t access = SYSADM_IOCAGE_ACCESS_FULL;
+    int whole_message = 0, option, failed;
     char *input = NULL, *error = NULL, *reply;
     const char *request;
-    sysadm_iocage *plugin;
+    sysadm_iocage *instance;
 
     while ((option = getopt(argc, argv, "l:c:rm")) != -1) {
         switch (option) {
@@ -155,21 +164,22 @@ int main(int argc, char **argv)
         }
     }
     load(library);
-    plugin = iocage.open(config, NULL, &error);
-    if (plugin == NULL)
-        die("cannot open the plugin", error);
+    instance = iocage.open(config, NULL, &error);
+    if (instance == NULL)
+        die("cannot open an instance", error);
 
     request = optind < argc ? argv[optind] : (input = read_input());
     if (whole_message)
-        reply = iocage.message(plugin, request, access);
+        reply = iocage.message(instance, request, access);
     else
-        reply = iocage.evaluate(plugin, request, access, &status);
+        reply = iocage.evaluate(instance, request, access, NULL);
     puts(reply);
     fflush(stdout);
-    wait_for_jobs(plugin, reply);
+    failed = iocage.reply_error(reply, NULL, NULL);
+    failed += wait_for_jobs(instance, reply);
 
     iocage.free(reply);
     free(input);
-    iocage.close(plugin);
-    return status == 200 ? 0 : 1;
+    iocage.close(instance);
+    return failed == 0 ? 0 : 1;
 }

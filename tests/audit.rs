@@ -137,6 +137,11 @@ fn the_lines_are_those_that_the_document_shows() {
     let lines = Lines::default();
     let plugin = Instance::open(&lab.config(), &host(&lines));
     let (one, two) = (lab.pool(0), lab.pool(1));
+    plugin.ask(&json!({"action": "fetchreleases", "releases": "14.1-RELEASE"}));
+    let has_ended = |(_, line): &(i32, String)| line.starts_with("audit: job ");
+    common::eventually("the fetch ends", || {
+        lines.lock().unwrap().iter().any(has_ended)
+    });
     plugin.ask(&json!({"action": "cleantemplates", "force": false}));
     plugin.ask(&json!({"action": "activatepool", "pool": two}));
     let args = json!({"action": "deactivatepool", "pool": one}).to_string();

@@ -165,13 +165,20 @@ fn the_example_host_takes_a_request_as_argument_or_input_and_waits_for_jobs() {
     let message =
         json!({"namespace": "sysadm", "name": "iocage", "id": "a", "args": {"action": "x"}});
     let output = host(&["-m", &message.to_string()], "");
+    assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stdout)
         .unwrap()
         .contains(r#""id":"a""#));
-    assert!(!host(&["{}"], "").status.success());
+    // No request, an action's error, and no configuration.
+    let missing = r#"{"action": "activatepool", "pool": "no_such_pool"}"#;
+    for (arguments, code) in [(["{}"].as_slice(), 1), (&[missing], 1), (&["-c", "x"], 2)] {
+        let output = host(arguments, "");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} {output:?}");
+    }
 
     let fetch = r#"{"action": "fetchreleases", "releases": "13.2-RELEASE"}"#;
     let output = host(&[fetch], "");
+    assert!(output.status.success(), "{output:?}");
     let progress = String::from_utf8(output.stderr).unwrap();
     assert!(
         progress.contains("finished") && progress.contains("100%"),

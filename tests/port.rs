@@ -69,6 +69,26 @@ fn the_crates_are_those_of_cargo_lock() {
 }
 
 #[test]
+fn without_the_header_no_build_dependency_is_left() {
+    assert!(read("Makefile").contains("\nCARGO_FEATURES=\t--no-default-features\n"));
+    let tree = |features: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        let cargo = cargo.args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--package",
+            "sysadm-iocage",
+        ]);
+        let cargo = cargo.args(["--edges", "build", "--prefix", "none"]);
+        let output = run(cargo.args(features).current_dir(source(""))).stdout;
+        String::from_utf8(output).unwrap()
+    };
+    assert!(tree(&[]).contains("\ncbindgen "));
+    assert_eq!(tree(&["--no-default-features"]).lines().count(), 1);
+}
+
+#[test]
 fn the_version_is_that_of_the_package() {
     let version = concat!("DISTVERSION=\t", env!("CARGO_PKG_VERSION"), "\n");
     assert!(read("Makefile").contains(version));
