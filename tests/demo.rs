@@ -1,4 +1,5 @@
-//! `make demo`: it passes where all is as documented, and fails on a host that answers anything else.
+//! `make demo`: it passes where all is as documented, and fails on a host that answers anything else;
+//! and what `make` says where there is no cargo that can build.
 
 mod common;
 
@@ -47,9 +48,19 @@ fn demo(host: &Path) -> (Option<i32>, String) {
 /// Runs the demo with a shell script for a host.
 fn demo_with_script(name: &str, script: &str) -> (Option<i32>, String) {
     let file = folder(name).join("script");
-    fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-    run(Command::new("chmod").arg("755").arg(&file));
+    install(&file, script);
     demo(&file)
+}
+
+/// Makes a shell script. Another process copies it into place, so that none that another test starts
+/// meanwhile has it open for writing; such a file cannot be run.
+fn install(file: &Path, script: &str) {
+    let draft = file.with_extension("draft");
+    fs::write(&draft, format!("#!/bin/sh\n{script}\n")).unwrap();
+    run(Command::new("install")
+        .args(["-m", "755"])
+        .arg(&draft)
+        .arg(file));
 }
 
 #[test]
@@ -103,4 +114,52 @@ fn the_demo_fails_where_one_reply_is_right_and_not_true() {
         shown.contains("ZFS says templates base, template_1, not no templates"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_cargo_that_is_missing_or_too_old_is_told_in_one_line() {
+    let setup = |cargo: &Path, target: &str| {
+        let mut setup = Command::new("sh");
+        setup.arg(source("tests/setup")).arg(target);
+        let Output { status, stderr, .. } = setup.env("CARGO", cargo).output().unwrap();
+        (status.success(), String::from_utf8(stderr).unwrap())
+    };
+    let cargo = folder("cargo").join("cargo");
+    let install = |version: &str| {
+        install(
+            &cargo,
+            &format!("echo 'cargo {version} (0123456 2020-01-01)'"),
+        );
+    };
+    for target in ["build", "demo", "fuzz", "test"] {
+        let _ = fs::remove_file(&cargo);
+        let (passed, missing) = setup(&cargo, target);
+        assert!(
+            !passed && missing.contains("there is no cargo"),
+            "{missing}"
+        );
+        install("1.84.1");
+        let (passed, old) = setup(&cargo, target);
+        assert!(!passed && old.contains("cargo is 1.84.1"), "{old}");
+        for told in [missing, old] {
+            assert_eq!(told.lines().count(), 1, "{told}");
+            for way in [
+                target,
+                env!("CARGO_PKG_RUST_VERSION"),
+                "cargo-web",
+                "rustup",
+            ] {
+                assert!(told.contains(way), "{told}");
+            }
+        }
+    }
+    for enough in [
+        env!("CARGO_PKG_RUST_VERSION"),
+        "1.85.1",
+        "1.100.0-nightly",
+        "2.0.0",
+    ] {
+        install(enough);
+        assert_eq!(setup(&cargo, "build"), (true, String::new()), "{enough}");
+    }
 }
