@@ -72,27 +72,27 @@ mod posix {
     use super::{io, Prepared};
 
     type Actions = *mut posix_spawn_file_actions_t;
+    type AddChdir = unsafe extern "C" fn(Actions, *const c_char) -> c_int;
+    type AddClosefrom = unsafe extern "C" fn(Actions, c_int) -> c_int;
 
     /// What posix_spawn(3) can do beyond POSIX, where it can: with glibc since 2.34, on FreeBSD
     /// since 13.1. They are looked for at run time, so that the library can be loaded elsewhere
     /// too, and whatever version the C library gives their names.
     pub struct Extensions {
-        add_chdir: unsafe extern "C" fn(Actions, *const c_char) -> c_int,
-        add_closefrom: unsafe extern "C" fn(Actions, c_int) -> c_int,
+        add_chdir: AddChdir,
+        add_closefrom: AddClosefrom,
     }
 
     impl Extensions {
         pub fn get() -> Option<&'static Self> {
             static EXTENSIONS: LazyLock<Option<Extensions>> = LazyLock::new(|| {
+                let add_chdir = find(c"posix_spawn_file_actions_addchdir_np")?;
+                let add_closefrom = find(c"posix_spawn_file_actions_addclosefrom_np")?;
                 // SAFETY: functions of these names have these types wherever they are.
                 unsafe {
                     Some(Extensions {
-                        add_chdir: transmute::<*mut c_void, _>(find(
-                            c"posix_spawn_file_actions_addchdir_np",
-                        )?),
-                        add_closefrom: transmute::<*mut c_void, _>(find(
-                            c"posix_spawn_file_actions_addclosefrom_np",
-                        )?),
+                        add_chdir: transmute::<*mut c_void, AddChdir>(add_chdir),
+                        add_closefrom: transmute::<*mut c_void, AddClosefrom>(add_closefrom),
                     })
                 }
             });
