@@ -3,7 +3,8 @@
 //! posix_spawn(3) does it: it copies no page tables, so that it takes the same time in a large
 //! host, and it runs none of the hooks of fork(2), which can hang where two threads fork at once
 //! (FreeBSD 13.2, libthr loaded by dlopen). What it cannot do is set the file mode mask. So where
-//! that is not the usual one, or is not known, it is a fork, one at a time ([`super::fork`]).
+//! that is not the usual one, or is not known, it is a fork, one at a time ([`super::fork`]); and
+//! where a C library is older than what is needed here.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -23,9 +24,8 @@ pub fn start(
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<u32> {
     let prepared = Prepared::new(argv, environment, descriptors)?;
-    match umask() {
-        #[cfg(any(all(target_os = "linux", target_env = "gnu"), target_os = "freebsd"))]
-        Some(MASK) => posix::spawn(&prepared),
+    match posix::Extensions::get() {
+        Some(extensions) if umask() == Some(MASK) => posix::spawn(&prepared, extensions),
         _ => fork::spawn(&prepared),
     }
 }
@@ -62,27 +62,51 @@ fn umask() -> Option<libc::mode_t> {
     (done == 0 && size == size_of::<libc::c_ushort>()).then_some(mask)
 }
 
-#[cfg(any(all(target_os = "linux", target_env = "gnu"), target_os = "freebsd"))]
 mod posix {
-    use std::mem::zeroed;
+    use std::ffi::CStr;
+    use std::mem::{transmute, zeroed};
+    use std::sync::LazyLock;
 
-    use libc::{c_char, c_int, c_short, posix_spawn_file_actions_t, posix_spawnattr_t};
+    use libc::{c_char, c_int, c_short, c_void, posix_spawn_file_actions_t, posix_spawnattr_t};
 
     use super::{io, Prepared};
 
-    // glibc has them since 2.34, FreeBSD since 13.1; not every version of the libc crate has.
-    extern "C" {
-        fn posix_spawn_file_actions_addchdir_np(
-            actions: *mut posix_spawn_file_actions_t,
-            path: *const c_char,
-        ) -> c_int;
-        fn posix_spawn_file_actions_addclosefrom_np(
-            actions: *mut posix_spawn_file_actions_t,
-            first: c_int,
-        ) -> c_int;
+    type Actions = *mut posix_spawn_file_actions_t;
+    type AddChdir = unsafe extern "C" fn(Actions, *const c_char) -> c_int;
+    type AddClosefrom = unsafe extern "C" fn(Actions, c_int) -> c_int;
+
+    /// What posix_spawn(3) can do beyond POSIX, where it can: with glibc since 2.34, on FreeBSD
+    /// since 13.1. They are looked for at run time, so that the library can be loaded elsewhere
+    /// too, and whatever version the C library gives their names.
+    pub struct Extensions {
+        add_chdir: AddChdir,
+        add_closefrom: AddClosefrom,
     }
 
-    pub fn spawn(prepared: &Prepared) -> io::Result<u32> {
+    impl Extensions {
+        pub fn get() -> Option<&'static Self> {
+            static EXTENSIONS: LazyLock<Option<Extensions>> = LazyLock::new(|| {
+                let add_chdir = find(c"posix_spawn_file_actions_addchdir_np")?;
+                let add_closefrom = find(c"posix_spawn_file_actions_addclosefrom_np")?;
+                // SAFETY: functions of these names have these types wherever they are.
+                unsafe {
+                    Some(Extensions {
+                        add_chdir: transmute::<*mut c_void, AddChdir>(add_chdir),
+                        add_closefrom: transmute::<*mut c_void, AddClosefrom>(add_closefrom),
+                    })
+                }
+            });
+            EXTENSIONS.as_ref()
+        }
+    }
+
+    fn find(name: &CStr) -> Option<*mut c_void> {
+        // SAFETY: the name ends in NUL.
+        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        (!found.is_null()).then_some(found)
+    }
+
+    pub fn spawn(prepared: &Prepared, extensions: &Extensions) -> io::Result<u32> {
         // SAFETY: both values may be zero until they are initialized here, are not moved, and are
         // destroyed where they were initialized.
         unsafe {
@@ -91,7 +115,7 @@ mod posix {
             check(libc::posix_spawn_file_actions_init(&raw mut actions))?;
             let mut spawned = check(libc::posix_spawnattr_init(&raw mut attributes)).map(|()| 0);
             if spawned.is_ok() {
-                spawned = describe(prepared, &raw mut actions, &raw mut attributes)
+                spawned = describe(prepared, extensions, &raw mut actions, &raw mut attributes)
                     .and_then(|()| begin(prepared, &raw const actions, &raw const attributes));
                 libc::posix_spawnattr_destroy(&raw mut attributes);
             }
@@ -103,16 +127,17 @@ mod posix {
     /// SAFETY: both pointers are those of initialized values.
     unsafe fn describe(
         prepared: &Prepared,
-        actions: *mut posix_spawn_file_actions_t,
+        extensions: &Extensions,
+        actions: Actions,
         attributes: *mut posix_spawnattr_t,
     ) -> io::Result<()> {
         for (here, there) in prepared.descriptors() {
             check(libc::posix_spawn_file_actions_adddup2(actions, here, there))?;
         }
         let others = prepared.count();
-        check(posix_spawn_file_actions_addclosefrom_np(actions, others))?;
+        check((extensions.add_closefrom)(actions, others))?;
         let root = c"/".as_ptr();
-        check(posix_spawn_file_actions_addchdir_np(actions, root))?;
+        check((extensions.add_chdir)(actions, root))?;
 
         let mut signals: libc::sigset_t = zeroed();
         libc::sigemptyset(&raw mut signals);
