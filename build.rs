@@ -24,7 +24,7 @@ const PREAMBLE: &str = r#"/*
  * - Strings are UTF-8 and end in NUL. What a call is given has been copied when it returns.
  * - Every `char *` that the library returns belongs to the caller, who frees it with
  *   sysadm_iocage_free().
- * - NULL or text that is not UTF-8 is answered with an error, never with a crash. No call lets
+ * - NULL and text that is not UTF-8 are answered with an error, never with a crash. No call lets
  *   a panic, a signal or abort() reach the host.
  * - Any number of threads may call any function at once, on one instance too. Only
  *   sysadm_iocage_close() has to be the last call on its instance.
@@ -106,7 +106,7 @@ fn versions() -> String {
     )
 }
 
-/// Leaves out what rustdoc wants said to Rust callers and C programmers take for granted.
+/// Leaves out what is for callers in Rust only.
 #[cfg(feature = "header")]
 fn without_safety_sections(header: &str) -> String {
     let mut inside = false;
@@ -124,8 +124,8 @@ fn without_safety_sections(header: &str) -> String {
     kept.join("\n") + "\n"
 }
 
-/// Gives the library its name at run time beside the one that cargo gives it, so that a program
-/// linked in the build tree finds it there.
+/// Gives the library its name at run time besides the one that cargo gives it, so that a program
+/// linked in the build tree finds it.
 fn link_soname() {
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     // target/release/build/sysadm-iocage-<hash>/out
@@ -133,7 +133,7 @@ fn link_soname() {
         return;
     };
     for folder in [profile.to_path_buf(), profile.join("deps")] {
-        // There already, most likely; and where not, only such a program misses it.
+        // Most likely it is there already; if not, only such a program misses it.
         let _ = std::os::unix::fs::symlink("libsysadm_iocage.so", folder.join(SONAME));
     }
 }

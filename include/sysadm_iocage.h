@@ -12,7 +12,7 @@
  * - Strings are UTF-8 and end in NUL. What a call is given has been copied when it returns.
  * - Every `char *` that the library returns belongs to the caller, who frees it with
  *   sysadm_iocage_free().
- * - NULL or text that is not UTF-8 is answered with an error, never with a crash. No call lets
+ * - NULL and text that is not UTF-8 are answered with an error, never with a crash. No call lets
  *   a panic, a signal or abort() reach the host.
  * - Any number of threads may call any function at once, on one instance too. Only
  *   sysadm_iocage_close() has to be the last call on its instance.
@@ -72,19 +72,20 @@
 typedef struct sysadm_iocage sysadm_iocage;
 
 /**
- * The host program's side. Every member but `struct_size` may be 0 or NULL.
+ * The host program's side. Every member except `struct_size` may be 0 or NULL.
  *
  * The callbacks are called from whatever thread is inside a call of the library, and job_ended()
  * from a thread of the library's own; several at once. A callback may call any function of the
- * library but sysadm_iocage_close(), on the same instance too: it gets an answer, which is a
- * conflict where that could only wait for the call that it came from. No C++ exception and no
+ * library except sysadm_iocage_close(), on the same instance too: it gets an answer, which is a
+ * conflict if it could only wait for the call that it came from. No C++ exception and no
  * longjmp() may leave a callback. The strings that they get are valid until they return. The
  * struct is copied; what `user_data` points to must live until sysadm_iocage_close() has
  * returned.
  *
- * The host program must not ignore SIGCHLD, and must not wait for any child but its own: the
- * library waits for the commands that it runs. On FreeBSD the program is linked with -pthread:
- * libthr that comes with a library loaded later can hang where two threads fork at once.
+ * The host program must not ignore SIGCHLD, and must not wait for children that it did not start:
+ * the library waits for the commands that it runs. On FreeBSD a program that loads the library by
+ * dlopen() must be linked with -pthread: if libthr is loaded that late, two threads that fork at
+ * once can hang.
  */
 typedef struct sysadm_iocage_host {
   /**
@@ -96,7 +97,7 @@ typedef struct sysadm_iocage_host {
    */
   void *user_data;
   /**
-   * Queues a long job, a command that the host is to run: `argv` is its absolute path and its
+   * Queues a long job, a command for the host to run: `argv` is its absolute path and its
    * arguments, ended by NULL. Returns whether the job was taken. Without this callback the
    * library runs its jobs itself.
    */
@@ -104,18 +105,18 @@ typedef struct sysadm_iocage_host {
   /**
    * Returns whether a job that was queued waits or runs. A job holds what it needs until this
    * says that it has ended, or until its log says so (sysadm_iocage_progress()). Without this
-   * callback nobody can tell, and a job in the host's dispatcher holds nothing: a pool may be
-   * switched off and a release destroyed while it works.
+   * callback nobody can tell, so a job in the host's dispatcher holds nothing: its pool may be
+   * switched off and its release destroyed while it runs.
    */
   bool (*is_job_active)(void *user_data, const char *job_id);
   /**
    * Takes a message for the host's log; `level` is one of SYSADM_IOCAGE_LOG_*. Every change,
-   * and every try at one, is a message that begins with "audit: "; without this callback those
-   * go to syslog(3).
+   * every try at one, and the end of every job is a message that begins with "audit: "; without
+   * this callback these go to syslog(3).
    */
   void (*log)(void *user_data, int32_t level, const char *message);
   /**
-   * Hears that a job has ended that the library ran itself. `event_json` is what
+   * Is called when a job has ended that the library ran itself. `event_json` is what
    * sysadm_iocage_progress() returns for it. Since 0.2.
    */
   void (*job_ended)(void *user_data, const char *job_id, const char *event_json);
@@ -144,11 +145,11 @@ char *sysadm_iocage_request(const char *args_json);
  *
  * `host`: the host's side; NULL for none.
  *
- * `error`: where not NULL, gets NULL on success and on failure a message, to be freed with
+ * `error`: if not NULL, gets NULL on success and on failure a message, to be freed with
  * sysadm_iocage_free().
  *
- * Returns the instance, to be ended with sysadm_iocage_close(), or NULL where the configuration
- * is not right.
+ * Returns the instance, to be ended with sysadm_iocage_close(), or NULL if `config_json` or `host`
+ * is wrong.
  */
 struct sysadm_iocage *sysadm_iocage_open(const char *config_json,
                                          const struct sysadm_iocage_host *host,
@@ -164,8 +165,8 @@ struct sysadm_iocage *sysadm_iocage_open(const char *config_json,
  * `access`: SYSADM_IOCAGE_ACCESS_READ or SYSADM_IOCAGE_ACCESS_FULL. Under READ an action that
  * changes anything does nothing and answers with status 403.
  *
- * `status`: where not NULL, gets 200 for an answer (an action's error is one), 400 for what is
- * no request, 403 where it takes more access, 500 where the library itself has failed.
+ * `status`: if not NULL, gets 200 for an answer (an action's error is one), 400 for a text that is
+ * no request, 403 if the request takes full access, 500 if the library itself has failed.
  *
  * Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL.
  */
@@ -192,7 +193,7 @@ char *sysadm_iocage_message(const struct sysadm_iocage *plugin,
                             int32_t access);
 
 /**
- * Tells what a dispatcher's log of a job means.
+ * Says what the log of a job means.
  *
  * `plugin`: the instance.
  *
@@ -200,39 +201,39 @@ char *sysadm_iocage_message(const struct sysadm_iocage *plugin,
  *
  * `job_log_json`: the job's log, a JSON object as the sysadm server's dispatcher keeps it:
  * `state`, `cmd_list`, `current_cmd`, each command as a key for its output, and
- * `return_codes/<command>`. NULL for a job that the library runs itself, whose log it has.
+ * `return_codes/<command>`. NULL for a job that the library runs itself, whose log it has. A log
+ * with the state `finished` also tells the instance that the job has ended.
  *
  * Returns the arguments of an event for clients, a JSON object with `event_system`, `job_id`,
  * `state`, `process_details` (the log), while a file is downloaded `filename`, `percent_done` (0
  * to 100) and `download_rate` (such as "12.5MB/s"), and at the end `success` ("true" or "false")
- * and, where it failed, `error` with iocage's last words. It is to be freed with
- * sysadm_iocage_free(). NULL for a job that is not of this library; `{"error": ...}` for a log
- * that cannot be read.
+ * and, if the command failed, `error` with its last words; to be freed with sysadm_iocage_free().
+ * NULL for a job that is not of this library; `{"error": ...}` for a log that cannot be read.
  */
 char *sysadm_iocage_progress(const struct sysadm_iocage *plugin,
                              const char *job_id,
                              const char *job_log_json);
 
 /**
- * Tells whether a reply is an error, and which, so that a program needs no JSON parser to learn
+ * Says whether a reply is an error, and which, so that a program needs no JSON parser to learn
  * whether a request has worked.
  *
  * `reply_json`: a reply of sysadm_iocage_request(), sysadm_iocage_evaluate() or
  * sysadm_iocage_message(), in any of the forms of an error: `{"error": {"code", "message"}}`, an
  * action's `{"<action>": {"error", "code"}}`, or a whole error message.
  *
- * `code`, `message`: where not NULL, each gets a string to be freed with sysadm_iocage_free(), or
- * NULL where the reply is no error. A code is a word of the actions' document, such as `in_use`, or
- * a number such as `403`.
+ * `code`, `message`: if not NULL, each gets a string to be freed with sysadm_iocage_free(), or
+ * NULL if the reply is no error. A code is a word of the actions' document, such as `in_use`, or a
+ * number such as `403`.
  *
- * Returns 1 where it is an error, 0 where it is not. What is no JSON object is one.
+ * Returns 1 if it is an error, 0 if not. A text that is no JSON object is one.
  */
 int32_t sysadm_iocage_reply_error(const char *reply_json, char **code, char **message);
 
 /**
- * Ends an instance: ends the jobs that it runs itself, and waits for their processes and its own
- * threads (but for one that reads a file of a pool whose disk hangs: that is left behind). It must
- * be the last call on the instance.
+ * Ends an instance: ends the jobs that it runs itself, and waits for their processes and for its
+ * own threads, except a thread that reads a file on a disk that does not answer: that is left
+ * behind. It must be the last call on the instance, and must not come from a callback.
  *
  * `plugin`: the instance; NULL is fine.
  */
@@ -252,7 +253,7 @@ void sysadm_iocage_free(char *string);
 uint32_t sysadm_iocage_abi_version(void);
 
 /**
- * Returns the version of the library, such as "0.1.0". It is not to be freed.
+ * Returns the version of the library, such as "0.1.0". It must not be freed.
  */
 const char *sysadm_iocage_version(void);
 

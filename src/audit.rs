@@ -1,5 +1,5 @@
-//! The line that every change leaves in a log: what was asked, with which arguments, how it ended
-//! and how long it took. Who asked only the host knows, and may add.
+//! The line that every change and every job's end leave in a log: what was asked, with which
+//! arguments, how it ended and how long it took. Only the host knows who asked; it may add that.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub fn job(id: &str, event: &Map<String, Value>, took: Option<Duration>) -> (Lev
         (Some("true"), None) => (Level::Info, "done".into()),
         (Some("true"), Some(error)) => (Level::Info, format!("done, but {error}")),
         (Some(_), error) => {
-            let why = error.unwrap_or("nobody knows why");
+            let why = error.unwrap_or("for an unknown reason");
             (Level::Error, format!("failed, {why}"))
         }
         (None, _) => (Level::Info, "ended".into()),
@@ -55,7 +55,7 @@ fn compose(action: &str, arguments: &Arguments, outcome: &str, took: Duration) -
     let given = arguments.given().map(|(field, value)| {
         let key = field.name();
         match value {
-            // Their values may be anything, passwords too: only their keys are told.
+            // Their values may be anything, passwords too: only their keys are shown.
             Value::Object(members) if field.is_private() => {
                 let keys: Vec<&String> = members.keys().collect();
                 format!(" {key}={}", plain(&format!("{keys:?}")))

@@ -1,8 +1,8 @@
 //! What the network offers, kept on disk: the remote releases and those at their end of life.
 //!
-//! A request is answered from what is known, at once. What is older than the configuration allows
-//! is refreshed in the background, by one thread at a time; only where nothing is known yet is it
-//! waited for, for no longer than a command may take.
+//! A request is answered at once, from what is known. What is older than the configuration allows
+//! is refreshed in the background, by one thread at a time. Only if nothing is known yet does a
+//! request wait, no longer than a command may take.
 //!
 //! The file is JSON, readable by hand, in the state directory: nothing in a pool changes by
 //! looking. It is written whole or not at all, by one process at a time; one that cannot be read is
@@ -91,7 +91,7 @@ struct List {
 pub struct Remote {
     /// Oldest first, with the mark of those at their end of life.
     pub releases: Vec<String>,
-    /// How old the list is; none where there is none.
+    /// How old the list is, if there is one.
     pub age: Option<Duration>,
     pub error: Option<String>,
     /// Why nobody knows which are at their end of life.
@@ -112,17 +112,18 @@ impl Catalogue {
                 closing: AtomicBool::new(false),
             }),
             max_age: configuration.catalogue_max_age,
-            // The answer itself takes a few commands, and is to come within that time too.
+            // The answer itself takes a few commands, and must come within that time too.
             patience: configuration.command_timeout * 9 / 10,
             refresher: Mutex::default(),
         }
     }
 
-    /// The remote releases; `pool` is the active one, and `now` whether to wait for a new list.
+    /// The remote releases; `pool` is the active one, and `now` says whether to wait for a new
+    /// list.
     pub fn releases(&self, pool: &PoolName, now: bool) -> Remote {
         let mut state = self.shared.lock();
         self.shared.read(&mut state);
-        // Another iocage than the one that was asked may know better, so that is waited for too.
+        // If another iocage has been installed since, it may know better: a request waits for it.
         let installed = self.shared.installed();
         let of_this_iocage = state
             .releases
@@ -147,7 +148,9 @@ impl Catalogue {
                 Ok(()) => state.refreshing = true,
                 Err(error) => {
                     let mut remote = self.shared.remote(&state);
-                    remote.error = Some(format!("cannot start a thread to ask for it: {error}"));
+                    remote.error = Some(format!(
+                        "cannot start a thread to ask for a new list: {error}"
+                    ));
                     return remote;
                 }
             }
@@ -165,7 +168,7 @@ impl Catalogue {
         if !wait.is_zero() && state.refreshes == before {
             let seconds = wait.as_secs();
             remote.error = Some(format!(
-                "timeout, nothing new after {seconds} s; still being asked for"
+                "timeout, no new list after {seconds} s; still waiting for it"
             ));
         }
         remote
@@ -214,7 +217,7 @@ impl Shared {
             .resources
             .take(&[Resource::Catalogue.alone()], limits::CATALOGUE_WRITING);
         let mut state = self.lock();
-        // What another process has found meanwhile stays where we have found nothing.
+        // What another process has found in the meantime stays if this one has found nothing.
         self.read(&mut state);
         self.note(&mut state, releases, end_of_life);
         if writing.is_ok() && state.error.is_none() {
@@ -259,7 +262,7 @@ impl Shared {
         let names = state.releases.as_ref().map_or(&none, |list| &list.names);
         let end_of_life = state.end_of_life.as_ref().map_or(&none, |list| &list.names);
         let is_marked = |name: &String| name.ends_with(releases::END_OF_LIFE);
-        // No mark is not to be taken for "supported".
+        // No mark must not be taken for "supported".
         let nobody_knows =
             end_of_life.is_empty() && !names.is_empty() && !names.iter().any(is_marked);
         let why = || match &state.end_of_life_error {
@@ -337,8 +340,8 @@ impl List {
         }
     }
 
-    /// Whether every name is one, for they come from outside this way too, and its time has been:
-    /// one to come would never be old.
+    /// Whether every name is a release (they come from outside here too), and its time is in the
+    /// past: with a time in the future it would never be old.
     fn is_right(&self) -> bool {
         let right = self.names.iter().all(|name| releases::is_listed(name));
         right && self.time <= List::now(Vec::new()).time

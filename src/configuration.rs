@@ -1,4 +1,4 @@
-//! The plugin's configuration: which commands, which pools, how patient.
+//! The library's configuration: which commands, which pools, how patient.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::names::{PoolName, Url};
 /// Where the default instance looks for its configuration.
 pub const DEFAULT_PATH: &str = "/usr/local/etc/sysadm/iocage.json";
 
-/// The repository that iocage clones where nobody names another.
+/// The repository that iocage clones unless it is told otherwise.
 pub const PLUGIN_REPOSITORY: &str = "https://github.com/freenas/iocage-ix-plugins.git";
 
-/// A program that the plugin runs.
+/// A program that the library runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Program {
     Zfs,
@@ -51,15 +51,15 @@ pub struct Configuration {
     pub commands: Commands,
     /// How long a command that answers a request may take.
     pub command_timeout: Duration,
-    /// How old what is known of the network may grow before it is asked again.
+    /// How old a list from the network may be before the network is asked again.
     pub catalogue_max_age: Duration,
-    /// The only pools that exist for the plugin; `None` for all of the host's.
+    /// The only pools that exist for the library; `None` for all of the host's.
     pub pools: Option<Vec<PoolName>>,
     /// The page on which FreeBSD lists the releases that it no longer supports.
     pub end_of_life_url: Url,
-    /// The git repositories of plugins; where two have one id, the first counts.
+    /// The git repositories of plugins; if two have the same id, the first counts.
     pub plugin_repositories: Vec<Url>,
-    /// Where the plugin keeps what it knows of the network.
+    /// Where the library keeps what it knows of the network, records of jobs, and locks.
     pub state_directory: PathBuf,
     /// Where the drop-in pair for the sysadm server finds the library. Checked, not used here.
     pub library: PathBuf,
@@ -81,9 +81,9 @@ impl Default for Configuration {
 }
 
 impl Configuration {
-    /// Where the instances of all processes that work with one iocage know of each other: what
-    /// runs, and who changes something. Another iocage (in a test, or of another root) is another
-    /// world.
+    /// The folder by which the instances of all processes that work with one iocage know of each
+    /// other: which jobs run, and who changes something. Another iocage (of a test, or in another
+    /// root) has another folder.
     pub fn run_directory(&self) -> PathBuf {
         let iocage = self.commands.path(Program::Iocage).display().to_string();
         let world = iocage.trim_start_matches('/').replace('/', "_");
@@ -150,7 +150,7 @@ impl Configuration {
         .map_err(|error| error.context(&path.display().to_string()))
     }
 
-    /// Whether `pool` exists for the plugin.
+    /// Whether `pool` exists for the library.
     pub fn allows_pool(&self, pool: &str) -> bool {
         self.pools
             .as_ref()
@@ -187,7 +187,7 @@ impl Commands {
 }
 
 fn built_in(url: &'static str) -> Url {
-    Url::parse(url).expect("it is one of ours")
+    Url::parse(url).expect("it is a URL")
 }
 
 fn wrong(key: &str, what: &str) -> Error {

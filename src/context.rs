@@ -43,7 +43,7 @@ impl Context {
     /// All pools at one moment.
     ///
     /// # Errors
-    /// Where ZFS does not tell.
+    /// If ZFS does not say.
     pub fn pools(&self) -> Result<Pools> {
         Pools::look(&self.system, &self.configuration)
     }
@@ -55,7 +55,7 @@ impl Context {
     pub fn active_pool(&self) -> Result<Option<PoolName>> {
         let active = || pools::active(&self.system, &self.configuration);
         match active() {
-            // In the middle of a switch two are marked. Where that is so, it is waited for.
+            // In the middle of a switch two are marked: wait for its end.
             Err(error) if error.code == Code::Conflict => {
                 let marks = [Resource::Marks.shared()];
                 match self.resources.take(&marks, self.system.timeout()) {
@@ -70,7 +70,7 @@ impl Context {
     /// The active pool.
     ///
     /// # Errors
-    /// `NotActive` where there is none, and as [`pools::active`].
+    /// `NotActive` if no pool is active, and as [`pools::active`].
     pub fn require_active_pool(&self) -> Result<PoolName> {
         self.active_pool()?
             .ok_or_else(|| Error::new(Code::NotActive, "no pool is active"))
@@ -96,7 +96,7 @@ impl Context {
         if let Some(listing) = listing {
             return Ok(listing);
         }
-        // It has none, or the pool has gone meanwhile, which is not the same.
+        // The pool has no such family, or it has gone in the meantime, which is not the same.
         let pool = self.require_active_pool()?;
         let mounts = self.system.mounts()?;
         Ok(Listing {

@@ -1,5 +1,6 @@
-//! How every action is carried out: who may, with which arguments, holding what, and what is
-//! noted of it. An action's row says which of it applies; no action can forget any of it.
+//! How every action is carried out: who may ask for it, with which arguments, what it holds
+//! meanwhile, and what is logged. An action's row says what applies; no action can forget any of
+//! it.
 
 use std::time::Instant;
 
@@ -83,7 +84,7 @@ fn shared_look(
     outcome
 }
 
-/// Does what changes something, and leaves a line of it. Arguments that are not known are refused.
+/// Does what changes something, and leaves a line in the log. Unknown arguments are refused.
 fn audited(
     context: &Context,
     name: &str,
@@ -94,7 +95,7 @@ fn audited(
     let checked = arguments.only_known().and_then(|()| arguments.check());
     let outcome = checked.and_then(|()| work());
     match &outcome {
-        // That changes nothing, and a client can send many.
+        // Nothing has changed, and a client can send many of these.
         Err(error) if error.code == Code::InvalidArgument => log_failure(context, name, error),
         _ => {
             let line = audit::line(name, arguments, &outcome, started.elapsed());
@@ -116,8 +117,8 @@ fn make_change(context: &Context, arguments: &Arguments, change: &Change) -> Res
     outcome
 }
 
-/// Starts tasks, and tells which. Where one cannot be started, those before it run all the same,
-/// and the error says so.
+/// Starts tasks, and answers which. If one cannot be started, those before it run anyway, and the
+/// error says so.
 fn start(context: &Context, tasks: Vec<Task>, many: Many) -> Result<Object> {
     let mut started: Vec<String> = Vec::new();
     let mut running: Vec<String> = Vec::new();

@@ -11,13 +11,13 @@ pub enum Code {
     NotFound,
     /// The action needs an active pool, or the named pool is not the active one.
     NotActive,
-    /// The request contradicts the state of the host or of another request.
+    /// The request contradicts the state of the host, of another request or of a job.
     Conflict,
-    /// Doing it would destroy or break something that still depends on it.
+    /// Something still depends on what would be destroyed, or a job uses it.
     InUse,
-    /// A command did not end within its time limit.
+    /// A command did not end within its time limit, or a disk did not answer.
     Timeout,
-    /// Something that the action needs (a command, a pool, a mount) is not usable now.
+    /// Something that the action needs (a command, a pool, a mount, a lock) is not usable now.
     Unavailable,
     /// A command was run and failed.
     Failed,
@@ -44,7 +44,7 @@ impl Code {
 pub struct Error {
     pub code: Code,
     pub message: String,
-    /// A process that was begun for it has not died, and may still do its work.
+    /// A process that was started for it has not died, and may still do its work.
     pub lingers: bool,
 }
 
@@ -70,7 +70,7 @@ impl Error {
         Error::new(Code::InvalidArgument, message)
     }
 
-    /// The same error with what was being done in front.
+    /// The same error, with what was being done before it.
     pub fn context(self, doing: &str) -> Self {
         Error {
             lingers: self.lingers,

@@ -1,4 +1,4 @@
-//! The events that tell clients of a job: what its log means.
+//! Events: what a job's log means to clients.
 
 use serde_json::{json, Map, Value};
 
@@ -8,13 +8,13 @@ use crate::iocage::releases;
 use crate::names::Release;
 use crate::system::System;
 
-/// In front of the id of a job that fetches a release.
+/// The beginning of the id of a job that fetches a release.
 const FETCHES: &str = "sysadm_iocage_fetch_release_";
 
-/// The arguments of the event that tells clients of a job.
+/// The arguments of a job's event.
 ///
-/// What is there decides whether a job has worked, where it can be asked; the command's words are
-/// told beside.
+/// What is there decides whether a job has worked, if that can be asked; the command's words are in
+/// `error`.
 pub fn of(
     system: &System,
     configuration: &Configuration,
@@ -60,8 +60,8 @@ pub fn of(
     event
 }
 
-/// Whether a job that ended with an error has done its work all the same: iocage 1.13 ends with 1
-/// after a fetch where a jail of another pool cannot be read.
+/// Whether a job that ended with an error has still done its work: iocage 1.13 exits with 1 after a
+/// good fetch if a jail of another pool cannot be read.
 fn is_done(system: &System, configuration: &Configuration, id: &str, progress: &Progress) -> bool {
     let Some(Ok(release)) = id.strip_prefix(FETCHES).map(Release::parse) else {
         return false;

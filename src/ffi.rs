@@ -1,7 +1,7 @@
-//! The C interface. Each function turns pointers into strings, calls the plugin, and turns the
+//! The C interface. Each function turns pointers into strings, calls the instance, and turns the
 //! answer back; a panic ends here as an error reply.
 //!
-//! cbindgen makes `include/sysadm_iocage.h` of this file: its comments are the header's.
+//! cbindgen makes `include/sysadm_iocage.h` from this file: its comments are the header's.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_void, CStr, CString};
@@ -42,14 +42,14 @@ pub struct SysadmIocage {
 }
 
 impl SysadmIocage {
-    /// An instance on a host that `runner` makes up, for tests and fuzzers in Rust. It is to be
-    /// ended with sysadm_iocage_close().
+    /// An instance on a host that `runner` makes up, for tests and fuzzers in Rust, to be ended
+    /// with sysadm_iocage_close().
     ///
     /// # Safety
     /// `host` is NULL or points to what sysadm_iocage_open() takes.
     ///
     /// # Errors
-    /// Where `host` is not right.
+    /// If `host` is wrong.
     pub unsafe fn open_with(
         configuration: Configuration,
         runner: Arc<dyn Runner>,
@@ -62,19 +62,20 @@ impl SysadmIocage {
     }
 }
 
-/// The host program's side. Every member but `struct_size` may be 0 or NULL.
+/// The host program's side. Every member except `struct_size` may be 0 or NULL.
 ///
 /// The callbacks are called from whatever thread is inside a call of the library, and job_ended()
 /// from a thread of the library's own; several at once. A callback may call any function of the
-/// library but sysadm_iocage_close(), on the same instance too: it gets an answer, which is a
-/// conflict where that could only wait for the call that it came from. No C++ exception and no
+/// library except sysadm_iocage_close(), on the same instance too: it gets an answer, which is a
+/// conflict if it could only wait for the call that it came from. No C++ exception and no
 /// longjmp() may leave a callback. The strings that they get are valid until they return. The
 /// struct is copied; what `user_data` points to must live until sysadm_iocage_close() has
 /// returned.
 ///
-/// The host program must not ignore SIGCHLD, and must not wait for any child but its own: the
-/// library waits for the commands that it runs. On FreeBSD the program is linked with -pthread:
-/// libthr that comes with a library loaded later can hang where two threads fork at once.
+/// The host program must not ignore SIGCHLD, and must not wait for children that it did not start:
+/// the library waits for the commands that it runs. On FreeBSD a program that loads the library by
+/// dlopen() must be linked with -pthread: if libthr is loaded that late, two threads that fork at
+/// once can hang.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SysadmIocageHost {
@@ -84,7 +85,7 @@ pub struct SysadmIocageHost {
     /// Handed to every callback as it is.
     pub user_data: *mut c_void,
 
-    /// Queues a long job, a command that the host is to run: `argv` is its absolute path and its
+    /// Queues a long job, a command for the host to run: `argv` is its absolute path and its
     /// arguments, ended by NULL. Returns whether the job was taken. Without this callback the
     /// library runs its jobs itself.
     pub queue_process: Option<
@@ -97,18 +98,18 @@ pub struct SysadmIocageHost {
 
     /// Returns whether a job that was queued waits or runs. A job holds what it needs until this
     /// says that it has ended, or until its log says so (sysadm_iocage_progress()). Without this
-    /// callback nobody can tell, and a job in the host's dispatcher holds nothing: a pool may be
-    /// switched off and a release destroyed while it works.
+    /// callback nobody can tell, so a job in the host's dispatcher holds nothing: its pool may be
+    /// switched off and its release destroyed while it runs.
     pub is_job_active:
         Option<unsafe extern "C" fn(user_data: *mut c_void, job_id: *const c_char) -> bool>,
 
     /// Takes a message for the host's log; `level` is one of SYSADM_IOCAGE_LOG_*. Every change,
-    /// and every try at one, is a message that begins with "audit: "; without this callback those
-    /// go to syslog(3).
+    /// every try at one, and the end of every job is a message that begins with "audit: "; without
+    /// this callback these go to syslog(3).
     pub log:
         Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>,
 
-    /// Hears that a job has ended that the library ran itself. `event_json` is what
+    /// Is called when a job has ended that the library ran itself. `event_json` is what
     /// sysadm_iocage_progress() returns for it. Since 0.2.
     pub job_ended: Option<
         unsafe extern "C" fn(
@@ -137,10 +138,10 @@ pub unsafe extern "C" fn sysadm_iocage_request(args_json: *const c_char) -> *mut
     reply_text(None, || {
         // SAFETY: as this function's own contract.
         let args = unsafe { text(args_json, "args_json", limits::REQUEST_BYTES) }?;
-        // A configuration that cannot be used now may be mended before the next call.
+        // A configuration that is wrong now may be right at the next call.
         let instance = DEFAULT.get_or_try_init(|| {
             let configuration = Configuration::of_host();
-            // That is the host's fault, not the request's.
+            // That is the fault of the host, not of the request.
             let configuration =
                 configuration.map_err(|error| Error::new(Code::Failed, error.message));
             configuration.map(|configuration| Instance::new(configuration, Box::new(NoHost)))
@@ -155,11 +156,11 @@ pub unsafe extern "C" fn sysadm_iocage_request(args_json: *const c_char) -> *mut
 ///
 /// `host`: the host's side; NULL for none.
 ///
-/// `error`: where not NULL, gets NULL on success and on failure a message, to be freed with
+/// `error`: if not NULL, gets NULL on success and on failure a message, to be freed with
 /// sysadm_iocage_free().
 ///
-/// Returns the instance, to be ended with sysadm_iocage_close(), or NULL where the configuration
-/// is not right.
+/// Returns the instance, to be ended with sysadm_iocage_close(), or NULL if `config_json` or `host`
+/// is wrong.
 ///
 /// # Safety
 /// Each argument is NULL or points to what it is said to point to.
@@ -205,8 +206,8 @@ pub unsafe extern "C" fn sysadm_iocage_open(
 /// `access`: SYSADM_IOCAGE_ACCESS_READ or SYSADM_IOCAGE_ACCESS_FULL. Under READ an action that
 /// changes anything does nothing and answers with status 403.
 ///
-/// `status`: where not NULL, gets 200 for an answer (an action's error is one), 400 for what is
-/// no request, 403 where it takes more access, 500 where the library itself has failed.
+/// `status`: if not NULL, gets 200 for an answer (an action's error is one), 400 for a text that is
+/// no request, 403 if the request takes full access, 500 if the library itself has failed.
 ///
 /// Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL.
 ///
@@ -270,7 +271,7 @@ pub unsafe extern "C" fn sysadm_iocage_message(
     c_string(answered.unwrap_or_else(|error| refusal(&error).to_message(None)))
 }
 
-/// Tells what a dispatcher's log of a job means.
+/// Says what the log of a job means.
 ///
 /// `plugin`: the instance.
 ///
@@ -278,14 +279,14 @@ pub unsafe extern "C" fn sysadm_iocage_message(
 ///
 /// `job_log_json`: the job's log, a JSON object as the sysadm server's dispatcher keeps it:
 /// `state`, `cmd_list`, `current_cmd`, each command as a key for its output, and
-/// `return_codes/<command>`. NULL for a job that the library runs itself, whose log it has.
+/// `return_codes/<command>`. NULL for a job that the library runs itself, whose log it has. A log
+/// with the state `finished` also tells the instance that the job has ended.
 ///
 /// Returns the arguments of an event for clients, a JSON object with `event_system`, `job_id`,
 /// `state`, `process_details` (the log), while a file is downloaded `filename`, `percent_done` (0
 /// to 100) and `download_rate` (such as "12.5MB/s"), and at the end `success` ("true" or "false")
-/// and, where it failed, `error` with iocage's last words. It is to be freed with
-/// sysadm_iocage_free(). NULL for a job that is not of this library; `{"error": ...}` for a log
-/// that cannot be read.
+/// and, if the command failed, `error` with its last words; to be freed with sysadm_iocage_free().
+/// NULL for a job that is not of this library; `{"error": ...}` for a log that cannot be read.
 ///
 /// # Safety
 /// `plugin` is NULL or an instance that is not closed; the other pointers are NULL or strings.
@@ -319,18 +320,18 @@ pub unsafe extern "C" fn sysadm_iocage_progress(
     }
 }
 
-/// Tells whether a reply is an error, and which, so that a program needs no JSON parser to learn
+/// Says whether a reply is an error, and which, so that a program needs no JSON parser to learn
 /// whether a request has worked.
 ///
 /// `reply_json`: a reply of sysadm_iocage_request(), sysadm_iocage_evaluate() or
 /// sysadm_iocage_message(), in any of the forms of an error: `{"error": {"code", "message"}}`, an
 /// action's `{"<action>": {"error", "code"}}`, or a whole error message.
 ///
-/// `code`, `message`: where not NULL, each gets a string to be freed with sysadm_iocage_free(), or
-/// NULL where the reply is no error. A code is a word of the actions' document, such as `in_use`, or
-/// a number such as `403`.
+/// `code`, `message`: if not NULL, each gets a string to be freed with sysadm_iocage_free(), or
+/// NULL if the reply is no error. A code is a word of the actions' document, such as `in_use`, or a
+/// number such as `403`.
 ///
-/// Returns 1 where it is an error, 0 where it is not. What is no JSON object is one.
+/// Returns 1 if it is an error, 0 if not. A text that is no JSON object is one.
 ///
 /// # Safety
 /// `reply_json` is NULL or a string; the other pointers are NULL or valid.
@@ -357,9 +358,9 @@ pub unsafe extern "C" fn sysadm_iocage_reply_error(
     is_error
 }
 
-/// Ends an instance: ends the jobs that it runs itself, and waits for their processes and its own
-/// threads (but for one that reads a file of a pool whose disk hangs: that is left behind). It must
-/// be the last call on the instance.
+/// Ends an instance: ends the jobs that it runs itself, and waits for their processes and for its
+/// own threads, except a thread that reads a file on a disk that does not answer: that is left
+/// behind. It must be the last call on the instance, and must not come from a callback.
 ///
 /// `plugin`: the instance; NULL is fine.
 ///
@@ -371,7 +372,7 @@ pub unsafe extern "C" fn sysadm_iocage_close(plugin: *mut SysadmIocage) {
         // SAFETY: it came from Box::into_raw, and this is its last use.
         let plugin = unsafe { Box::from_raw(plugin) };
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            // While it is still whole: the end of a job is told to a callback, which may ask it.
+            // While it is still whole: the callback for a job's end may ask it.
             plugin.instance.close();
             drop(plugin);
         }));
@@ -399,7 +400,7 @@ pub extern "C" fn sysadm_iocage_abi_version() -> u32 {
     SYSADM_IOCAGE_ABI_VERSION
 }
 
-/// Returns the version of the library, such as "0.1.0". It is not to be freed.
+/// Returns the version of the library, such as "0.1.0". It must not be freed.
 #[no_mangle]
 pub extern "C" fn sysadm_iocage_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
@@ -537,7 +538,7 @@ fn reply_text(status: Option<&mut i32>, answer: impl FnOnce() -> Result<Reply>) 
     c_string(reply.to_json())
 }
 
-/// The reply to a call whose arguments were not right, or that met a fault of ours.
+/// The reply to a call whose arguments were wrong, or that met a fault of the library.
 fn refusal(error: &Error) -> Reply {
     let status = match error.code {
         Code::Failed => Status::Internal,

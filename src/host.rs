@@ -1,8 +1,7 @@
 //! The host program's side: its dispatcher for long jobs, and its log.
 //!
-//! A callback may call the library again. So none is called while a lock inside the process is
-//! held, and what it asks for is never made to wait for the call that it came from
-//! ([`in_callback`]).
+//! A callback may call the library again. So none is called while a mutex is held, and what it asks
+//! for never waits for the call that it came from ([`in_callback`]).
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -18,13 +17,13 @@ pub enum Level {
 
 /// What a host program offers.
 pub trait Host: Send + Sync {
-    /// Queues a job. `None` where the host has no dispatcher, `Some(false)` where it refuses.
+    /// Queues a job. `None` if the host has no dispatcher, `Some(false)` if it refuses.
     fn queue_process(&self, job_id: &str, argv: &[String]) -> Option<bool>;
-    /// Whether a job that was queued waits or runs; `None` where the host does not say.
+    /// Whether a job that was queued waits or runs; `None` if the host does not say.
     fn is_job_active(&self, job_id: &str) -> Option<bool>;
-    /// Takes a message for the host's log; false where it has none.
+    /// Takes a message for the host's log; false if it has none.
     fn log(&self, level: Level, message: &str) -> bool;
-    /// Hears that a job which the library has run itself has ended.
+    /// Is called when a job has ended that the library has run itself.
     fn job_ended(&self, job_id: &str, event: &str);
 }
 
@@ -73,12 +72,12 @@ impl Callbacks {
         calling_back(|| self.host.job_ended(job_id, event));
     }
 
-    /// Logs something to the host, if it wants to know.
+    /// Logs something to the host, if it has a log.
     pub fn log(&self, level: Level, message: &str) -> bool {
         calling_back(|| self.host.log(level, message))
     }
 
-    /// Logs something about a change: to the host, or to the system where the host has no log.
+    /// Logs something about a change: to the host, or to the system if the host has no log.
     pub fn note(&self, level: Level, message: &str) {
         if !self.log(level, message) {
             let line = format!("sysadm_iocage: {message}");
@@ -91,13 +90,12 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Whether this thread is inside a callback, so that whoever it would wait for may be waiting for
-/// it.
+/// Whether this thread is inside a callback. Whoever it would wait for may be waiting for it.
 pub fn in_callback() -> bool {
     DEPTH.get() > 0
 }
 
-/// Counts up again when the callback returns, or throws.
+/// Counts back when the callback returns.
 struct Inside;
 
 impl Drop for Inside {

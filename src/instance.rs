@@ -80,8 +80,8 @@ impl Instance {
         }
     }
 
-    /// Ends the jobs that the instance runs itself, and waits for their end. No job starts any
-    /// more.
+    /// Ends the jobs that the instance runs itself, and waits for their end. No job starts after
+    /// that.
     pub fn close(&self) {
         self.context.jobs.close();
     }
@@ -128,8 +128,8 @@ impl Instance {
         reply.to_message(members.get("id").copied())
     }
 
-    /// What a job's log means, as the arguments of an event; `None` for a job that is not ours.
-    /// Without a log, that of a job that this library runs itself.
+    /// What a job's log means, as the arguments of an event; `None` for a job that is not the
+    /// library's. Without a log, it is a job that the library runs or has run itself.
     pub fn progress(&self, job_id: &str, log: Option<&str>) -> Result<Option<String>> {
         if !jobs::is_ours(job_id) {
             return Ok(None);
@@ -141,7 +141,10 @@ impl Instance {
             None => {
                 let log = id.as_ref().and_then(|id| self.context.jobs.log(id));
                 log.ok_or_else(|| {
-                    let why = format!("no log given, and no job {:?} here", shorten(job_id));
+                    let why = format!(
+                        "no log given, and the library has none of job {:?}",
+                        shorten(job_id)
+                    );
                     Error::invalid(why)
                 })?
             }

@@ -1,8 +1,8 @@
 //! Long work: in the host's dispatcher, or in a process of the library's own where the host has
 //! none.
 //!
-//! A job holds what it needs until it ends: one of our own by the locks that its process inherits,
-//! one in the dispatcher by locks that this process keeps until the job is seen to have ended.
+//! A job holds what it needs until it ends. A process of the library's own inherits the locks; for
+//! a job in the dispatcher this process keeps them until it hears that the job has ended.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::resources::{runs_already, Claim, Held, Resource, Resources};
 use crate::sync::lock;
 use crate::system::{local_time, Child, CommandLine, System};
 
-/// What every job of ours has in front of its id.
+/// The beginning of every id.
 const PREFIX: &str = "sysadm_iocage_";
 
 /// The id of a job. It is a plain file name.
@@ -43,7 +43,7 @@ impl JobId {
         JobId(format!("{PREFIX}{what}_{name}"))
     }
 
-    /// The id that a host or a client names, where it is one of ours.
+    /// Reads an id that a host or a client names; none if it is of no job of the library.
     pub fn parse(text: &str) -> Option<Self> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         (is_ours(text) && text.bytes().all(is_plain)).then(|| JobId(text.into()))
@@ -60,7 +60,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// Whether a job is one of ours, by its id.
+/// Whether a job is the library's, by its id.
 pub fn is_ours(id: &str) -> bool {
     id.starts_with(PREFIX)
 }
@@ -78,7 +78,7 @@ pub struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     Started,
-    /// A job of this id runs, and a second one would only get in its way.
+    /// A job with this id runs, and a second one would only get in its way.
     AlreadyRunning,
 }
 
@@ -167,7 +167,7 @@ impl Jobs {
             .map_err(|why| cannot(&why))?;
         let argv = self.shared.system.argv(&task.line);
         match self.shared.callbacks.queue_process(id, &argv) {
-            // Nobody will ever tell whether it has ended, so nothing can be held for it.
+            // Nobody will ever say that it has ended, so nothing can be held for it.
             Some(true) if self.shared.callbacks.is_job_active(id).is_none() => {
                 self.shared.records.discard(id);
             }
@@ -256,7 +256,7 @@ impl Jobs {
         }
     }
 
-    /// Lets go of what the jobs in the dispatcher hold that have ended.
+    /// Lets go of what ended jobs in the dispatcher hold.
     pub fn settle(&self) {
         let ids: Vec<JobId> = lock(&self.queued).keys().cloned().collect();
         for id in ids {
@@ -282,7 +282,7 @@ impl Jobs {
         }
     }
 
-    /// Hears that a job in the dispatcher has ended, with its last event where there is one.
+    /// Notes that a job in the dispatcher has ended, with its last event if there is one.
     pub fn end_queued(&self, id: &JobId, event: &Map<String, Value>) {
         let queued = lock(&self.queued).remove(id);
         if let Some(mut queued) = queued {
@@ -301,7 +301,7 @@ impl Jobs {
         self.shared.records.log(id.as_str())
     }
 
-    /// Why a job that runs here, or did, ended badly the last time; none where it runs or did well.
+    /// Why a job that ran here failed the last time; none if it runs or has worked.
     pub fn last_error(&self, id: &JobId) -> Option<String> {
         let log = self.log(id)?;
         progress::of_log(&log).outcome?.err()
@@ -312,7 +312,7 @@ impl Jobs {
         self.shared.closing.store(true, Ordering::SeqCst);
         let watchers: Vec<_> = lock(&self.watchers).drain().collect();
         for (_, watcher) in watchers {
-            let _ = watcher.join(); // a panic there has nobody left to hear of it
+            let _ = watcher.join(); // there is nobody to tell of a panic
         }
     }
 }
@@ -329,7 +329,7 @@ impl Shared {
         self.callbacks.note(level, &line);
     }
 
-    /// Waits for the end of a job's process, and tells of it.
+    /// Waits for the end of a job's process, and reports it.
     fn watch(&self, mut child: Child, mut record: Record, held: Held) {
         const LOOK: Duration = Duration::from_millis(100);
         let began = Instant::now();

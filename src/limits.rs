@@ -1,12 +1,12 @@
-//! Every bound of the plugin, each with its reason.
+//! Every bound of the library, each with its reason.
 
 use std::time::Duration;
 
-/// A request's text. The largest honest one, a `fetchreleases` with every release there is,
-/// has a few hundred bytes. (How deep it may be nested is serde_json's bound: 128 levels.)
+/// A request's text. The largest honest one, a `fetchreleases` with every release that exists, has
+/// a few hundred bytes. (How deep it may be nested is serde_json's bound: 128 levels.)
 pub const REQUEST_BYTES: usize = 1 << 20;
 
-/// A reply that a host asks about. That of a listing with 10,000 jails has 3 MiB.
+/// A reply that a host asks about. A listing of 10,000 jails has 3 MiB.
 pub const REPLY_BYTES: usize = 256 << 20;
 
 /// Releases in one `fetchreleases`. FreeBSD has published fewer in thirty years.
@@ -15,8 +15,8 @@ pub const RELEASES_PER_REQUEST: usize = 64;
 /// Properties in one `createplugin`. iocage has about 150.
 pub const PROPERTIES_PER_REQUEST: usize = 256;
 
-/// What a client may put into one string argument, before its own rule is even looked at; error
-/// messages quote arguments, and should stay readable.
+/// One string argument, whatever its own rule says: error messages quote arguments, and should stay
+/// readable.
 pub const ARGUMENT_BYTES: usize = 256;
 
 /// What one command may print. `zfs list` prints about 150 bytes a dataset, so this is room for
@@ -29,11 +29,11 @@ pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 /// A plugin index. The one with 74 plugins has 25 KiB.
 pub const INDEX_FILE_BYTES: u64 = 16 << 20;
 
-/// The plugin's own configuration.
+/// The library's configuration.
 pub const CONFIGURATION_BYTES: usize = 1 << 20;
 
-/// Jobs that the plugin itself runs at once. Each is a download or an installation, which more
-/// company makes only slower.
+/// Jobs that an instance itself runs at once. Each is a download or an installation, and more of
+/// them only make each slower.
 pub const JOBS_AT_ONCE: usize = 16;
 
 /// Logs of finished jobs that are kept for a host to ask about.
@@ -45,10 +45,10 @@ pub const JOB_LOG_BYTES: usize = 1 << 20;
 /// What a job may print until its file is shortened to the end that is kept.
 pub const JOB_LOG_FILE_BYTES: u64 = 16 << 20;
 
-/// The record of a job that runs: its command line, and when it began.
+/// The record of a job.
 pub const JOB_RECORD_BYTES: u64 = 64 << 10;
 
-/// A job's log as a dispatcher hands it over. The sysadm server's keeps everything that was
+/// A job's log as a dispatcher passes it on. The sysadm server's keeps everything that was
 /// printed, twice at times, each control character as six.
 pub const JOB_LOG_TEXT_BYTES: usize = 64 << 20;
 
@@ -62,8 +62,8 @@ pub const DESCRIPTORS: i32 = 1 << 16;
 /// Between asking a process group to end (TERM) and ending it (KILL).
 pub const TERMINATION_GRACE: Duration = Duration::from_millis(500);
 
-/// How long a killed process is waited for. One that hangs in the kernel, on a suspended pool
-/// say, does not even die; it is reaped later instead of hanging the request too.
+/// How long a request waits for a killed process. One that hangs in the kernel, for example on a
+/// suspended pool, does not die; it is reaped later, so that the request does not hang too.
 pub const REAP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long output is still read after the command itself has ended, where a child of its own
@@ -79,7 +79,7 @@ pub const CATALOGUE_MAX_AGE_SECONDS: std::ops::RangeInclusive<u64> = 0..=31_536_
 /// The catalogue's file. A hundred releases take about 4 KiB.
 pub const CATALOGUE_BYTES: u64 = 1 << 20;
 
-/// How long after a failed refresh of the catalogue the next one is started by itself.
+/// How long after a failed refresh of the catalogue the next one starts by itself.
 pub const CATALOGUE_RETRY: Duration = Duration::from_secs(10);
 
 /// How often an outdated plugin index is refreshed without anybody asking for it.
@@ -88,14 +88,14 @@ pub const PLUGINS_RETRY: Duration = Duration::from_secs(60);
 /// How long a refresh of the catalogue waits for another process that writes the file.
 pub const CATALOGUE_WRITING: Duration = Duration::from_secs(5);
 
-/// How long a dispatcher that does not know a job yet is believed to be about to start it.
+/// How long a dispatcher may take until it knows of a job that it has taken.
 pub const DISPATCHER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the datasets of jails are believed to be the same while nothing tells otherwise. Only
-/// what leaves no trace on disk or in the mount table is ever seen this late: `zfs promote`, a
-/// dataset made and never mounted, a jail's root replaced by another clone at the same place.
+/// How long the datasets of jails count as the same while nothing says otherwise. Only what leaves
+/// no trace on disk or in the mount table is seen this late: `zfs promote`, a dataset made and
+/// never mounted, a jail's root replaced by another clone at the same place.
 pub const DATASETS_AGE: Duration = Duration::from_secs(30);
 
 /// The settings that an instance remembers, of all jails of a family together. A jail's take some
-/// 300 bytes, so this is room for 100,000 of them; a pool with more is read anew each time.
+/// 300 bytes, so this is room for 100,000 of them; a pool with more is read again each time.
 pub const REMEMBERED_BYTES: usize = 32 << 20;

@@ -1,8 +1,8 @@
 //! Checked names: of pools, jails, releases, interfaces, addresses and URLs.
 //!
-//! Each is a type that only its own parser makes, so that what has such a type has been checked.
-//! The parser takes what a client sent and says in a few words what is wrong with it. Nothing else
-//! than these types and the program's own words reaches a command line ([`Checked`]).
+//! Each is a type that only its own parser makes, so a value of such a type has been checked. The
+//! parser takes what a client sent, and says in a few words what is wrong with it. Only these types
+//! and the program's own words reach a command line ([`Checked`]).
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use crate::limits;
 
-/// What is wrong with a name, to follow "argument ...:".
+/// What is wrong with a name, to stand after "argument ...:".
 pub type Wrong = String;
 
 /// A text that may stand on a command line: it is checked, and begins with no dash.
@@ -95,7 +95,7 @@ checked! {
 }
 
 impl PoolName {
-    /// The name of a pool that there is: of a time before a word was reserved, perhaps.
+    /// The name of a pool that exists, perhaps since before a word was reserved.
     ///
     /// # Errors
     /// As [`PoolName::parse`], but no name is reserved.
@@ -105,7 +105,7 @@ impl PoolName {
 }
 
 impl JailName {
-    /// The name as the kernel has it: to jail(8) a dot is an underscore, so that `a.b` and `a_b`
+    /// The name as the kernel has it: jail(8) turns a dot into an underscore, so `a.b` and `a_b`
     /// are one name.
     pub fn in_kernel(&self) -> String {
         self.0.replace('.', "_")
@@ -113,7 +113,7 @@ impl JailName {
 }
 
 impl Url {
-    /// The URL without a user's name and password in it, for everybody to see.
+    /// The URL without a user's name and password in it, which everybody may see.
     pub fn without_credentials(&self) -> String {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return self.0.to_string();
@@ -149,7 +149,7 @@ fn existing_pool(name: &str) -> Result<&str, Wrong> {
     match name.chars().find(|c| !allowed(*c)) {
         None => Ok(name),
         Some(c) => Err(format!(
-            "{name:?} has the character {c:?}, which no pool name has"
+            "{name:?} has the character {c:?}, which no pool name may have"
         )),
     }
 }
@@ -190,7 +190,7 @@ fn jail(name: &str) -> Result<&str, Wrong> {
     }
     if !name.bytes().all(allowed) {
         return Err(format!(
-            "{name:?} has other characters than letters, digits, '.', '_' and '-'"
+            "{name:?} may have only letters, digits, '.', '_' and '-'"
         ));
     }
     // iocage takes these for something else than a jail (1.13; `"ALL" in name`).
@@ -241,7 +241,7 @@ fn address<'a, A: FromStr>(
     };
     match prefix {
         Some(prefix) if !in_range(prefix) => Err(format!(
-            "{text:?} has no prefix length from 0 to {longest_prefix}"
+            "the prefix length of {text:?} must be 0 to {longest_prefix}"
         )),
         _ => Ok(text),
     }

@@ -1,10 +1,10 @@
 //! The records of jobs, as files: what runs, what it uses, what it has printed and how it ended,
-//! for every process that works with the same state directory, also after the one that started it
+//! for every process that works with the same state directory, even when the one that started it
 //! has died.
 //!
 //! A job has three files: `ID.json`, its record; `ID.log`, what it prints; and `ID.lock`, locked as
-//! long as it runs. Its own process holds that lock too, through an inherited descriptor, so that
-//! the lock lives as long as the job however the process ends that started it.
+//! long as it runs. Its own process inherits the descriptor of that lock, so the lock lives as long
+//! as the job, however the process ends that started it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -38,7 +38,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     pub time: String,
-    /// The exit code as a shell says it; none where nobody knows it.
+    /// The exit code as a shell has it; none if nobody knows it.
     pub code: Option<i32>,
 }
 
@@ -73,8 +73,8 @@ impl Records {
         self.directory.join(format!("{id}.{kind}"))
     }
 
-    /// Writes that a job begins, and gives the file that it is to print into. Whoever calls this
-    /// holds the job's lock.
+    /// Writes that a job begins, and returns the file for its output. The caller holds the job's
+    /// lock.
     pub fn begin(&self, record: &Record) -> io::Result<File> {
         private_folder(&self.directory)?;
         self.forget_the_oldest();
@@ -88,13 +88,13 @@ impl Records {
         Ok(output)
     }
 
-    /// Writes what has become of a job.
+    /// Writes the record of a job.
     pub fn write(&self, record: &Record) -> io::Result<()> {
         let text = serde_json::to_vec(record)?;
         replace(&self.path(&record.id, "json"), &text)
     }
 
-    /// Forgets a job that was never begun.
+    /// Forgets a job.
     pub fn discard(&self, id: &str) {
         for kind in ["json", "log"] {
             let _ = fs::remove_file(self.path(id, kind));
@@ -113,7 +113,7 @@ impl Records {
         (record.id == id).then_some((record, state))
     }
 
-    /// Whether somebody holds the lock of a job. What cannot be found out counts as held.
+    /// Whether somebody holds the lock of a job. If that cannot be found out, it counts as held.
     fn is_locked(&self, id: &str) -> bool {
         match File::open(self.lock_path(id)) {
             Ok(file) => !try_lock(&file, Share::Shared).unwrap_or(false),
@@ -134,8 +134,8 @@ impl Records {
         ids.filter_map(|id| self.find(&id)).collect()
     }
 
-    /// The jobs that run and use what is called `lock`, in a way that leaves no room for another
-    /// who wants it, `alone` or not.
+    /// The running jobs that use what `lock` stands for, and are in the way of somebody who wants
+    /// it, `alone` or not.
     pub fn users(&self, lock: &str, alone: bool) -> Vec<String> {
         let in_the_way = |record: &Record| {
             let mut claims = record.claims.iter();
@@ -151,8 +151,8 @@ impl Records {
         users
     }
 
-    /// The log of a job in the shape of the server's dispatcher; none for a job that is not known,
-    /// or whose log the host's dispatcher has.
+    /// The log of a job in the form of the server's dispatcher; none for an unknown job, or if the
+    /// host's dispatcher has the log.
     pub fn log(&self, id: &str) -> Option<Map<String, Value>> {
         let (record, state) = self.find(id)?;
         if record.queued {
@@ -212,7 +212,7 @@ impl Records {
         let long = |data: fs::Metadata| data.len() > limits::JOB_LOG_FILE_BYTES;
         if fs::metadata(&path).is_ok_and(long) {
             let end = self.output(id);
-            // What it prints meanwhile is lost or kept; the job itself goes on in any case.
+            // What it prints at this moment may be lost; the job itself goes on in any case.
             let file = OpenOptions::new().append(true).open(&path);
             let _ = file.and_then(|mut file| {
                 file.set_len(0)?;
@@ -221,7 +221,7 @@ impl Records {
         }
     }
 
-    /// Keeps of the jobs that ended the latest only.
+    /// Forgets all ended jobs except the latest.
     fn forget_the_oldest(&self) {
         let mut ended: Vec<(Option<SystemTime>, String)> = self
             .all()
@@ -241,7 +241,7 @@ impl Records {
     }
 }
 
-/// Text of which the ends may be parts of characters, which are left out.
+/// A text without the parts of characters that may be at its ends.
 fn whole_characters(bytes: &[u8]) -> String {
     let continues = |byte: &&u8| (0x80..0xc0).contains(*byte);
     let start = bytes.iter().take(3).take_while(continues).count();

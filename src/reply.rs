@@ -1,4 +1,4 @@
-//! Answers and replies. An answer has texts, lists and objects, and nothing else.
+//! Answers and replies. An answer has only texts, lists and objects.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl<T: Into<Answer>> From<Vec<T>> for Answer {
 pub enum Status {
     /// The reply has an answer, which may be an action's error.
     Ok = 200,
-    /// Not a request, or for no action that there is.
+    /// Not a request, or the action does not exist.
     BadRequest = 400,
     /// The action changes something, and this user may only read.
     Forbidden = 403,
@@ -187,14 +187,19 @@ fn failure(error: &Error) -> Object {
         .with("code", error.code.as_str())
 }
 
-/// The code and the message of the error that a reply is, in any of its forms; none where it is an
+/// The code and the message of a reply that is an error, in any of its forms; none if it is an
 /// answer.
 pub fn error_in(reply: &str) -> Option<(String, String)> {
     use serde_json::Value;
     fn text(value: &Value, key: &str) -> Option<String> {
         value.get(key)?.as_str().map(String::from)
     }
-    let no_reply = || Some(("invalid_argument".into(), "no reply in JSON".into()));
+    let no_reply = || {
+        Some((
+            "invalid_argument".into(),
+            "the reply is not a JSON object".into(),
+        ))
+    };
     let Ok(Value::Object(reply)) = serde_json::from_str(reply) else {
         return no_reply();
     };
@@ -212,7 +217,7 @@ pub fn error_in(reply: &str) -> Option<(String, String)> {
     })
 }
 
-/// What is here beside what the network offers, how old that is known, and why not newer.
+/// What is here and what the network offers, how old that list is, and why it is not newer.
 pub fn beside_remote(
     local: impl Into<Answer>,
     remote: impl Into<Answer>,
@@ -231,16 +236,16 @@ pub fn beside_remote(
 
 /// Jails under the keys that `key` gives them.
 ///
-/// A key that is taken already (the jail called `5` beside the running jail 5) is replaced by one
-/// that no other jail has: the jail's dataset below iocage's, which has a slash in it.
+/// If a key is taken already (by the running jail 5, where another jail is called `5`), the jail
+/// gets one that no other jail has: its dataset below iocage's, which has a slash in it.
 pub fn jails(jails: &[Jail], family: &str, key: impl Fn(&Jail) -> String) -> Object {
     let mut keyed = Object::new();
-    // The jid is the kernel's and unique; whoever is only called the same makes way.
+    // A jid is unique; a jail that only has it for a name makes way.
     let (up, down): (Vec<&Jail>, Vec<&Jail>) = jails.iter().partition(|jail| jail.jid.is_some());
     for one in up.into_iter().chain(down) {
         let mut key = key(one);
         let mut instead = format!("{family}/{}", one.name);
-        // Once will do, unless a configuration claims such a key for its jail's name.
+        // Once is enough, unless a configuration has such a key for its jail's name.
         while keyed.get(&key).is_some() {
             key.clone_from(&instead);
             instead = format!("{family}/{instead}");

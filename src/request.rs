@@ -15,7 +15,7 @@ use crate::names::{Interface, Ip4, Ip6, JailName, PluginId, PoolName, Release, W
 pub struct Field<T: 'static> {
     name: &'static str,
     read: fn(&Value) -> std::result::Result<T, Wrong>,
-    /// Whether a value of it asks for something that changes.
+    /// Whether a value of it asks for a change.
     changes: fn(&T) -> bool,
     private: bool,
 }
@@ -25,7 +25,7 @@ pub trait AnyField: Sync {
     fn name(&self) -> &'static str;
     /// What is wrong with `value`.
     fn check(&self, value: &Value) -> std::result::Result<(), Wrong>;
-    /// Whether `value` asks for something that changes, so that it takes full access.
+    /// Whether `value` asks for a change, which takes full access.
     fn changes(&self, value: &Value) -> bool;
     /// Whether nobody may see the value.
     fn is_private(&self) -> bool;
@@ -50,12 +50,12 @@ impl<T> Field<T> {
 }
 
 impl Field<bool> {
-    /// A truth value; `"true"` and `"false"` will do too.
+    /// A truth value; `"true"` and `"false"` are fine too.
     const fn flag(name: &'static str) -> Self {
         Field::new(name, truth)
     }
 
-    /// One that changes something where it is true.
+    /// One that asks for a change if it is true.
     const fn changing(self) -> Self {
         Field {
             changes: |truth| *truth,
@@ -95,7 +95,7 @@ pub static NET_DEVICE: Field<Interface> =
     Field::new("net_device", |value| text(value, Interface::parse));
 pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, PluginId::parse));
 pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
-/// An object of iocage's properties and what they are to be.
+/// An object of iocage's properties and their values.
 pub static PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
     Field::new("properties", properties).private();
 pub static REFRESH: Field<bool> = Field::flag("refresh").changing();
@@ -137,7 +137,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The request for `action` as a text: two requests with the same text ask the same.
+    /// The request for `action` as a text: requests with the same text ask the same.
     pub fn as_text(&self, action: &str) -> String {
         let given = self
             .given()

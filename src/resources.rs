@@ -1,10 +1,10 @@
 //! Who uses what: the marks of the pools, releases, templates, each jail by its name, plugin
 //! indexes, jobs.
 //!
-//! Whoever changes something or starts a job takes what it needs here first, shared with others or
-//! alone, and holds it until it is done. It is held by locks on files in the run directory, so that
-//! all threads, instances and processes with one state directory know of each other. A job's own
-//! process inherits the locks and holds them as long as it lives.
+//! A request that changes something or starts a job first takes what it needs here, shared with
+//! others or alone, and holds it until it is done. The locks are on files in the run directory, so
+//! that all threads, instances and processes with one state directory know of each other. A job's
+//! own process inherits the locks and holds them as long as it lives.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,18 +17,18 @@ use crate::names::{JailName, Release};
 use crate::records::Records;
 use crate::system::{private_folder, remove_lock, take_lock, unlock, Lock, Share};
 
-/// What can be in use. In this order they are taken, so that no two wait for each other.
+/// What can be in use. They are taken in this order, so that no two requests wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {
-    /// A job of this id.
+    /// The job with this id.
     Job(String),
-    /// Which pools are marked active. Whoever works in the active pool shares it.
+    /// The pools' marks: which is active. All work in the active pool shares it.
     Marks,
-    /// The fetched releases as a whole. Whoever uses or fetches one shares it.
+    /// The fetched releases as a whole. Using or fetching one shares it.
     Releases,
-    /// The templates as a whole, likewise.
+    /// The templates as a whole, in the same way.
     Templates,
-    /// The jails as a whole, likewise.
+    /// The jails as a whole, in the same way.
     Jails,
     Release(Release),
     /// A jail or a template, by its name in the kernel: one name for `a.b` and `a_b`.
@@ -39,7 +39,7 @@ pub enum Resource {
     Catalogue,
 }
 
-/// What somebody needs, and whether nobody else may use it meanwhile.
+/// What a request or a job needs, and whether it needs it alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
     resource: Resource,
@@ -88,7 +88,7 @@ impl Resource {
         }
     }
 
-    /// It in words, to follow "cannot use".
+    /// Its name in messages, to stand after "cannot use".
     fn in_words(&self) -> String {
         match self {
             Resource::Job(id) => format!("job {id}"),
@@ -103,8 +103,8 @@ impl Resource {
         }
     }
 
-    /// The kind of the error where a job uses it: what would be destroyed is in use, what would be
-    /// changed under it is a conflict.
+    /// The kind of the error if a job uses it: `InUse` if it would be destroyed under the job,
+    /// `Conflict` if it would be changed.
     fn code(&self) -> Code {
         match self {
             Resource::Releases | Resource::Templates | Resource::Jails => Code::InUse,

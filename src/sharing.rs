@@ -1,8 +1,8 @@
 //! One run for requests that are the same and come at the same time.
 //!
-//! A hundred clients that poll one list would each start the same commands. Here those that come
-//! while one is being answered share the run after it. That begins when they are all there, so
-//! nobody gets an answer that is older than the request.
+//! A hundred clients that poll one list would each start the same commands. Here all requests that
+//! come while one is being answered share the run after it. That run begins when they are all
+//! there, so no answer is older than its request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -40,14 +40,14 @@ type Run = OnceLock<Result<Object>>;
 impl Sharing {
     /// Answers `request` by `work`, or by the work of another who asks the same.
     pub fn answer(&self, request: &str, work: impl FnOnce() -> Result<Object>) -> Result<Object> {
-        // Whoever asks from within a callback may be what the others wait for.
+        // A request from within a callback may be what the others wait for.
         if host::in_callback() {
             return work();
         }
         let mut requests = self.lock();
         let known = requests.entry(request.into()).or_default();
         let run: Arc<Run> = Arc::clone(known.next.get_or_insert_default());
-        // Whoever wakes first of those who wait begins the run for them all.
+        // The first of the waiting requests to wake begins the run for them all.
         loop {
             if let Some(answer) = run.get() {
                 return answer.clone();
@@ -86,7 +86,7 @@ impl Sharing {
     }
 }
 
-/// A run that is under way. However it ends, those who wait for it are told.
+/// A run that is under way. However it ends, those who wait for it get an answer.
 struct Running<'a> {
     sharing: &'a Sharing,
     request: &'a str,
@@ -100,8 +100,8 @@ impl Drop for Running<'_> {
         let mut requests = self.sharing.lock();
         if let Some(known) = requests.get_mut(self.request) {
             known.running = false;
-            // Where a command hung until its limit, those who waited for it have waited long
-            // enough: it hung after they had asked, and may hang again.
+            // If a command hung until its limit, those who waited have waited long enough: it hung
+            // after they had asked, and may hang again.
             if let Some(Err(error)) = self.run.get().filter(|answer| timed_out(answer)) {
                 if let Some(next) = known.next.take() {
                     let _ = next.set(Err(error.clone()));

@@ -90,7 +90,7 @@ fn a_host_hears_of_every_change_and_of_no_look() {
         ]
     );
 
-    // Whoever may only read and tries to change something is told of as well.
+    // A user who may only read and tries to change something leaves a line too.
     for action in ACTIONS {
         let args = json!({"action": action.name, "pool": one, "refresh": true});
         if access(action, &args) == Access::Read {

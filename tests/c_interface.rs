@@ -217,9 +217,10 @@ fn a_source_tree_that_cannot_be_written_still_builds() {
     let script = format!(
         "chmod -R a-w '{0}/source' && cd '{0}/source' && \
          exec setpriv --bounding-set -dac_override sh -c '! touch src/x 2>/dev/null && \
-         exec {1} build --quiet --offline --locked --target-dir {0}/target'",
+         exec {1} build --quiet --offline --locked --target-dir {2}'",
         folder.display(),
         env!("CARGO"),
+        target.display(),
     );
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     let built = target.join("debug/libsysadm_iocage.so").exists();

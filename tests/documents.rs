@@ -202,21 +202,29 @@ struct Household {
     access: i32,
 }
 
-/// The jobs that run.
-type Dispatcher = Mutex<Vec<String>>;
+/// The jobs that run, and those that were taken since the last request.
+#[derive(Default)]
+struct Dispatcher {
+    running: Mutex<Vec<String>>,
+    taken: Mutex<Vec<String>>,
+}
 
-unsafe extern "C" fn take_job(_: *mut c_void, _: *const c_char, _: *const *const c_char) -> bool {
+unsafe extern "C" fn take_job(
+    dispatcher: *mut c_void,
+    job: *const c_char,
+    _: *const *const c_char,
+) -> bool {
+    let dispatcher = unsafe { &*dispatcher.cast::<Dispatcher>() };
+    let job = unsafe { CStr::from_ptr(job) }.to_str().unwrap();
+    dispatcher.taken.lock().unwrap().push(job.into());
     true
 }
 
 unsafe extern "C" fn is_job_active(dispatcher: *mut c_void, job: *const c_char) -> bool {
     let dispatcher = unsafe { &*dispatcher.cast::<Dispatcher>() };
     let job = unsafe { CStr::from_ptr(job) }.to_str().unwrap();
-    dispatcher
-        .lock()
-        .unwrap()
-        .iter()
-        .any(|running| running == job)
+    let running = dispatcher.running.lock().unwrap();
+    running.iter().any(|running| running == job)
 }
 
 impl Household {
@@ -246,7 +254,12 @@ impl Household {
 
     /// Brings about how things are to be before a request.
     fn prepare(&mut self, before: &[String]) {
-        self.dispatcher.lock().unwrap().clear();
+        // The jobs of the request before have ended.
+        for job in std::mem::take(&mut *self.dispatcher.taken.lock().unwrap()) {
+            let log = json!({"state": "finished"});
+            assert!(self.plugin.progress(&job, Some(&log)).is_some());
+        }
+        self.dispatcher.running.lock().unwrap().clear();
         self.access = SYSADM_IOCAGE_ACCESS_FULL;
         let (tank, tank2) = (self.lab.pool(0), self.lab.pool(1));
         let mut active = (true, false);
@@ -261,7 +274,9 @@ impl Household {
                 ["tank2", "has", "the", "template", name] => {
                     self.lab.add_template(tank2, name, None, &json!({}));
                 }
-                ["the", "job", id, "runs"] => self.dispatcher.lock().unwrap().push((*id).into()),
+                ["the", "job", id, "runs"] => {
+                    self.dispatcher.running.lock().unwrap().push((*id).into());
+                }
                 ["the", "user", "may", "only", "read"] => self.access = SYSADM_IOCAGE_ACCESS_READ,
                 _ => panic!("nothing brings about that {statement}"),
             }

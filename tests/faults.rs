@@ -299,7 +299,7 @@ fn the_pool_vanishes_in_the_middle() {
     assert_eq!(
         error_of(&answer).0,
         "not_active",
-        "a pool that is gone has not no jails"
+        "a pool that is gone is not a pool without jails"
     );
     assert_eq!(commands_left(&lab), [""; 0]);
     lab.import(pool);

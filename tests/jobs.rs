@@ -252,7 +252,7 @@ fn closing_ends_and_reaps_what_still_runs() {
     drop(plugin);
     assert_eq!(left(), 0);
     assert!(started.elapsed() < Duration::from_secs(10));
-    // No child of ours is left, not even a dead one that nobody has waited for. (One of another
+    // No child of this process is left, not even a dead one that nobody has waited for. (One of another
     // test that runs beside this may be just about to be.)
     let me = std::process::id().to_string();
     eventually("no child of ours is dead and not waited for", || {

@@ -18,7 +18,7 @@ struct Owner {
     output: BufReader<std::process::ChildStdout>,
     dir: PathBuf,
     pool: String,
-    /// The id of zfs-fuse; none where the ZFS is another one.
+    /// The id of zfs-fuse; none if another ZFS is used.
     zfs_fuse: Option<String>,
 }
 
@@ -164,7 +164,7 @@ fn a_zfs_that_hangs_is_found_and_fails_its_test_alone() {
     assert!(errors.contains(&said), "{errors}");
     assert!(errors.contains("zfs-fuse did not answer"), "{errors}");
     owner.assert_gone();
-    // Who stood beside it has not noticed.
+    // The other one has not noticed.
     assert!(lab.mountpoint(lab.pool(0)).join("beside").exists());
     lab.furnish();
 }

@@ -30,7 +30,7 @@ fn qt_flags(version: &str, what: &str) -> Option<Vec<String>> {
         .then(|| flags.split_whitespace().map(String::from).collect())
 }
 
-/// Says that a test is skipped for want of a Qt; with `REQUIRE_ZFS` nothing may be.
+/// Says that a test is skipped without Qt; with `REQUIRE_ZFS` nothing may be.
 fn skip(version: &str) {
     assert_ne!(
         std::env::var("REQUIRE_ZFS").as_deref(),
@@ -287,7 +287,7 @@ fn without_a_usable_library_every_action_says_so_and_the_server_goes_on() {
         (other_abi.to_str().unwrap(), "version 2 of its interface"),
         (
             "/lib/x86_64-linux-gnu/libm.so.6",
-            "is not the iocage plugin",
+            "is not the iocage library",
         ),
     ] {
         if library.contains("libm") && !Path::new(library).exists() {

@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
         answer.get("remote_error").is_none() || remote.is_empty(),
         "{answer}"
     );
-    // An id that is there, or what is like it where there is none.
+    // An id that is there, or else a similar one.
     for id in ["gitlab", "emby-server"] {
         let create = json!({
             "action": "createplugin", "plugin": id, "net_device": "re0", "ip4": "10.0.0.5",

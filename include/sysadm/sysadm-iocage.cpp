@@ -101,7 +101,7 @@ template<typename F> bool resolve(QLibrary &library, const char *name, F &functi
   return function!=NULL;
 }
 
-// Loads the library and opens the plugin; returns what went wrong, or nothing.
+// Loads the library and opens an instance; returns what went wrong, or nothing.
 QString load(){
   QByteArray config;
   QFile file(CONFIG_FILE);
@@ -111,10 +111,10 @@ QString load(){
   // The library checks the configuration when it is loaded; here only its own place matters.
   QString path = QJsonDocument::fromJson(config).object().value("library").toString();
   QLibrary library(path.isEmpty() ? QString("sysadm_iocage") : path);
-  if(!library.load()){ return "the iocage plugin is not installed: "+library.errorString(); }
+  if(!library.load()){ return "the iocage library is not installed: "+library.errorString(); }
   Functions functions;
   if(!resolve(library, "sysadm_iocage_abi_version", functions.abi_version)){
-    return library.fileName()+" is not the iocage plugin";
+    return library.fileName()+" is not the iocage library";
   }
   if(functions.abi_version()!=ABI_VERSION){
     return QString("%1 has version %2 of its interface, this server wants %3")
@@ -139,7 +139,7 @@ QString load(){
   return QString();
 }
 
-// The plugin, or NULL and why there is none.
+// The instance, or NULL and why there is none.
 void *plugin(QString *error){
   QMutexLocker locked(&MUTEX);
   if(PLUGIN==NULL){ *error = load(); }
@@ -175,7 +175,7 @@ QJsonObject ask(const QString &action, QJsonObject args = QJsonObject()){
 }
 
 QJsonObject notOffered(const QString &function){
-  return failure(function+" is not offered by the iocage plugin", "unavailable");
+  return failure(function+" is not offered by the iocage library", "unavailable");
 }
 
 } //end of namespace

@@ -17,7 +17,7 @@
 namespace sysadm{
 
 /*
- * Every function may be called from any number of threads at once. The library is loaded at the first call; where
+ * Every function may be called from any number of threads at once. The library is loaded at the first call; if
  * that fails, the call answers {"error": ..., "code": "unavailable"}, and the next one tries again.
  */
 class Iocage{
@@ -45,11 +45,11 @@ public:
 	// sysadm_iocage.h). Empty for a job that is not of this class.
 	static QJsonObject progress(const QString &jobId, const QJsonObject &log);
 
-	// Optional: where the configuration is, for a server that keeps it elsewhere than in
-	// /usr/local/etc/sysadm/iocage.json. It counts until the first other call.
+	// Optional: where the configuration is, for a server that does not keep it in
+	// /usr/local/etc/sysadm/iocage.json. To be called before any other function.
 	static void setConfigFile(const QString &path);
 
-	// What the old class declared as well and no server calls; each answers that it is not offered.
+	// What the old class declared too, and no server calls; each answers that it is not offered.
 	static QJsonObject cleanAll();
 	static QJsonObject df();
 	static QJsonObject createJail(QJsonObject);

@@ -31,7 +31,7 @@ const TEMPLATES: Target = Target {
     done: "All templates have been cleaned.",
 };
 
-/// Nobody fetches a release or makes anything of one meanwhile. A dry run only looks.
+/// While they are cleaned, nobody fetches a release or makes anything of one. A dry run only looks.
 pub fn releases_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
     if arguments.flag(&DRYRUN)? {
         return Ok(Vec::new());
@@ -44,7 +44,7 @@ pub fn releases_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
     ])
 }
 
-/// Nobody makes anything of a template meanwhile.
+/// While they are cleaned, nobody makes anything of a template.
 pub fn templates_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
     if arguments.flag(&DRYRUN)? {
         return Ok(Vec::new());
@@ -85,7 +85,7 @@ fn clean(context: &Context, arguments: &Arguments, target: &Target) -> Result<Ob
     Ok(Object::new().with("success", target.done))
 }
 
-/// What goes, wholly; what only mounts it breaks; and what would be in the way.
+/// What goes; what only mounts its files, and so breaks; and what would be in the way.
 fn would_destroy(members: Vec<String>, dependents: Dependents, what: &'static str) -> Object {
     let cloned = dependents.cloned;
     let mut goes = Object::new()

@@ -31,7 +31,7 @@ pub enum Access {
 /// An action.
 pub struct Action {
     pub name: &'static str,
-    /// The arguments that it has beside `action`.
+    /// Its arguments besides `action`.
     pub fields: &'static [&'static dyn AnyField],
     pub(crate) how: How,
 }
@@ -42,7 +42,7 @@ pub(crate) type Look = fn(&Context, &Arguments) -> Result<Object>;
 pub(crate) enum How {
     /// It only looks. Requests that are the same and come at once share one run.
     Looks(Look),
-    /// It changes something at once, and holds what it needs meanwhile.
+    /// It changes something at once, and holds what it needs while it does.
     Changes(Change),
     /// It changes something where this argument is given, and only looks where it is not.
     ChangesWith(&'static dyn AnyField, Change, Look),
@@ -56,12 +56,12 @@ pub(crate) struct Change {
     pub run: Look,
 }
 
-/// How the tasks of an action are told of.
+/// How an action answers with the ids of its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Many {
     /// One id. That it runs already is an error.
     One,
-    /// A list of ids, with those that run already in a list of their own.
+    /// A list of ids, and another one of those that run already.
     List,
 }
 

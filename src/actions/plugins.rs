@@ -63,9 +63,9 @@ fn refresh_id(repository: &Url) -> JobId {
     JobId::new("refresh_plugins", &indexes::clone_name(repository))
 }
 
-/// Starts a job for each index that is out of date, or for all of them where that is asked for;
-/// the request does not wait for them. A git that cannot be started is an error to be told, but no
-/// reason to list nothing.
+/// Starts a job for each index that is out of date, or for all of them if that is asked for; the
+/// request does not wait for them. If git cannot be started, the answer says so and still lists
+/// what is known.
 fn start_refreshing(context: &Context, known: &mut Plugins, asked: bool) -> Vec<String> {
     let repositories = match asked {
         true => &context.configuration.plugin_repositories,
@@ -91,8 +91,7 @@ fn start_refreshing(context: &Context, known: &mut Plugins, asked: bool) -> Vec<
     jobs
 }
 
-/// Whether an index is refreshed without anybody asking for it: once in a while, where there is a
-/// git.
+/// Whether an index is refreshed without anybody asking for it: once in a while, if git is there.
 fn may_refresh(context: &Context, repository: &Url) -> bool {
     let git = context.system.path(crate::configuration::Program::Git);
     git.exists() && context.known.indexes.is_due(repository)
@@ -121,12 +120,12 @@ fn describe(id: &str, plugin: &Plugin, detail: bool) -> Answer {
 
 pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     let mut new = new_plugin(arguments)?;
-    // Without one iocage would activate the first pool that it finds.
+    // Without an active pool, iocage would activate the first one that it finds.
     let pool = context.require_active_pool()?;
     let mounts = context.system.mounts()?;
     let known = read_indexes(context, &pool, datasets::folder(&mounts, &pool))?;
     check_plugin(&known, &mut new)?;
-    // The name that iocage gives the jail where nobody names one.
+    // The name that iocage gives the jail if the request has none.
     let name = match &new.name {
         Some(name) => name.clone(),
         None => JailName::parse(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
@@ -160,7 +159,7 @@ fn new_plugin(arguments: &Arguments) -> Result<NewPlugin> {
     })
 }
 
-/// Where a new jail is to be reached: `net_device` with `ip4`, `ip6` or both, or with `dhcp`.
+/// The network of a new jail: `net_device` with `ip4`, `ip6` or both, or with `dhcp`.
 fn network(arguments: &Arguments) -> Result<Network> {
     let interface = arguments.require(&NET_DEVICE)?;
     let (ip4, ip6) = (arguments.optional(&IP4)?, arguments.optional(&IP6)?);
@@ -173,7 +172,7 @@ fn network(arguments: &Arguments) -> Result<Network> {
         (true, false) => Ok(Network::Dhcp { interface }),
         (true, true) => Err(request::wrong(
             "dhcp",
-            "not together with \"ip4\" or \"ip6\"",
+            "cannot be combined with \"ip4\" or \"ip6\"",
         )),
         (false, false) => {
             let message = "arguments \"ip4\" and \"ip6\": one of them is required, or \"dhcp\"";
@@ -182,8 +181,8 @@ fn network(arguments: &Arguments) -> Result<Network> {
     }
 }
 
-/// Makes sure that the plugin exists and its license, if it has one, is accepted; and completes
-/// where it is from. Where no index is known, iocage has to find out.
+/// Makes sure that the plugin exists and that its license, if it has one, is accepted; and fills in
+/// where it comes from. If no index is known, iocage has to find out.
 fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
     if known.by_id.is_empty() {
         return Ok(());
@@ -210,8 +209,7 @@ fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that no jail or template has the name, as the kernel takes it: a dot is an
-/// underscore there.
+/// Makes sure that no jail or template has the name. In the kernel a dot is an underscore.
 fn require_free(context: &Context, pool: &PoolName, name: &JailName) -> Result<()> {
     for (family, what) in [(Family::Jails, "jail"), (Family::Templates, "template")] {
         let members = datasets::members(&context.system, pool, family)?;

@@ -16,7 +16,7 @@ pub fn status(context: &Context, _: &Arguments) -> Result<Object> {
     })
 }
 
-/// Which pool is active, as `activatepool` tells it where no pool is named.
+/// Which pool is active, as `activatepool` answers without a pool.
 pub fn current(context: &Context, _: &Arguments) -> Result<Object> {
     let pool = context.require_active_pool()?;
     let pool = Object::new().with("pool", pool.to_string());
@@ -25,7 +25,7 @@ pub fn current(context: &Context, _: &Arguments) -> Result<Object> {
 
 pub fn activate(context: &Context, arguments: &Arguments) -> Result<Object> {
     let wanted = arguments.require(&POOL)?;
-    // One reading decides. What changes after it is found by the last one.
+    // This one reading decides. The last one finds what has changed since.
     let before = context.pools()?;
     before.require_online(&wanted)?;
     before.require_known()?;
@@ -37,11 +37,10 @@ pub fn activate(context: &Context, arguments: &Arguments) -> Result<Object> {
     }
 }
 
-/// Marks `wanted` and no other, and makes sure of it.
+/// Marks `wanted` and no other pool, and checks that.
 ///
-/// The new pool comes first. Whatever fails then, there is always an active pool: while there is
-/// none, any iocage command activates the first pool that it finds, and while there are two, none
-/// does anything.
+/// The new pool comes first, so that there is an active pool whatever fails. Without one, any
+/// iocage command activates the first pool that it finds; with two, no command does anything.
 fn switch(context: &Context, wanted: &PoolName, before: &Pools) -> Result<()> {
     let is_wanted = |pool: &&Pool| pool.name == *wanted;
     let to_mark = before
@@ -58,7 +57,7 @@ fn switch(context: &Context, wanted: &PoolName, before: &Pools) -> Result<()> {
     match after.active().map(|pool| &pool.name).collect::<Vec<_>>()[..] {
         [only] if only == wanted => Ok(()),
         _ => {
-            let message = "the marks are not as they were set: somebody else changes them";
+            let message = "the marks are not as they were set: somebody else is changing them";
             Err(Error::new(Code::Conflict, message))
         }
     }
@@ -67,7 +66,7 @@ fn switch(context: &Context, wanted: &PoolName, before: &Pools) -> Result<()> {
 /// Puts the marks back after `error`, and says how things are.
 fn give_up(context: &Context, wanted: &PoolName, before: &Pools, error: Error) -> Error {
     let error = match context.pools().map(|now| now.require_online(wanted)) {
-        // That is why; what the command said of it is of less use.
+        // That is the reason; the command's own words help less.
         Ok(Err(gone)) if gone.code == Code::NotFound => gone,
         _ => error,
     };
@@ -75,8 +74,8 @@ fn give_up(context: &Context, wanted: &PoolName, before: &Pools, error: Error) -
         // A command that waits for a disk cannot be killed. Whatever is undone now, it may do its
         // work later, and take the only mark away. Two marks are safer than none.
         let message = format!(
-            "pool {wanted} is not activated for certain: a command that waits for a disk may \
-             still change the marks, so nothing was undone; look at them when the disk is back"
+            "it is not certain that pool {wanted} is active: a command that waits for a disk may \
+             still change the marks, so nothing was undone; check them when the disk is back"
         );
         return error.context(&message);
     }
@@ -84,10 +83,10 @@ fn give_up(context: &Context, wanted: &PoolName, before: &Pools, error: Error) -
     error.context(&format!("pool {wanted} is not activated, {undone}"))
 }
 
-/// Puts the marks back as they were before, and says whether that went well. What is marked now
-/// is asked, not assumed: a command that failed may have done its work before.
+/// Puts the marks back as they were before, and says whether that has worked. It asks what is
+/// marked now: a command that failed may still have done its work.
 fn undo(context: &Context, before: &Pools) -> &'static str {
-    // What failed once may have failed for a moment only, and this matters.
+    // What has failed once may work the next time, and this matters.
     const TRIES: usize = 3;
     let differs = |now: &Pools| {
         let differs = |pool: &&Pool| now.find(&pool.name).is_some_and(|now| now != *pool);

@@ -20,7 +20,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
 
 pub fn fetch(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     let releases = arguments.require(&RELEASES)?;
-    // Without one iocage would activate the first pool that it finds.
+    // Without an active pool, iocage would activate the first one that it finds.
     context.require_active_pool()?;
     let task = |release: Release| Task {
         id: JobId::new("fetch_release", &release),

@@ -1,7 +1,7 @@
 //! The command lines of `iocage`, which are not the same in every version.
 //!
-//! The only place where `key=value` of iocage is made. What a client gave as a property is private:
-//! nobody but the command sees it.
+//! The only place where `key=value` of iocage is made. The value of a property that a client gave
+//! is private: only the command sees it.
 
 use super::properties::{self, PropertyName, PropertyValue};
 use super::version::{Ability, Version};
@@ -10,16 +10,16 @@ use crate::error::{Error, Result};
 use crate::names::{Checked, Interface, Ip4, Ip6, JailName, PluginId, Release, Url};
 use crate::system::CommandLine;
 
-/// Where a new jail is to be reached.
+/// The network of a new jail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// At addresses of the host's own interface.
+    /// Addresses at an interface of the host.
     Shared {
         interface: Interface,
         ip4: Option<Ip4>,
         ip6: Option<Ip6>,
     },
-    /// With a network stack of its own, behind an interface of the host, asking by DHCP.
+    /// A network stack of its own, behind an interface of the host, with an address by DHCP.
     Dhcp { interface: Interface },
 }
 
@@ -27,16 +27,16 @@ pub enum Network {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPlugin {
     pub plugin: PluginId,
-    /// The name of the plugin's manifest without `.json`, where it is not the plugin's id: iocage
-    /// opens the file that it is told.
+    /// The name of the plugin's manifest without `.json`, if it is not the plugin's id: iocage
+    /// opens the file with the name that it is given.
     pub manifest_stem: Option<PluginId>,
-    /// The jail's name; the plugin's where none is given.
+    /// The jail's name; if none is given, the plugin's.
     pub name: Option<JailName>,
     pub network: Network,
     pub boot: Option<bool>,
     pub properties: Vec<(PropertyName, PropertyValue)>,
     pub accept_license: bool,
-    /// The repository of the plugin, where it is not iocage's own.
+    /// The repository of the plugin, if it is not iocage's own.
     pub repository: Option<Url>,
 }
 
@@ -100,10 +100,10 @@ pub fn fetch_plugin(version: Version, new: &NewPlugin) -> Result<CommandLine> {
     Ok(line)
 }
 
-/// Where the jail is to be reached. What the client says of it by a property is left to that.
+/// The network of the jail. What the client says by a property is left to that.
 ///
-/// Since 1.2 the plugin's jail gets a network stack of its own (vnet) unless told otherwise, and
-/// cannot share an address of the host then (`ioc_plugin.py`, DEFAULT_PROPS).
+/// Since 1.2 a plugin's jail gets a network stack of its own (vnet) unless vnet=0 is given, and
+/// then cannot share an address of the host (`ioc_plugin.py`, DEFAULT_PROPS).
 fn network(mut line: CommandLine, version: Version, new: &NewPlugin) -> Result<CommandLine> {
     let said = |key: &str| new.properties.iter().any(|(name, _)| name.as_str() == key);
     match &new.network {
@@ -114,8 +114,8 @@ fn network(mut line: CommandLine, version: Version, new: &NewPlugin) -> Result<C
         } => {
             if version.can(Ability::NamePluginJails) {
                 line = flag(line, version, "vnet", false)?;
-                // With an IPv4 address iocage drops what the plugin's manifest says of these; of
-                // an IPv6 address it takes no notice there (1.2 to 1.13, `ioc_plugin.py`,
+                // With an IPv4 address iocage drops what the plugin's manifest says about these; an
+                // IPv6 address does not count there (1.2 to 1.13, `ioc_plugin.py`,
                 // __fetch_plugin_props__).
                 for key in ["nat", "dhcp"] {
                     if ip4.is_none() && !said(key) {
@@ -159,7 +159,7 @@ fn check_properties(version: Version, new: &NewPlugin) -> Result<()> {
             // `__fetch_plugin_props__`: 1.2 to 1.13 cut it off there, older ones fail.
             return wrong(
                 name,
-                "must not contain \"=\", where iocage would cut it off",
+                "must not contain \"=\": iocage would cut the value off there",
             );
         }
         match (name.as_str(), value.is_true(), &new.network) {

@@ -1,6 +1,6 @@
 //! Where iocage keeps things in a pool, and how to ask ZFS about them.
 //!
-//! The options used with `zfs` are those that FreeBSD's, OpenZFS's and zfs-fuse's understand.
+//! Only options of `zfs` are used that FreeBSD, OpenZFS and zfs-fuse all understand.
 
 use std::fmt;
 use std::ops::Deref;
@@ -26,14 +26,14 @@ impl Dataset {
         Dataset(format!("{pool}/iocage"))
     }
 
-    /// A name as ZFS prints it; none for what cannot be one.
+    /// A name as ZFS prints it; none for a text that cannot be one.
     pub fn printed(name: &str) -> Option<Self> {
         let first = name.split(['/', '@', '#']).next().unwrap_or(name);
         let whole = !name.chars().any(char::is_control);
         (whole && PoolName::existing(first).is_ok()).then(|| Dataset(name.into()))
     }
 
-    /// The dataset that this is a snapshot of; a dataset itself where it is none.
+    /// The dataset of a snapshot; a dataset itself if it is not a snapshot.
     pub fn without_snapshot(&self) -> &str {
         self.0.split('@').next().unwrap_or(&self.0)
     }
@@ -83,7 +83,7 @@ impl Family {
         Dataset(format!("{pool}/iocage/{}", self.as_str()))
     }
 
-    /// The dataset of a member of the family; none for what cannot be the name of one.
+    /// The dataset of a member of the family; none for a text that cannot be its name.
     pub fn member_dataset(self, pool: &PoolName, member: &str) -> Option<Dataset> {
         let name = format!("{}/{member}", self.dataset(pool));
         (!member.is_empty() && !member.contains(['/', '@', '#']))
@@ -100,8 +100,8 @@ impl Family {
     }
 }
 
-/// Asks ZFS for `columns` of `dataset` and of those below it, down to `depth` where given. A
-/// dataset that does not exist has none.
+/// Asks ZFS for `columns` of `dataset` and of those below it, down to `depth` if given. A dataset
+/// that does not exist has no rows.
 pub fn list(
     system: &System,
     dataset: &Dataset,
@@ -141,7 +141,7 @@ pub fn rows(output: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The value in a column, where ZFS has one: it prints `-` for none.
+/// The value in a column, if ZFS has one: it prints `-` for none.
 pub fn value(row: &[String], column: usize) -> Option<&str> {
     row.get(column)
         .map(String::as_str)

@@ -1,7 +1,7 @@
 //! What depends on the releases or templates of a pool: what was cloned from them, and what mounts
 //! their files.
 //!
-//! What cannot be read counts as depending: nobody knows that it does not.
+//! A jail that cannot be read counts as depending: it may.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,20 +21,20 @@ use crate::system::{read_regular, Mounts, System};
 pub struct Dependents {
     /// What was cloned from them: it has to go before they can.
     pub cloned: Names,
-    /// What only mounts their files: it stays when they go, and does not work without them.
+    /// What only mounts their files: it stays when they go, but will not start without them.
     pub mounting: Names,
-    /// What cannot be read, so that nobody knows.
+    /// What cannot be read, so that nobody knows whether it depends.
     pub unknown: Names,
-    /// Those of all these that run.
+    /// Which of all these run.
     pub running: BTreeSet<String>,
 }
 
-/// Names by what they are of.
+/// Names, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     pub jails: BTreeSet<String>,
     pub templates: BTreeSet<String>,
-    /// Other datasets of the pool, made by somebody other than iocage.
+    /// Other datasets of the pool, which iocage has not made.
     pub datasets: BTreeSet<String>,
 }
 
@@ -57,7 +57,7 @@ impl Names {
         }
     }
 
-    /// Them all in words: `jails a, b; template t`.
+    /// All of them in words: `jails a, b; template t`.
     fn in_words(&self) -> String {
         let kinds = [
             ("jail", &self.jails),
@@ -75,8 +75,8 @@ impl Names {
 }
 
 impl Dependents {
-    /// What depends on the members of `family`, as things are now: what is destroyed is not decided
-    /// by what was learned before.
+    /// What depends on the members of `family` now: nothing that was remembered decides what is
+    /// destroyed.
     pub fn of(system: &System, pool: &PoolName, family: Family, plan: &Plan) -> Result<Self> {
         let mut dependents = Dependents::default();
         for unit in plan.units() {
@@ -95,7 +95,7 @@ impl Dependents {
             let jails = listing.map(|listing| listing.jails).unwrap_or_default();
             let tables = read_fstabs(system, &mounts, pool, of, &jails)?;
             for (jail, table) in jails.iter().zip(tables) {
-                // A template among templates that are all to go.
+                // A template goes itself if all templates go.
                 let goes = of == family || dependents.cloned.has(of, &jail.name);
                 let depends = depends(jail, &table, family, &members);
                 match depends {
@@ -111,7 +111,7 @@ impl Dependents {
         Ok(dependents)
     }
 
-    /// Refuses where something depends: without `force` whatever it is, and with it what runs.
+    /// Refuses if something depends: without `force` whatever it is, and with `force` if it runs.
     ///
     /// # Errors
     /// `InUse`, naming them.
@@ -156,7 +156,7 @@ impl Dependents {
         let kinds = [
             (&self.cloned, ""),
             (&self.mounting, " (mounting their files)"),
-            (&self.unknown, " (cannot be read, so nobody knows)"),
+            (&self.unknown, " (cannot be read, so may use them)"),
         ];
         let some = kinds.iter().filter(|(names, _)| !names.is_empty());
         let words = some.map(|(names, how)| format!("{}{how}", names.in_words()));
@@ -164,7 +164,7 @@ impl Dependents {
     }
 }
 
-/// Whether a jail uses files of a member of `family`; `None` where nobody knows.
+/// Whether a jail uses files of a member of `family`; `None` if nobody knows.
 fn depends(
     jail: &Jail,
     fstab: &Option<Vec<PathBuf>>,
@@ -192,14 +192,14 @@ fn depends(
     (details.is_some() && fstab.is_some()).then_some(false)
 }
 
-/// Whether `part` stands in `path`, wherever: iocage's root may be reached by more than one path.
+/// Whether `part` is anywhere in `path`: there may be more than one path to iocage's root.
 fn has_part(path: &Path, part: &Path) -> bool {
     let path: Vec<_> = path.components().collect();
     let part: Vec<_> = part.components().collect();
     path.windows(part.len()).any(|window| window == part)
 }
 
-/// What the fstab of each jail mounts; none where it cannot be read.
+/// What the fstab of each jail mounts; none if it cannot be read.
 fn read_fstabs(
     system: &System,
     mounts: &Mounts,

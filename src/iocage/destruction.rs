@@ -1,7 +1,7 @@
 //! Destroying releases or templates together with what was cloned from them.
 //!
-//! By `zfs destroy -r` without `-R`, the clones first: so ZFS itself refuses where a clone was made
-//! meanwhile that nobody has been told of.
+//! By `zfs destroy -r` without `-R`, the clones first, so that ZFS itself refuses if a clone was
+//! made in the meantime.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::error::{Code, Error, Result};
 use crate::names::PoolName;
 use crate::system::{CommandLine, System};
 
-/// What would be destroyed, in an order in which nothing is destroyed before its clones.
+/// What would be destroyed, each thing after its clones.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Whole jails and templates, datasets that iocage did not make, and the members of the
     /// families themselves; and whether it is one of the latter.
     order: Vec<(Dataset, bool)>,
-    /// Clones of each other, which no order would help.
+    /// Clones of each other, for which there is no such order.
     tangled: Vec<Dataset>,
 }
 
@@ -88,7 +88,7 @@ impl Plan {
         }
     }
 
-    /// What goes beside the members themselves.
+    /// What goes besides the members themselves.
     pub fn units(&self) -> impl Iterator<Item = &Dataset> {
         let units = self.order.iter().filter(|(_, is_member)| !is_member);
         units.map(|(unit, _)| unit).chain(&self.tangled)
@@ -97,12 +97,12 @@ impl Plan {
     /// Destroys all of it.
     ///
     /// # Errors
-    /// At the first thing that ZFS does not destroy, saying what had gone before.
+    /// At the first dataset that ZFS does not destroy, saying what is gone already.
     pub fn carry_out(&self, system: &System) -> Result<()> {
         if !self.tangled.is_empty() {
             let names: Vec<&str> = self.tangled.iter().map(|name| &**name).collect();
             let message = format!(
-                "clones of each other, nothing was destroyed: {}",
+                "nothing was destroyed, these are clones of each other: {}",
                 names.join(", ")
             );
             return Err(Error::new(Code::Failed, message));
@@ -119,8 +119,8 @@ impl Plan {
     }
 }
 
-/// What is destroyed as a whole, of which `dataset` is a part: a jail, a template, a member of
-/// `families`, or the dataset itself.
+/// The whole that `dataset` is a part of: a jail, a template, a member of `families`, or the
+/// dataset itself.
 fn unit(pool: &PoolName, families: &[Family], dataset: &str) -> String {
     let families = families.iter().chain(&[Family::Jails, Family::Templates]);
     for family in families {
@@ -131,10 +131,10 @@ fn unit(pool: &PoolName, families: &[Family], dataset: &str) -> String {
     dataset.into()
 }
 
-/// Destroys a dataset with what is below it and its snapshots; no clone of it.
+/// Destroys a dataset, what is below it, and its snapshots; no clone of it.
 ///
 /// # Errors
-/// Where it is still there afterwards, in ZFS's words.
+/// If it is still there afterwards, in ZFS's words.
 pub fn destroy(system: &System, dataset: &Dataset) -> Result<()> {
     // What was just unmounted may be busy for a moment.
     const TRIES: usize = 8;

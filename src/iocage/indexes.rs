@@ -1,10 +1,10 @@
 //! Plugin indexes: git clones, each with a file INDEX, which is one JSON object, and a manifest for
 //! each plugin.
 //!
-//! iocage has its clones below its root; ours, which are refreshed without it, lie in the state
-//! directory. Each refresh makes a clone of its own beside the one before: a repository may rewrite
-//! its history, and a clone may be interrupted. Of all whole clones of a repository the one with
-//! the newest index counts.
+//! iocage has its clones below its root; the library has its own, which it refreshes without
+//! iocage, in the state directory. Each refresh makes a new clone next to the last one: a
+//! repository may rewrite its history, and a clone may be interrupted. Of all whole clones of a
+//! repository the one with the newest index counts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -27,7 +27,7 @@ use crate::system::{private_folder, read_regular, CommandLine, System};
 pub struct Plugins {
     /// By id.
     pub by_id: BTreeMap<String, Plugin>,
-    /// The age of the oldest index, where there is any.
+    /// The age of the oldest index, if there is any.
     pub age: Option<Duration>,
     /// What could not be read.
     pub errors: Vec<String>,
@@ -40,8 +40,8 @@ pub struct Plugins {
 pub struct Indexes(Mutex<HashMap<Url, Instant>>);
 
 impl Indexes {
-    /// Whether a repository is to be refreshed now without anybody asking for it; that is once in a
-    /// while. It counts as refreshed from now on.
+    /// Whether it is time to refresh a repository without anybody asking for it. It counts as
+    /// refreshed from now on.
     pub fn is_due(&self, repository: &Url) -> bool {
         let mut refreshed = lock(&self.0);
         let recently = |at: &Instant| at.elapsed() < limits::PLUGINS_RETRY;
@@ -53,8 +53,8 @@ impl Indexes {
     }
 }
 
-/// Reads the indexes of all configured repositories; `root` is iocage's root on disk, where that
-/// is mounted, in the pool called `pool`.
+/// Reads the indexes of all configured repositories; `root` is iocage's root on disk in the pool
+/// `pool`, if it is mounted.
 ///
 /// # Errors
 /// Where the pool's disks do not answer.
@@ -102,7 +102,7 @@ fn read_all(configuration: &Configuration, root: Option<&Path>) -> Plugins {
     plugins
 }
 
-/// The clones of a repository that there may be.
+/// Where clones of a repository may be.
 fn clones(configuration: &Configuration, root: Option<&Path>, repository: &Url) -> Vec<PathBuf> {
     let mut clones = own_clones(configuration, repository);
     if let Some(root) = root {
@@ -122,8 +122,8 @@ struct Newest {
     entries: std::result::Result<Map<String, Value>, String>,
 }
 
-/// The clone with the newest index that can be read, or else with the newest of all: one that was
-/// interrupted cannot be read, where the one before it can.
+/// The clone with the newest index that can be read, or else with the newest of all: an interrupted
+/// clone cannot be read, but the one before it can.
 fn newest(clones: Vec<PathBuf>) -> Option<Newest> {
     let refreshed = |clone: &PathBuf| {
         let time = |file: &str| {
@@ -150,14 +150,14 @@ fn newest(clones: Vec<PathBuf>) -> Option<Newest> {
     }
 }
 
-/// The folder that has our clones of a repository.
+/// The folder of the library's clones of a repository.
 fn own_folder(configuration: &Configuration, repository: &Url) -> PathBuf {
     let plugins = configuration.state_directory.join("plugins");
     plugins.join(clone_name(repository))
 }
 
-/// Our own clones of a repository: one for each refresh, and one of an earlier version of the
-/// library, in the folder itself.
+/// The library's clones of a repository: one for each refresh, and in the folder itself one of an
+/// earlier version of the library.
 fn own_clones(configuration: &Configuration, repository: &Url) -> Vec<PathBuf> {
     let folder = own_folder(configuration, repository);
     let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -175,7 +175,7 @@ pub fn clone_name(repository: &Url) -> String {
     as_folder(&repository.without_credentials())
 }
 
-/// The folder of iocage's own clone, which has them in it.
+/// The folder of iocage's own clone: with the user's name and password.
 fn iocages_name(repository: &Url) -> String {
     as_folder(repository)
 }
@@ -194,11 +194,11 @@ impl Checked for Folder {
     }
 }
 
-/// Prepares a refresh: removes our clones but the one that counts, and gives the command that makes
-/// a fresh one beside it.
+/// Prepares a refresh: removes the library's clones except the one that counts, and returns the
+/// command that makes a new one.
 ///
 /// # Errors
-/// `Unavailable` where the folder cannot be had.
+/// `Unavailable` if the folder cannot be made.
 pub fn refresh(configuration: &Configuration, repository: &Url) -> Result<CommandLine> {
     let folder = own_folder(configuration, repository);
     private_folder(&folder)
@@ -230,7 +230,7 @@ fn read_index(clone: &Path) -> std::result::Result<Map<String, Value>, String> {
 }
 
 impl Plugins {
-    /// The ids most like `id`, best first, where any is like it at all.
+    /// The ids most similar to `id`, best first.
     pub fn nearest(&self, id: &str) -> Vec<&str> {
         const SOME: usize = 3;
         let mut near: Vec<(usize, &str)> = self
@@ -250,7 +250,7 @@ impl Plugins {
     }
 }
 
-/// How many letters have to be put in, left out or changed to make one word of the other
+/// How many letters have to be added, removed or changed to turn one word into the other
 /// (Levenshtein's distance).
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();

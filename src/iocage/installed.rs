@@ -9,16 +9,16 @@ use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use crate::system::{Identity, System};
 
-/// The version of the installed iocage, asked once for each that is installed.
+/// The version of the installed iocage. It is asked again only when another one is installed.
 #[derive(Default)]
 pub struct Installed(Mutex<Option<(Identity, Version)>>);
 
 impl Installed {
     /// # Errors
-    /// `Unavailable` where there is no iocage, and `Failed` where it does not tell its version.
+    /// `Unavailable` if there is no iocage, and `Failed` if it does not print its version.
     pub fn version(&self, system: &System) -> Result<Version> {
         let path = system.path(Program::Iocage);
-        // What it is a link to, if it is one: that is what a package replaces.
+        // If it is a link, its target: that is what a package replaces.
         let file = path
             .canonicalize()
             .ok()

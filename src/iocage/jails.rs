@@ -17,7 +17,7 @@ pub enum State {
     Down,
     /// Its `config.json` is missing or cannot be read.
     Corrupt,
-    /// Its dataset is not mounted, so nobody knows. (iocage would mount it to look.)
+    /// Its dataset is not mounted, so nobody knows. (iocage would mount it.)
     Unmounted,
 }
 
@@ -35,11 +35,11 @@ pub struct Jail {
     pub tag: String,
     /// The template whose clone it is.
     pub template: Option<String>,
-    /// What its configuration says; none for a jail without one that can be read.
+    /// What its settings say; none if they cannot be read.
     pub details: Option<Details>,
 }
 
-/// What only a jail's configuration knows.
+/// What only a jail's settings say.
 #[derive(Clone, Debug)]
 pub struct Details {
     pub kind: String,
@@ -48,7 +48,7 @@ pub struct Details {
     pub ip6: Option<String>,
     /// Its IPv4 address comes by DHCP.
     pub dhcp: bool,
-    /// The plugin it was made from, for a jail that is one.
+    /// Its plugin, if it is a plugin jail.
     pub plugin: Option<String>,
     /// The release whose files it mounts instead of having its own.
     pub base_release: Option<String>,
@@ -60,11 +60,11 @@ pub struct Listing {
     pub pool: PoolName,
     /// By name.
     pub jails: Vec<Jail>,
-    /// iocage's root on disk, where that is mounted.
+    /// iocage's root on disk, if it is mounted.
     pub root: Option<PathBuf>,
 }
 
-/// Lists the jails or the templates of `pool`; `None` where it has no place for them.
+/// Lists the jails or the templates of `pool`; `None` if the pool has no dataset for them.
 pub fn list(
     system: &System,
     memory: &Memory,
@@ -117,7 +117,7 @@ fn describe(name: &str, config: ConfigFile, template: Option<String>, defaults: 
     let text = |key| settings::text(config, defaults, key);
     let is_on = |key| settings::is_on(config, defaults, key);
 
-    // Never from the defaults: a name there would be everybody's.
+    // Never from the defaults: a name there would be the name of all jails.
     let own = Settings::default();
     let uuid = settings::text(config, &own, Key::HostHostuuid).unwrap_or_else(|| name.into());
     let kind = text(Key::Type).unwrap_or_else(|| "jail".into());
@@ -128,7 +128,7 @@ fn describe(name: &str, config: ConfigFile, template: Option<String>, defaults: 
     Jail {
         state: State::Down,
         boot: is_on(Key::Boot),
-        // Tags went away in June 2017, when each became its jail's name.
+        // There are no tags since June 2017, when each became its jail's name.
         tag: tag
             .or_else(|| plugin.clone())
             .unwrap_or_else(|| uuid.clone()),
@@ -138,7 +138,7 @@ fn describe(name: &str, config: ConfigFile, template: Option<String>, defaults: 
             ip6: text(Key::Ip6Addr),
             dhcp: is_on(Key::Dhcp),
             plugin,
-            // Old configurations have it as a type of its own.
+            // Old settings have it as a type of its own.
             base_release: (is_on(Key::Basejail) || kind == "basejail")
                 .then(|| text(Key::ClonedRelease).or_else(|| release.clone()))
                 .flatten(),
@@ -150,8 +150,8 @@ fn describe(name: &str, config: ConfigFile, template: Option<String>, defaults: 
     }
 }
 
-/// The plugin of a plugin jail. Old ones do not say it: there iocage takes the jail's name
-/// without the number that a second jail of the plugin has behind it, and so do we.
+/// The plugin of a plugin jail. Old settings do not say it. Then it is the jail's name, without the
+/// number at the end that a second jail of the plugin has; iocage does the same.
 fn plugin(plugin_name: Option<String>, tag: Option<&str>, uuid: &str) -> String {
     let name = plugin_name.or_else(|| tag.map(String::from));
     name.unwrap_or_else(|| uuid.rsplit_once('_').map_or(uuid, |(name, _)| name).into())
@@ -168,7 +168,7 @@ fn template(pool: &str, origin: &str) -> Option<String> {
     jail.rsplit('/').next().map(String::from)
 }
 
-/// Finds which of `jails` run, and completes what only a running jail knows.
+/// Finds which of `jails` run, and fills in what only the kernel knows.
 fn find_running(
     jails: &mut [Jail],
     pool: &PoolName,
@@ -195,9 +195,9 @@ fn find_running(
         }
         is_free
     };
-    // The path of its root decides: a jail may be renamed while it runs, names that differ in dots
-    // only ("a.b", "a_b") are one name to the kernel, and so are those of two jails that claim one
-    // uuid. Only then the name counts, of a jail whose root is not where it is mounted now.
+    // The path of the root decides: a jail may be renamed while it runs; names that differ only in
+    // dots ("a.b", "a_b") are one name to the kernel; and two jails may claim one uuid. The name
+    // only counts for a jail whose root is not mounted where it was.
     let mut others = Vec::new();
     for run in running {
         let path = Path::new(&run.path);
@@ -208,7 +208,7 @@ fn find_running(
             Some(&index) => {
                 mark(index, run);
             }
-            // A path in another pool is a jail of that pool, still running from before a switch.
+            // A jail of another pool, still running from before a switch.
             None if is_jail_of_another_pool(source, pool) => {}
             None => others.push(run),
         }

@@ -1,5 +1,5 @@
-//! What iocage keeps: pool properties, datasets, configuration files, the plugin index, and the
-//! command line of its many versions.
+//! What iocage keeps: pool properties, datasets, settings files, the plugin index; and the command
+//! lines of its many versions.
 //!
 //! Facts about iocage come from its source (github.com/freebsd/iocage, tags 0.9.1 to 1.13) and
 //! from measurements against 1.13.

@@ -14,7 +14,7 @@ pub struct Plugin {
     pub name: String,
     pub description: String,
     pub repository: Url,
-    /// What its index says of it.
+    /// What its index says about it.
     entry: Value,
     /// Its manifest's file.
     manifest: Option<PathBuf>,
@@ -34,7 +34,7 @@ impl Plugin {
         }
     }
 
-    /// What more its index and its manifest say: `official`, `category`, `icon`, `license`,
+    /// What else its index and its manifest say: `official`, `category`, `icon`, `license`,
     /// `homepage`, `primary_pkg` and `release`, those of them that are there.
     pub fn details(&self) -> Vec<(&'static str, String)> {
         let manifest = self.manifest();
@@ -52,13 +52,12 @@ impl Plugin {
             .collect()
     }
 
-    /// Where the license is to be read that iocage wants accepted, if there is one.
+    /// Where to read the license that iocage wants accepted, if there is one.
     pub fn license(&self) -> Option<String> {
         self.text(&self.manifest(), "license")
     }
 
-    /// The name that iocage knows the plugin by, where that is not its id: it opens
-    /// `<what it is told>.json`.
+    /// The name by which iocage knows the plugin: it opens `<name>.json`.
     pub fn manifest_stem(&self) -> Option<PluginId> {
         let stem = self.manifest.as_ref()?.file_stem()?.to_str()?;
         PluginId::parse(stem).ok()

@@ -64,8 +64,8 @@ impl Pools {
         }
     }
 
-    /// Makes sure that it is known which pool is active: where none is, no pool may be silent that
-    /// could be the one.
+    /// Makes sure that it is known which pool is active: if none is marked, every pool must answer,
+    /// since a silent one may be the active one.
     ///
     /// # Errors
     /// `Unavailable`, naming the pool that does not answer.
@@ -97,8 +97,8 @@ fn unusable(pool: &PoolName, why: &str) -> Result<()> {
 
 /// The pools whose datasets can be asked now.
 fn readable(system: &System, configuration: &Configuration) -> Result<Vec<Pool>> {
-    // A pool that goes away while ZFS walks through them is an error to it, and no reason to
-    // know nothing of the others: the next walk does not meet it.
+    // If a pool goes away while ZFS lists them, the command fails. The next one does not see that
+    // pool.
     const TRIES: usize = 3;
     let line = CommandLine::new(Program::Zfs);
     let line = line.words(&["list", "-H", "-d", "0", "-o", "name,org.freebsd.ioc:active"]);
@@ -110,7 +110,7 @@ fn readable(system: &System, configuration: &Configuration) -> Result<Vec<Pool>>
         output = system.run(&line)?;
     }
     let rows = rows(&output.success()?);
-    // A line that names no pool, whatever it is, is no reason to run anything on it.
+    // A line that names no pool must not become an argument of a command.
     Ok(rows
         .iter()
         .filter_map(|row| {
@@ -139,9 +139,9 @@ fn health(system: &System, configuration: &Configuration) -> Result<Vec<(PoolNam
 /// The active pool, if there is one.
 ///
 /// # Errors
-/// `Conflict` where more than one is marked; iocage itself does nothing then. `Unavailable` where
-/// none is and a pool does not answer that may be it: ZFS leaves a suspended pool out of its list
-/// and calls that a success.
+/// `Conflict` if more than one is marked; iocage itself does nothing then. `Unavailable` if none is
+/// marked and a pool does not answer, which may be the active one: ZFS leaves a suspended pool out
+/// of its list and exits with 0.
 pub fn active(system: &System, configuration: &Configuration) -> Result<Option<PoolName>> {
     let readable = readable(system, configuration)?;
     let mut active = readable.iter().filter(|pool| pool.active);
@@ -162,8 +162,8 @@ pub fn active(system: &System, configuration: &Configuration) -> Result<Option<P
     }
 }
 
-/// Makes sure that the datasets of `pool` are not locked, and that its root is mounted where it is
-/// meant to be.
+/// Makes sure that the datasets of `pool` are not locked, and that its root is mounted if it should
+/// be.
 ///
 /// # Errors
 /// `NotFound` or `Unavailable`, saying why not.
@@ -194,8 +194,8 @@ pub fn require_mounted(system: &System, pool: &PoolName) -> Result<()> {
             return unusable(pool, &why);
         }
     }
-    // A root that is never mounted (mountpoint=none, canmount=off) is a layout; one that should
-    // be mounted and is not is a fault.
+    // A root may be meant never to be mounted (mountpoint=none, canmount=off). If it should be
+    // mounted and is not, that is a fault.
     let is_path = |mountpoint: &str| mountpoint.starts_with('/');
     let meant_to_be = has(pool, "canmount", "on")
         && properties.iter().any(|row| {

@@ -9,12 +9,12 @@ use crate::system::last_words;
 pub struct Progress {
     /// `pending`, `running` or `finished`.
     pub state: String,
-    /// The last download that the log tells of.
+    /// The last download in the log.
     pub download: Option<Download>,
-    /// Whether the log tells that a release was extracted wholly: iocage brings it to its latest
-    /// patch level then.
+    /// Whether the log says that a release was extracted as a whole: after that iocage brings it to
+    /// its latest patch level.
     pub is_extracted: bool,
-    /// For a finished job: whether it worked, and if not what iocage said last.
+    /// For a finished job: whether it has worked, and if not, the command's last words.
     pub outcome: Option<Result<(), String>>,
 }
 
@@ -40,7 +40,7 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
     let state = text("state").unwrap_or("").to_string();
     let outcome = (state == "finished").then(|| {
         let code = command.and_then(|command| log.get(&format!("return_codes/{command}")));
-        // A number, whatever else a log may have there: it is quoted.
+        // Only a number: it is quoted.
         let code: Option<i64> = match code {
             Some(Value::String(code)) => code.parse().ok(),
             Some(other) => other.as_i64(),
@@ -64,7 +64,7 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
     }
 }
 
-/// The last progress line in what iocage has printed. It draws each over the one before:
+/// The last progress line in what iocage has printed. It prints each over the one before:
 /// `ESC [2K \r Downloading: base.txz [####------] 40%  12.5MB/s \r`. The one at 100% has a line
 /// break before its rate.
 fn last_download(output: &str) -> Option<Download> {
@@ -90,7 +90,7 @@ fn download(line: &str) -> Option<Download> {
 }
 
 /// `output` without terminal escape sequences (ECMA-48: ESC `[` parameters, one final byte), and
-/// without other control characters than those that end a line: clients show it.
+/// without control characters except those that end a line: clients show it.
 fn plain(output: &str) -> String {
     let mut plain = String::with_capacity(output.len());
     let mut rest = output.chars();

@@ -25,15 +25,15 @@ pub use kind::{Kind, Words};
 pub struct Property {
     pub name: &'static str,
     pub kind: Kind,
-    /// What iocage takes where neither the jail nor its defaults.json says it, in 1.13; `None`
-    /// where it makes it from the host, the release or the jail's name.
+    /// The value in 1.13 if neither the jail nor defaults.json has one; `None` if iocage makes it
+    /// from the host, the release or the jail's name.
     pub default: Option<&'static str>,
     /// The first version in which it can be set, or, where it never can, is known.
     pub since: Version,
     pub effect: Effect,
     pub settable: Settable,
     pub guard: Guard,
-    /// What must be so besides, for it to have an effect.
+    /// What else it takes to have an effect.
     pub needs: &'static [&'static str],
 }
 
@@ -58,7 +58,7 @@ pub enum Effect {
     Never,
 }
 
-/// For what iocage lets it be set.
+/// What iocage lets it be set for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settable {
     /// For a jail, and for the defaults of all jails.
@@ -68,7 +68,7 @@ pub enum Settable {
     Never,
 }
 
-/// Why a property is not one like the others.
+/// Why a property is special.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
     None,
@@ -76,7 +76,7 @@ pub enum Guard {
     OwnArgument,
     /// iocage runs its value on the host, as root.
     OnHost,
-    /// It says which jail this is, of what it was made, or where it lies.
+    /// It says which jail this is, what it was made from, or where it is.
     Identity,
 }
 
@@ -147,26 +147,26 @@ impl PropertyName {
         };
         match (property.guard, property.settable) {
             (Guard::OwnArgument, _) => Err(format!(
-                "{name:?} is said by an argument of its own, or by the plugin itself"
+                "{name:?} has an argument of its own, or is the plugin's to decide"
             )),
             (Guard::OnHost, _) => Err(format!(
                 "{name:?} would be run on the host, outside the jail"
             )),
             (Guard::Identity, _) => Err(format!(
-                "{name:?} says which jail it is, of what it was made or where it lies, and is \
+                "{name:?} says which jail it is, what it was made from or where it is, and is \
                  iocage's own"
             )),
             (Guard::None, Settable::Defaults) => Err(format!(
-                "{name:?} is one for all jails, and cannot be set for a single jail"
+                "{name:?} is for all jails, and cannot be set for a single one"
             )),
             (Guard::None, Settable::Never) => {
-                Err(format!("{name:?} only tells something, and cannot be set"))
+                Err(format!("{name:?} is only information, and cannot be set"))
             }
             (Guard::None, Settable::Jail) => Ok(PropertyName(property)),
         }
     }
 
-    /// What the table has of it.
+    /// Its row in the table.
     pub fn property(&self) -> &'static Property {
         self.0
     }

@@ -24,8 +24,8 @@ pub fn local(system: &System, pool: &PoolName) -> Result<Vec<String>> {
 /// The releases that the network offers, oldest first, as `iocage list -R` knows them.
 ///
 /// # Errors
-/// Where iocage cannot say, and where asking it would change something: it creates datasets that
-/// it misses, and reading does not write.
+/// If iocage cannot say, or if asking it would change something: it creates missing datasets, and
+/// reading does not write.
 pub fn remote(system: &System, pool: &PoolName, stop: &AtomicBool) -> Result<Vec<String>> {
     if datasets::folder(&system.mounts()?, pool).is_none() {
         let root = datasets::Dataset::root(pool);
@@ -86,8 +86,8 @@ fn parse_end_of_life(page: &str) -> Vec<String> {
     releases
 }
 
-/// What of `releases` this host can use, with the mark of those at their end of life. iocage
-/// itself fetches none whose major version is newer than the host's.
+/// Those of `releases` that this host can use, with the mark at their end of life. iocage itself
+/// fetches none with a newer major version than the host's.
 pub fn offered(releases: &[String], end_of_life: &[String], host: Option<&str>) -> Vec<String> {
     let major = |name: &str| {
         name.split('.')
@@ -139,7 +139,7 @@ fn parse_remote(output: &str) -> Vec<String> {
             match rest {
                 "" => Some(name),
                 "(EOL)" => Some(name + END_OF_LIFE),
-                // A sentence that begins like a release is no release.
+                // A sentence that begins like a release.
                 _ => None,
             }
         })
@@ -150,7 +150,7 @@ fn release(text: &str) -> Option<String> {
     Release::parse(text).ok().map(|name| name.to_string())
 }
 
-/// Whether the active pool has a release; not where nobody knows.
+/// Whether the active pool has a release; false if nobody knows.
 pub fn is_there(system: &System, configuration: &Configuration, release: &Release) -> bool {
     let pool = pools::active(system, configuration).ok().flatten();
     let local = pool.and_then(|pool| local(system, &pool).ok());

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// The settings that anything here asks for. A file has a hundred and fifty; of a thousand jails
-/// only these are kept in memory.
+/// The settings that are needed here. A file has a hundred and fifty; only these are kept in
+/// memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Basejail,
@@ -33,7 +33,7 @@ const KEYS: [(Key, &str); 11] = [
     (Key::Type, "type"),
 ];
 
-/// What a settings file says, as far as anybody asks.
+/// Those settings of a file that are needed here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings(Box<[(Key, Box<str>)]>);
 
@@ -73,14 +73,14 @@ impl Settings {
     }
 }
 
-/// What `config` says under `key`, or else what `defaults` say. A setting without a value in
-/// the config hides the default.
+/// What `config` has under `key`, or else what `defaults` have. A setting without a value in the
+/// config hides the default.
 pub fn text(config: &Settings, defaults: &Settings, key: Key) -> Option<String> {
     let text = config.get(key).or_else(|| defaults.get(key))?;
     (!text.is_empty()).then(|| text.into())
 }
 
-/// Whether a setting is on. Files in the field have it as 1, "1", "on", "yes", "true" and true.
+/// Whether a setting is on. Real files have it as 1, "1", "on", "yes", "true" and true.
 pub fn is_on(config: &Settings, defaults: &Settings, key: Key) -> bool {
     text(config, defaults, key).is_some_and(|text| {
         ["1", "on", "yes", "true"]

@@ -1,15 +1,15 @@
-//! Looking at the jails or templates of a pool: what ZFS, the files and the kernel say of them, and
-//! what of that is known already.
+//! Looking at the jails or templates of a pool: what ZFS, the files and the kernel say about them,
+//! and what of that is known already.
 //!
 //! What can change without a trace is asked each time: which jails run, what is mounted where, and
-//! which file each `config.json` is. From that it follows whether what was learned before still
-//! holds:
+//! which file each `config.json` is. From that follows whether what was learned before still holds:
 //!
 //! - The content of a file, while it is the same file in the same state ([`Identity`]).
-//! - The datasets with their origins, while the same of all that iocage has in the pool are mounted
-//!   at the same places (an origin may be a template's), every `config.json` is the same file in
-//!   the same state, all members are mounted, and the plugin has changed nothing itself. An origin can change without a trace (`zfs promote`), and so can what
-//!   was never mounted, so this is believed for [`limits::DATASETS_AGE`] at most.
+//! - The datasets with their origins, while iocage's datasets in the pool are mounted at the same
+//!   places (an origin may be a template's), every `config.json` is the same file in the same
+//!   state, and the library has changed nothing itself. An origin can change without a trace (`zfs
+//!   promote`), and so can a dataset that was never mounted, so this holds for
+//!   [`limits::DATASETS_AGE`] at most.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub struct Survey {
     pub running: Vec<RunningJail>,
 }
 
-/// A jail or template, as its datasets tell.
+/// A jail or template, by its datasets.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Member {
     pub name: Box<str>,
@@ -146,7 +146,7 @@ fn learn(
     family: Family,
     before: Option<Arc<Known>>,
 ) -> Result<Option<(Arc<Known>, Arc<Mounts>)>> {
-    // Both before ZFS is asked: what changes meanwhile makes the next survey ask again.
+    // Both before ZFS is asked: if something changes after that, the next survey asks again.
     let changes = memory.changes.load(Ordering::SeqCst);
     let mounts = Arc::new(system.mounts()?);
     let mounted = mounts.fingerprint(&Dataset::root(pool));

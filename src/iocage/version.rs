@@ -1,7 +1,7 @@
-//! The versions of iocage, and what which of them can.
+//! The versions of iocage, and what each can do.
 //!
 //! Source: the tags of github.com/freebsd/iocage; each fact names the file and the tag where it
-//! begins. Since when there is a property stands with the property ([`super::properties`]).
+//! begins. The first version of a property is in its row ([`super::properties`]).
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub const V1_5: Version = Version(1, 5, 0);
 pub const V1_7: Version = Version(1, 7, 0);
 pub const V1_13: Version = Version(1, 13, 0);
 
-/// What not every version can.
+/// What not every version can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ability {
     /// `fetch -P` takes a plugin of the index, and `--accept` its license.
@@ -33,14 +33,14 @@ pub enum Ability {
     ChooseRepository,
     /// A plugin's jail can be made with `boot=off`; before, `boot=on` is put behind what is asked.
     LeaveBootOff,
-    /// Every truth value is 0 or 1 (on, yes, true will do too). Before, each property takes one
-    /// pair of words only: 0 and 1, off and on, or no and yes.
+    /// Every truth value is 0 or 1 (on, yes and true work too). Before, each property takes only
+    /// one pair of words: 0 and 1, off and on, or no and yes.
     TruthAsNumbers,
     /// `ip4` and `ip6` say `disable`; before, they say `none`.
     DisableProtocols,
 }
 
-/// Since when, and how a refusal goes on after "the installed iocage is older than ... and cannot".
+/// Since which version, and what stands after "the installed iocage is older than ... and cannot".
 #[rustfmt::skip]
 const ABILITIES: &[(Ability, Version, &str)] = &[
     // iocage/cli/fetch.py: 0.9.9 has --name and --accept, 0.9.8 has neither.
@@ -48,7 +48,7 @@ const ABILITIES: &[(Ability, Version, &str)] = &[
     // iocage_cli/fetch.py: --plugin-name in 1.2, --plugin-file (a flag) in 1.1.
     (Ability::NamePluginJails, V1_2, "name a plugin's jail"),
     // iocage_cli/fetch.py: --git_repository in 1.2.
-    (Ability::ChooseRepository, V1_2, "take a plugin of another repository than its own"),
+    (Ability::ChooseRepository, V1_2, "take a plugin from another repository than its own"),
     // iocage_lib/ioc_plugin.py, __fetch_plugin_props__: DEFAULT_PROPS, which come first, in 1.2; a
     // last "boot=on" in 1.1, 1.0 and (iocage/lib/ioc_fetch.py) 0.9.x.
     (Ability::LeaveBootOff, V1_2, "make a plugin's jail that does not start with the host"),

@@ -13,13 +13,12 @@ use super::process::Leader;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// Runs a command and waits for its end, at most until `limit` is over or somebody says `stop`.
-/// (What it leaves running when it exits, such as what iocage has started in a new jail, is meant
-/// to run.)
+/// Runs a command and waits for its end, at most until `limit` is over or `stop` is set. (What it
+/// leaves running when it exits, such as what iocage has started in a new jail, is meant to run.)
 ///
 /// # Errors
-/// `Unavailable` where it cannot be started, `Timeout` where it does not end in time, `Failed`
-/// where it prints more than anybody can want. A command that ends, however badly, is no error.
+/// `Unavailable` if it cannot be started, `Timeout` if it does not end in time, `Failed` if it
+/// prints too much. A command that ends, with whatever exit code, is no error.
 pub fn run(order: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output> {
     let fault =
         |code, what: &dyn std::fmt::Display| Error::new(code, format!("{}: {what}", order.shown));
@@ -46,18 +45,15 @@ pub fn run(order: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output> 
             Err(error) => Err(fault(Code::Failed, &error)),
         },
         End::TimedOut => {
-            let what = format!(
-                "timeout, not done after {} s and ended",
-                limit.as_secs_f32()
-            );
+            let what = format!("timeout, ended after {} s", limit.as_secs_f32());
             ended_by_us(fault(Code::Timeout, &what), &mut leader)
         }
         End::TooMuch => {
-            let what = "it printed more than the limit, ended";
+            let what = "ended, it printed too much";
             ended_by_us(fault(Code::Failed, &what), &mut leader)
         }
         End::Stopped => {
-            let what = "ended, the plugin is being closed";
+            let what = "ended, the instance is being closed";
             ended_by_us(fault(Code::Failed, &what), &mut leader)
         }
         End::Lost(error) => Err(fault(Code::Failed, &error)),
@@ -78,8 +74,8 @@ enum End {
 fn wait(leader: &Leader, pipes: &mut Pipes, limit: Duration, stop: &AtomicBool) -> End {
     const LOOK: Duration = Duration::from_millis(100);
     let deadline = Instant::now() + limit;
-    // When it was seen to have exited. From then on nothing is left to be ended, so neither the
-    // deadline nor `stop` is for it any more: it is only about who holds its pipes.
+    // When it was seen to have exited. From then on there is nothing to end, so neither the
+    // deadline nor `stop` counts: only its pipes may still be held.
     let mut exited: Option<Instant> = None;
     let mut pause = Duration::from_micros(20);
     loop {
@@ -102,7 +98,7 @@ fn wait(leader: &Leader, pipes: &mut Pipes, limit: Duration, stop: &AtomicBool) 
             None => deadline - now,
         };
         if pipes.are_at_their_end() {
-            // It has closed its output and is about to exit, most likely this instant.
+            // It has closed its output and is most likely about to exit.
             std::thread::sleep(pause.min(left));
             pause = (pause * 2).min(LOOK / 10);
         } else {
@@ -129,7 +125,7 @@ impl Pipes {
         })
     }
 
-    /// Reads all that is there now; false where it is more than anybody can want.
+    /// Reads all that is there now; false if it is too much.
     fn read(&mut self) -> bool {
         let mut buffer = [0; 16384];
         for number in 0..self.pipes.len() {

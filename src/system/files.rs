@@ -1,4 +1,4 @@
-//! Files: reading those that somebody else keeps, and keeping our own.
+//! Files: reading those of others, and keeping the library's own.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use super::platform::OPEN_REGULAR;
 
-/// Which file, in which state: as long as it is the same, so is the content, but for one that was
-/// not [`Identity::is_settled`] when it was read.
+/// Which file, in which state: as long as it is the same, so is the content, unless it was not
+/// [`Identity::is_settled`] when it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
@@ -22,7 +22,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// What is at `path` now, where that is a regular file.
+    /// What is at `path` now, if that is a regular file.
     pub fn of(path: &Path) -> Option<Self> {
         path.symlink_metadata().ok().and_then(Self::new)
     }
@@ -36,9 +36,9 @@ impl Identity {
         })
     }
 
-    /// Whether the last change is so long ago that another one would have another time. File
-    /// systems have clocks of a second, of a tick, or of a nanosecond; git takes the same care with
-    /// its index ("racy git").
+    /// Whether the last change is so long ago that another one would have another time. The clocks
+    /// of file systems count seconds, ticks or nanoseconds; git takes the same care with its index
+    /// ("racy git").
     pub fn is_settled(&self) -> bool {
         const COARSEST: Duration = Duration::from_secs(2);
         let (Ok(seconds), Ok(nanoseconds)) =
@@ -47,7 +47,7 @@ impl Identity {
             return false;
         };
         let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
-        // A time to come is that of a clock that was set back.
+        // A time in the future means that a clock was set back.
         changed.elapsed().is_ok_and(|elapsed| elapsed >= COARSEST)
     }
 }
@@ -57,7 +57,7 @@ pub fn read_regular(path: &Path, limit: u64) -> Option<Vec<u8>> {
     read_identified(path, limit).map(|(_, bytes)| bytes)
 }
 
-/// Reads a file as [`read_regular`] does, and tells what it was before it was read.
+/// Reads a file as [`read_regular`] does, and returns its identity before that.
 pub fn read_identified(path: &Path, limit: u64) -> Option<(Identity, Vec<u8>)> {
     let file = OpenOptions::new()
         .read(true)
@@ -74,12 +74,13 @@ pub fn read_identified(path: &Path, limit: u64) -> Option<(Identity, Vec<u8>)> {
     (bytes.len() as u64 <= limit).then_some((identity, bytes))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file as a whole or not at all.
 ///
 /// # Errors
-/// Where it cannot be written; what was there before is there still.
+/// If it cannot be written; what was there before is still there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    // With the process's number no other process has the same, and with this no other thread.
+    // No other process has the same, because of the process id, and no other thread because of
+    // this.
     static DRAFTS: AtomicU64 = AtomicU64::new(0);
     remove_abandoned_drafts(path);
     let (mut file, draft) = loop {
@@ -95,7 +96,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
             .open(&draft)
         {
             Ok(file) => break (file, draft),
-            // Left by a process of the same number that died while it wrote.
+            // Left by a process with the same id that died while it wrote.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -110,7 +111,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Removes the drafts of `path` that processes have left which died while they wrote.
+/// Removes drafts of `path` left by processes that died while they wrote.
 fn remove_abandoned_drafts(path: &Path) {
     const LONG_AGO: Duration = Duration::from_secs(3600);
     let drafts = path.parent().and_then(|folder| fs::read_dir(folder).ok());

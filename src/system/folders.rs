@@ -1,4 +1,4 @@
-//! Folders of our own.
+//! The library's own folders.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
@@ -10,15 +10,15 @@ use super::platform::{self, OPEN_FOLDER};
 const PRIVATE: u32 = 0o700;
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Makes a folder that is this user's alone, whatever the file mode mask, or sees that the one
-/// that is there is so. One that others may only read is closed to them.
+/// Makes a folder that belongs to this user alone, whatever the file mode mask, or checks the one
+/// that is there. If others may only read it, it is closed to them.
 ///
 /// # Errors
-/// Where it cannot be made, or belongs to another user, or others may write into it: somebody may
-/// have put something there. The message says what to do.
+/// If it cannot be made, or belongs to another user, or others may write to it: somebody may have
+/// put something there. The message says what to do.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     make_folders(path)?;
-    // What is looked at is what is changed, whatever becomes of the name meanwhile.
+    // What is checked is what is changed, whatever happens to the name in between.
     let folder = OpenOptions::new()
         .read(true)
         .custom_flags(OPEN_FOLDER)
@@ -29,14 +29,14 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     let refuse = |why: &str| Err(named(path, why, io::ErrorKind::PermissionDenied));
     if owner != user {
         return refuse(&format!(
-            "this folder belongs to user {owner} and not to user {user}, who needs it for itself; \
-             remove it, or have another one configured"
+            "this folder belongs to user {owner}, but must belong to user {user} alone; remove it, \
+             or configure another state_directory"
         ));
     }
     if mode & OTHERS_WRITE != 0 {
         return refuse(&format!(
-            "others may write into this folder (mode {mode:04o}); remove it, or see what is in it \
-             and make it mode 0700"
+            "others may write to this folder (mode {mode:04o}); remove it, or check what is in it \
+             and set mode 0700"
         ));
     }
     match mode {
@@ -45,14 +45,14 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder and those above it where they are missing, none of them open to others.
+/// Makes a folder and the missing ones above it, all closed to others.
 pub fn make_folders(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
     for folder in missing.into_iter().rev() {
         match DirBuilder::new().mode(PRIVATE).create(folder) {
-            // Or an odd mask would keep us out too.
+            // Or an odd mask would lock this user out too.
             Ok(()) => fs::set_permissions(folder, Permissions::from_mode(PRIVATE))?,
-            // Somebody else has made it this moment.
+            // Another process has just made it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(named(folder, &error.to_string(), error.kind())),
         }

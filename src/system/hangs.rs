@@ -1,8 +1,8 @@
 //! Work on files that can be given up.
 //!
-//! A file system whose disk does not answer holds whoever touches it, for ever and in a way that
-//! nothing can end. So that is done in a thread that is left behind there: at most one for each
-//! file system, since they do their work one after the other, and nobody begins while one hangs.
+//! If a disk does not answer, whoever touches its file system hangs for ever, and nothing can end
+//! that. So files are touched in a thread that can be left behind: at most one for each file
+//! system, since they work one after the other, and none begins while one hangs.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 
-/// The file systems on which somebody works.
+/// The file systems on which a thread works.
 #[derive(Debug, Default)]
 pub struct FileSystems {
     busy: Mutex<BTreeMap<String, Busy>>,
     changed: Condvar,
 }
 
-/// What the thread does that works on a file system.
+/// What that thread does.
 #[derive(Clone, Copy, Debug)]
 enum Busy {
     Works,
@@ -33,12 +33,12 @@ enum Busy {
 type Done<T> = std::result::Result<T, Box<dyn Any + Send>>;
 
 impl FileSystems {
-    /// Does `work` on the file system `of` in a thread of its own, and gives it up when
-    /// `patience` is over. It must not itself ask for work on that file system.
+    /// Does `work` on the file system `of` in a thread of its own, and gives it up when `patience`
+    /// is over. `work` must not ask for work on that file system itself.
     ///
     /// # Errors
-    /// `Timeout` where it is given up, `Unavailable` at once while another one hangs there, and
-    /// where no thread can be had.
+    /// `Timeout` if it is given up, `Unavailable` at once while another one hangs there, and if no
+    /// thread can be started.
     pub fn work<T: Send + 'static>(
         self: &Arc<Self>,
         of: &str,
@@ -53,7 +53,7 @@ impl FileSystems {
             let (here, of, done) = (Arc::clone(self), of.to_string(), Arc::clone(&done));
             std::thread::Builder::new().spawn(move || {
                 let result = catch_unwind(AssertUnwindSafe(work));
-                // Under one lock, so that nobody gives up what has just been done.
+                // Under one mutex, so that nothing is given up that has just been done.
                 let mut busy = lock(&here.busy);
                 *lock(&done) = Some(result);
                 busy.remove(&of);
@@ -80,7 +80,7 @@ impl FileSystems {
         }
     }
 
-    /// Waits until nobody works on `of`.
+    /// Waits until no thread works on `of`.
     fn wait_for_turn(&self, of: &str, deadline: Instant) -> Result<MutexGuard<'_, Table>> {
         let began = Instant::now();
         let mut busy = lock(&self.busy);
@@ -115,7 +115,7 @@ type Table = BTreeMap<String, Busy>;
 
 fn timeout(of: &str, patience: Duration) -> Error {
     let seconds = patience.as_secs_f32();
-    let message = format!("{of}: timeout, its file system has not answered within {seconds} s");
+    let message = format!("{of}: timeout, its file system did not answer within {seconds} s");
     Error::new(Code::Timeout, message)
 }
 

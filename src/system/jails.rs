@@ -26,7 +26,7 @@ struct Printed {
 
 #[derive(Deserialize)]
 struct Information {
-    /// libxo leaves an empty list out.
+    /// libxo leaves out an empty list.
     #[serde(default)]
     jail: Vec<Jail>,
 }
@@ -58,10 +58,10 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Strin
     })
 }
 
-/// Reads the output of `jls`; jails that are dying have no processes left and do not count.
+/// Reads the output of `jls`; dying jails have no processes left and do not count.
 pub fn parse(output: &str) -> Result<Vec<RunningJail>> {
-    // A jail's root may set its hostname, and jls prints most control characters as they are,
-    // which no JSON may have.
+    // A jail's root may set its hostname, and jls prints most control characters as they are, which
+    // is not JSON.
     let safe = output.replace(char::is_control, " ");
     let wrong =
         |why: &str| Error::new(Code::Failed, format!("jls printed no list of jails: {why}"));

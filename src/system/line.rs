@@ -1,4 +1,4 @@
-//! A command line: a program and its arguments, each of which is a word of our own or a checked
+//! A command line: a program and its arguments, each of which is a word of the library or a checked
 //! value.
 
 use crate::configuration::{Commands, Program};
@@ -13,9 +13,9 @@ pub struct CommandLine {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word {
-    /// What everybody may see of it.
+    /// The part that everybody may see.
     shown: String,
-    /// What follows that, and may be a secret.
+    /// The part after that, which may be a secret.
     private: String,
 }
 
@@ -31,13 +31,13 @@ impl CommandLine {
         self.program
     }
 
-    /// With one more word of our own.
+    /// With one more word of the library.
     #[must_use]
     pub fn word(self, word: &'static str) -> Self {
         self.with(word.into(), String::new())
     }
 
-    /// With more words of our own.
+    /// With more words of the library.
     #[must_use]
     pub fn words(self, words: &[&'static str]) -> Self {
         words.iter().fold(self, |line, word| line.word(word))
@@ -55,7 +55,7 @@ impl CommandLine {
         self.with(number.to_string(), String::new())
     }
 
-    /// With a checked value that nobody but the command is to see.
+    /// With a checked value that only the command may see.
     #[must_use]
     pub fn secret(self, value: &impl Checked) -> Self {
         self.with(String::new(), value.as_str().into())
@@ -70,7 +70,7 @@ impl CommandLine {
         )
     }
 
-    /// With `key=value` as a word, of which nobody but the command is to see the value.
+    /// With `key=value` as a word, of which only the command may see the value.
     #[must_use]
     pub fn secret_setting(self, key: &impl Checked, value: &impl Checked) -> Self {
         self.with(format!("{}=", key.as_str()), value.as_str().into())
@@ -94,8 +94,8 @@ impl CommandLine {
         argv
     }
 
-    /// The line for messages and logs, without what is private: the one string that Qt's QProcess
-    /// would take, where double quotes group and three of them make one.
+    /// The line for messages and logs, without what is private: as one string for Qt's QProcess,
+    /// where double quotes group and three of them make one.
     pub fn shown(&self, commands: &Commands) -> String {
         let program = commands.path(self.program).display().to_string();
         let words = self.words.iter().map(|word| match word.private.is_empty() {

@@ -17,11 +17,11 @@ pub enum Share {
     Alone,
 }
 
-/// Locks an open file, by flock(2); false where somebody else's lock is in the way. It ends when
-/// the last descriptor of this opening is closed, inherited ones among them, or by [`unlock`].
+/// Locks an open file, by flock(2); false if another lock is in the way. The lock ends when the
+/// last descriptor of this opening is closed, inherited ones included, or by [`unlock`].
 ///
 /// # Errors
-/// Where the file system cannot lock.
+/// If the file system cannot lock.
 pub fn try_lock(file: &File, share: Share) -> io::Result<bool> {
     let how = match share {
         Share::Shared => Flock::Shared,
@@ -30,11 +30,11 @@ pub fn try_lock(file: &File, share: Share) -> io::Result<bool> {
     platform::flock(file.as_fd(), how)
 }
 
-/// Ends a lock at once, for everybody who has inherited it too. To close the file is not enough
-/// where a process is being started that moment: it has a descriptor of it until it is executed.
+/// Ends a lock at once, for all who have inherited it too. Closing the file is not enough if
+/// another process is just being started: until it is executed, it has a descriptor of the file.
 ///
 /// # Errors
-/// Where the file system cannot lock.
+/// If the file system cannot lock.
 pub fn unlock(file: &File) -> io::Result<()> {
     platform::flock(file.as_fd(), Flock::Not).map(|_| ())
 }
@@ -47,11 +47,11 @@ pub enum Lock {
     HeldElsewhere,
 }
 
-/// Takes the lock at `path`, a file that is made where it is missing, as its folder is. Whoever
-/// has it alone may remove the file before it ends.
+/// Takes the lock at `path`. The file and its folder are made if they are missing. Who has the lock
+/// alone may remove the file before the lock ends.
 ///
 /// # Errors
-/// Where it cannot be made or locked: then it is not taken.
+/// If it cannot be made or locked: then it is not taken.
 pub fn take_lock(path: &Path, share: Share) -> io::Result<Lock> {
     make_folders(path.parent().unwrap_or(Path::new("/")))?;
     loop {
@@ -67,12 +67,16 @@ pub fn take_lock(path: &Path, share: Share) -> io::Result<Lock> {
         let data = file.metadata()?;
         if !data.is_file() {
             let kind = io::ErrorKind::InvalidInput;
-            return Err(named(path, "this lock is no regular file; remove it", kind));
+            return Err(named(
+                path,
+                "this lock is not a regular file; remove it",
+                kind,
+            ));
         }
         if !try_lock(&file, share)? {
             return Ok(Lock::HeldElsewhere);
         }
-        // Whoever had it before may have removed it meanwhile: then it is nobody's lock any more.
+        // Who had it before may have removed it in the meantime: then this is no lock any more.
         let number = |data: Metadata| (data.dev(), data.ino());
         if fs::symlink_metadata(path).map(number).ok() == Some(number(data)) {
             return Ok(Lock::Taken(file));
@@ -80,12 +84,12 @@ pub fn take_lock(path: &Path, share: Share) -> io::Result<Lock> {
     }
 }
 
-/// Removes the file of a lock and does `more` with it, unless somebody holds it: a process of a
-/// job, perhaps, that has inherited it.
+/// Removes the file of a lock, and does `more`, unless somebody holds it: perhaps the process of a
+/// job that has inherited it.
 pub fn remove_lock(path: &Path, more: impl FnOnce()) {
     if let Ok(Lock::Taken(_held)) = take_lock(path, Share::Alone) {
         more();
-        // Whoever waits for it finds that it is gone, and makes a new one.
+        // Who waits for it finds that it is gone, and makes a new one.
         let _ = fs::remove_file(path);
     }
 }

@@ -77,7 +77,7 @@ impl System {
         }
     }
 
-    /// The FreeBSD release of the host (`13.2-RELEASE-p9`), where it runs FreeBSD.
+    /// The FreeBSD release of the host (`13.2-RELEASE-p9`), if it runs FreeBSD.
     pub fn release(&self) -> Option<&str> {
         self.release.as_deref()
     }
@@ -87,8 +87,8 @@ impl System {
         self.timeout
     }
 
-    /// A request that waits for the network is to answer within the usual limit with all that it
-    /// has to do beside, so the network gets the most of it and not all.
+    /// How long to wait for the network. A request that does so must still answer within the usual
+    /// limit, with all else that it has to do, so the network gets most of that time and not all.
     pub fn online_timeout(&self) -> Duration {
         self.timeout * 7 / 10
     }
@@ -108,7 +108,7 @@ impl System {
         line.argv(&self.commands)
     }
 
-    /// Runs a command, whatever its exit code, for as long as one may take.
+    /// Runs a command, whatever its exit code, within the usual limit.
     ///
     /// # Errors
     /// As [`Runner::run`].
@@ -116,7 +116,7 @@ impl System {
         self.run_within(line, self.timeout, &TO_THE_END)
     }
 
-    /// Runs a command, whatever its exit code, until `limit` is over or somebody says `stop`.
+    /// Runs a command, whatever its exit code, until `limit` is over or `stop` is set.
     ///
     /// # Errors
     /// As [`Runner::run`].
@@ -164,7 +164,7 @@ impl System {
     /// What is mounted where.
     ///
     /// # Errors
-    /// `Unavailable` where the system does not tell.
+    /// `Unavailable` if the system does not say.
     pub fn mounts(&self) -> Result<Mounts> {
         match self.runner.mount_table() {
             Ok(table) => Ok(Mounts::of(table)),
@@ -175,7 +175,7 @@ impl System {
         }
     }
 
-    /// Does two things at once, or one after the other where no thread can be had.
+    /// Does two things at once, or one after the other if no thread can be started.
     pub fn side_by_side<A: Send, B>(
         &self,
         one: impl FnOnce() -> A + Send,
@@ -184,7 +184,7 @@ impl System {
         if !self.runner.has_threads() {
             return (one(), other());
         }
-        // Shared, so that it is still there where there is no thread to take it.
+        // Shared, so that it is still there if no thread takes it.
         let one = Mutex::new(Some(one));
         let take = || lock(&one).take();
         std::thread::scope(|scope| {
@@ -201,13 +201,12 @@ impl System {
     }
 
     /// Does `work`, which touches files of the file system `of` (a pool), so that it can be given
-    /// up: in a thread of its own, which is left behind when a command would have had to end. At
-    /// most one works on a file system at a time. `work` must not call this again for the same
-    /// one.
+    /// up: in a thread of its own, which is left behind at the time limit of a command. At most one
+    /// thread works on a file system at a time. `work` must not call this again for the same one.
     ///
     /// # Errors
-    /// `Timeout` where it is given up; `Unavailable`, at once, while another one hangs there, and
-    /// where no thread can be had. When that one comes back, all is well again.
+    /// `Timeout` if it is given up; `Unavailable`, at once, while another one hangs there, and if
+    /// no thread can be started. When that one comes back, all is well again.
     pub fn on_files<T: Send + 'static>(
         &self,
         of: &str,

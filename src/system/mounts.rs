@@ -1,7 +1,7 @@
 //! The mount table: where each dataset is mounted.
 //!
-//! It is asked instead of ZFS's `mountpoint` property because it is right for legacy mounts, for
-//! alternate roots and for a dataset mounted elsewhere by hand, and one system call reads it.
+//! Unlike ZFS's `mountpoint` property it is right for legacy mounts, for alternate roots and for a
+//! dataset that was mounted elsewhere by hand, and one system call reads it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -16,7 +16,7 @@ use super::platform::Mount;
 pub struct Mounts {
     /// The datasets only.
     by_source: BTreeMap<String, PathBuf>,
-    /// By the bytes of the path: to hash it part by part takes ten times as long.
+    /// By the bytes of the path: hashing it part by part takes ten times as long.
     by_mountpoint: HashMap<OsString, Source>,
 }
 
@@ -41,7 +41,7 @@ impl Mounts {
             table.by_mountpoint.insert(mountpoint, source);
         }
         for (mountpoint, source) in &table.by_mountpoint {
-            // One of another type may be called as a dataset is.
+            // A file system of another type may have the name of a dataset.
             if !source.is_dataset {
                 continue;
             }
@@ -68,8 +68,7 @@ impl Mounts {
     }
 
     /// What is mounted below the dataset `parent`, and where, as one number: another number is
-    /// another state (the probability that two states share one is 2^-64). It means nothing to
-    /// another process.
+    /// another state (collision probability 2^-64). It means nothing to another process.
     pub fn fingerprint(&self, parent: &str) -> u64 {
         static STATE: OnceLock<RandomState> = OnceLock::new();
         let subtree = self.subtree(parent);
@@ -88,7 +87,7 @@ impl Mounts {
                 let name = source.strip_prefix(parent)?.strip_prefix('/')?;
                 Some((name, mountpoint.as_path()))
             })
-            // A snapshot that somebody looks into (`.zfs/snapshot`) is mounted too.
+            // A snapshot that is being looked into (`.zfs/snapshot`) is mounted too.
             .filter(|(name, _)| !name.contains('@'))
     }
 
@@ -98,7 +97,7 @@ impl Mounts {
         self.nearest(path).map(|source| &*source.name)
     }
 
-    /// The dataset in which `path` lies; none where that is a file system of another type.
+    /// The dataset that `path` is in; none if that is a file system of another type.
     pub fn dataset_of(&self, path: &Path) -> Option<&str> {
         let source = self.nearest(path).filter(|source| source.is_dataset);
         source.map(|source| &*source.name)

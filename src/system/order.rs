@@ -11,7 +11,7 @@ pub struct Order {
     pub argv: Vec<String>,
     /// The line for messages, without what is secret.
     pub shown: String,
-    /// Variables beside those that every command gets, or in their place.
+    /// Variables besides those that every command gets, or in their place.
     pub environment: Vec<(String, String)>,
 }
 
@@ -39,14 +39,14 @@ impl Order {
 pub struct Output {
     /// The command line, for messages.
     pub command: String,
-    /// The exit code, or 128 + the signal that ended it, as a shell says it.
+    /// The exit code, or 128 + the signal that ended it, as in a shell.
     pub exit_code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Output {
-    /// What was printed, where the command succeeded.
+    /// What was printed, if the command succeeded.
     ///
     /// # Errors
     /// `Failed` with the command's own last words otherwise.

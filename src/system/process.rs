@@ -24,7 +24,7 @@ impl Leader {
     /// Starts a command with these descriptors as its 1, 2, 3 and so on; its input is empty.
     ///
     /// # Errors
-    /// `Unavailable` where it cannot be started.
+    /// `Unavailable` if it cannot be started.
     pub fn start(order: &Order, descriptors: &[BorrowedFd<'_>]) -> Result<Self> {
         reap_lingering();
         let start = || {
@@ -42,10 +42,10 @@ impl Leader {
         }
     }
 
-    /// Whether it has exited. It is not reaped by that, so that its number stays its own.
+    /// Whether it has exited. That does not reap it, so its id stays its own.
     ///
     /// # Errors
-    /// Where it cannot be waited for: the host reaps every child, or ignores SIGCHLD.
+    /// If it cannot be waited for: the host reaps every child, or ignores SIGCHLD.
     pub fn has_exited(&self) -> io::Result<bool> {
         match self.code {
             Some(_) => Ok(true),
@@ -53,7 +53,7 @@ impl Leader {
         }
     }
 
-    /// Reaps it where it has exited, and gives its exit code as a shell says it.
+    /// Reaps it if it has exited, and returns its exit code as in a shell.
     ///
     /// # Errors
     /// As [`Leader::has_exited`].
@@ -64,19 +64,20 @@ impl Leader {
         Ok(self.code)
     }
 
-    /// Ends its group: TERM, and KILL where that does not help. False where somebody in it has
-    /// not died, who hangs in the kernel then and may still do what he was at.
+    /// Ends its group: TERM, then KILL. False if a process in it has not died: that one hangs in
+    /// the kernel and may still do its work.
     ///
-    /// What one that has exited by itself has left running is meant to run, and is not ended.
+    /// If the leader has exited by itself, what it has left running is meant to run, and is not
+    /// ended.
     pub fn end(&mut self) -> bool {
-        // Who cannot be waited for has gone, and the number may be a stranger's.
+        // If it cannot be waited for, it is gone, and its id may be a stranger's.
         if self.has_exited().unwrap_or(true) {
             let _ = self.reap();
             return true;
         }
         platform::signal_group(self.id, Signal::Terminate);
         self.exits_within(limits::TERMINATION_GRACE);
-        // Also where the leader has exited: a child of its own may not have.
+        // Even if the leader has exited: a child of its own may not have.
         platform::signal_group(self.id, Signal::Kill);
         let exited = self.exits_within(limits::REAP_PATIENCE);
         let _ = self.reap();
@@ -107,22 +108,22 @@ impl Drop for Leader {
     }
 }
 
-/// Processes that nobody waits for any more and that had not exited when they were last looked
-/// at. Their numbers are their own until they are reaped here.
+/// Processes that nothing waits for any more, and that had not exited the last time. Their ids are
+/// their own until they are reaped here.
 static LINGERING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// Reaps those of them that have exited meanwhile.
+/// Reaps those of them that have exited.
 fn reap_lingering() {
     lock(&LINGERING).retain(|process| matches!(platform::reap(*process), Ok(None)));
 }
 
-/// What a job's process is asked: a real one, or one that a test has made up.
+/// A job's process: a real one, or one that a test has made up.
 pub trait Process: Send {
-    /// Its number.
+    /// Its process id.
     fn id(&self) -> u32;
-    /// Waits for its end, at most so long; the exit code as a shell says it.
+    /// Waits for its end, at most this long; the exit code as in a shell.
     fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>>;
-    /// Ends its process group; false where somebody in it has not died.
+    /// Ends its process group; false if a process in it has not died.
     fn end(&mut self) -> bool;
 }
 
@@ -159,23 +160,23 @@ impl Child {
         Child(Box::new(process))
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.0.id()
     }
 
-    /// Waits for its end, at most so long; the exit code as a shell says it (128 and the signal
-    /// that ended it).
+    /// Waits for its end, at most this long; the exit code as in a shell (128 plus the signal that
+    /// ended it).
     ///
     /// # Errors
-    /// Where it cannot be waited for: the host reaps every child, or ignores SIGCHLD. It has
+    /// If it cannot be waited for: the host reaps every child, or ignores SIGCHLD. It has
     /// ended then.
     pub fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>> {
         self.0.wait(patience)
     }
 
-    /// Ends its process group; false where somebody in it has not died, who hangs in the kernel
-    /// and may still do what he was at.
+    /// Ends its process group; false if a process in it has not died: that one hangs in the kernel
+    /// and may still do its work.
     pub fn end(mut self) -> bool {
         self.0.end()
     }

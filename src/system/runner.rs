@@ -1,4 +1,4 @@
-//! What carries out what the system is asked for.
+//! What carries out the requests to the system.
 
 use std::fs::File;
 use std::io;
@@ -12,33 +12,32 @@ use super::platform::{self, Mount};
 use super::process::{Child, Leader};
 use crate::error::Result;
 
-/// What carries out: the real host, or one made up by a test or a fuzzer.
+/// The real host, or one made up by a test or a fuzzer.
 pub trait Runner: Send + Sync {
-    /// Runs a command to its end, at most until `limit` is over or somebody says `stop`.
+    /// Runs a command to its end, at most until `limit` is over or `stop` is set.
     ///
     /// # Errors
-    /// `Unavailable` where it cannot be started, `Timeout` where it does not end in time, `Failed`
-    /// where it prints more than anybody can want. A command that ends, however badly, is no
-    /// error.
+    /// `Unavailable` if it cannot be started, `Timeout` if it does not end in time, `Failed` if it
+    /// prints too much. A command that ends, with whatever exit code, is no error.
     fn run(&self, command: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output>;
 
     /// Starts a long job. What it prints is appended to `output`; it also gets the descriptors
     /// `inherited`, as 3, 4 and so on, and keeps them open as long as it lives.
     ///
     /// # Errors
-    /// `Unavailable` where it cannot be started.
+    /// `Unavailable` if it cannot be started.
     fn spawn(&self, command: &Order, output: &File, inherited: &[BorrowedFd<'_>]) -> Result<Child>;
 
     /// What is mounted where, in the order of mounting.
     ///
     /// # Errors
-    /// Where the system does not tell.
+    /// If the system does not say.
     fn mount_table(&self) -> io::Result<Vec<Mount>>;
 
     /// Sends a line to syslog; the priority is one of syslog's numbers.
     fn log(&self, priority: i32, line: &str);
 
-    /// Whether things may be done in threads side by side.
+    /// Whether work may be done in threads.
     fn has_threads(&self) -> bool {
         true
     }

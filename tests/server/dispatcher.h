@@ -1,5 +1,5 @@
 // A dispatcher of jobs as the sysadm server has it: it lives in a thread of its own, takes jobs from any thread by an
-// event to itself, starts each 30 ms later, and tells of each what the server's tells (the shape of the log, the
+// event to itself, starts each 30 ms later, and says of each what the server's dispatcher says (the shape of the log, the
 // increments while it runs, the whole log at the end).
 #ifndef TEST_DISPATCHER_H
 #define TEST_DISPATCHER_H

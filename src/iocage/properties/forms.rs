@@ -12,7 +12,7 @@ use crate::names::{Interface, Ip4, Ip6, JailName, PluginId, Url};
 
 /// The form of a text.
 pub struct Form {
-    /// What it must be, to follow "must be".
+    /// What it must be, to stand after "must be".
     pub rule: &'static str,
     fits: fn(&str) -> bool,
 }
@@ -35,10 +35,10 @@ const fn form(rule: &'static str, fits: fn(&str) -> bool) -> Form {
 
 /// For people: it stays in config.json.
 pub static TEXT: Form = form("a text", |_| true);
-/// Run on the host, by a shell or as it is. Only whom that is allowed gives one.
+/// Run on the host, by a shell or directly. No client may set it.
 pub static HOST_COMMAND: Form = form("a command", |_| true);
-/// Run in the jail, split at spaces, without a shell. To jail.conf goes none but exec_created,
-/// in 1.0 exec_stop to jail(8).
+/// Run in the jail, split at spaces, without a shell. Only exec_created goes to jail.conf, and in
+/// 1.0 exec_stop to jail(8).
 pub static COMMAND: Form = form(
     "a command of letters, digits, spaces and ./_:=,@%+-",
     |text| {
@@ -98,7 +98,7 @@ pub static INTERFACES: Form = form(
         })
     },
 );
-/// A word is as good as a name here.
+/// `none` and `auto` have the form of a name.
 pub static HOST_INTERFACE: Form = form(
     "\"none\", \"auto\" or an interface of the host",
     is_interface,
@@ -159,7 +159,7 @@ pub static RESERVATION: Form = form("\"none\" or a size such as 10G", |text| {
 pub static JAILS: Form = form("\"none\", or names of jails separated by spaces", |text| {
     each(text, ' ', |name| JailName::parse(name).is_ok())
 });
-/// To zfs(8), below the pool's name: what iocage keeps there is no jail's, but for its own.
+/// To zfs(8), below the pool's name. Of iocage's own datasets a jail may have only those of a jail.
 pub static DATASETS: Form = form(
     "datasets below the pool separated by spaces, and none of iocage's own",
     |text| each(text, ' ', dataset),

@@ -11,15 +11,15 @@ pub enum Kind {
     Truth(Words),
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Whether the jail has a protocol of the network.
+    /// Whether the jail has a network protocol.
     Protocol,
     /// A whole number from the first to the last.
     Number(i64, i64),
-    /// That word, or a whole number from the first to the last.
+    /// This word, or a whole number from the first to the last.
     NumberOr(&'static str, i64, i64),
     /// A text with a form.
     Form(&'static Form),
-    /// What iocage writes, and nobody else.
+    /// Only iocage writes it.
     Told,
 }
 
@@ -62,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// What a value must be, to follow "must be".
+    /// What a value must be, to stand after "must be".
     pub fn rule(&self) -> String {
         match self {
             Kind::Truth(_) => "true or false (or 1, 0, on, off, yes, no)".into(),

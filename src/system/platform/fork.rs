@@ -1,4 +1,4 @@
-//! Starting a program by fork(2) and execve(2), where posix_spawn(3) cannot do what is needed.
+//! Starting a program by fork(2) and execve(2), if posix_spawn(3) cannot do what is needed.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
@@ -15,13 +15,13 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Starts a program; see [`super::spawn::start`].
 pub fn spawn(prepared: &Prepared) -> io::Result<u32> {
     let (mut errors, writer) = super::pipe()?;
-    // Out of the way of what the program is to get.
+    // Out of the way of the descriptors that the program gets.
     let higher = duplicate(writer.as_fd(), prepared.count() as usize)?;
     drop(writer);
 
     let alone = lock(&ONE_AT_A_TIME);
     // SAFETY: the sets live here. The child makes system calls only, then executes or exits. All
-    // signals are blocked meanwhile, so that no handler of the host runs in it.
+    // signals are blocked until then, so that no handler of the host runs in it.
     let (process, error) = unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         let mut before: libc::sigset_t = std::mem::zeroed();

@@ -1,6 +1,6 @@
 //! What differs between FreeBSD and Linux, and every system call that std does not have.
 //!
-//! Beside `ffi` this is the only module with unsafe code.
+//! Besides `ffi` this is the only module with unsafe code.
 #![allow(unsafe_code)]
 
 mod fork;
@@ -40,7 +40,7 @@ pub enum Flock {
     Not,
 }
 
-/// Locks a file, or unlocks it; false where somebody else's lock is in the way.
+/// Locks a file, or unlocks it; false if another lock is in the way.
 pub fn flock(file: BorrowedFd<'_>, how: Flock) -> io::Result<bool> {
     let operation = match how {
         Flock::Shared => libc::LOCK_SH,
@@ -75,12 +75,12 @@ pub fn log_to_system(priority: i32, line: &str) {
     let Ok(line) = std::ffi::CString::new(line) else {
         return;
     };
-    // Not openlog(3): that would be the host's to call. Its name stands before the line then.
+    // Not openlog(3), which is for the host to call. The line then begins with the host's name.
     // SAFETY: the format takes one string, and `line` is one.
     unsafe { libc::syslog(libc::LOG_DAEMON | priority, c"%s".as_ptr(), line.as_ptr()) };
 }
 
-/// Makes reads from `file` return at once where there is nothing to read.
+/// Makes reads from `file` return at once if there is nothing to read.
 pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
     let fd = file.as_raw_fd();
     // SAFETY: fcntl with F_GETFL and F_SETFL takes no pointers, and `file` is open.
@@ -138,7 +138,7 @@ pub fn local_time() -> String {
     )
 }
 
-/// The release that this host runs, where it runs FreeBSD.
+/// The release that this host runs, if it runs FreeBSD.
 pub fn freebsd_release() -> Option<String> {
     if !cfg!(target_os = "freebsd") {
         return None;

@@ -11,20 +11,20 @@ pub enum Signal {
 
 /// Signals the process group that `leader` leads. A group that is gone is no error.
 ///
-/// The leader must not have been reaped: until then its number is its own.
+/// The leader must not have been reaped: until then its id is its own.
 pub fn signal_group(leader: u32, signal: Signal) {
     let number = match signal {
         Signal::Terminate => libc::SIGTERM,
         Signal::Kill => libc::SIGKILL,
     };
-    // A pid of 0 or 1 would mean our own group or everybody.
+    // 0 would mean this process's own group, and 1 all processes.
     if let Some(group) = number_of(leader) {
         // SAFETY: kill takes no pointers.
         unsafe { libc::kill(-group, number) };
     }
 }
 
-/// Whether anybody lives in the process group that `leader` has led.
+/// Whether a process lives in the group that `leader` has led.
 pub fn group_lives(leader: u32) -> bool {
     number_of(leader).is_some_and(|group| {
         // SAFETY: kill takes no pointers, and signal 0 only asks.
@@ -34,8 +34,8 @@ pub fn group_lives(leader: u32) -> bool {
     })
 }
 
-/// Whether all in a process group are dead and only not reaped. The first process of a container
-/// may leave those to whom it has become the parent for long, or for ever.
+/// Whether all processes of a group are dead and only not reaped. The first process of a container
+/// may be late to reap those that it inherits, or may never do it.
 #[cfg(target_os = "linux")]
 fn is_of_the_dead(group: u32) -> bool {
     let group = group.to_string();
@@ -50,16 +50,16 @@ fn is_of_the_dead(group: u32) -> bool {
     !stats.any(|stat| stat.ok().and_then(lives).is_some())
 }
 
-/// Whether all in a process group are dead and only not reaped: init does that at once.
+/// Whether all processes of a group are dead and only not reaped: init reaps them at once.
 #[cfg(not(target_os = "linux"))]
 fn is_of_the_dead(_: u32) -> bool {
     false
 }
 
-/// Whether a child has exited. It stays there to be reaped, and its number is nobody else's.
+/// Whether a child has exited. It stays there to be reaped, so its id stays its own.
 ///
 /// # Errors
-/// Where there is no such child: the host reaps every child, or ignores SIGCHLD.
+/// If there is no such child: the host reaps every child, or ignores SIGCHLD.
 pub fn has_exited(child: u32) -> io::Result<bool> {
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     loop {
@@ -80,8 +80,8 @@ pub fn has_exited(child: u32) -> io::Result<bool> {
     }
 }
 
-/// Reaps a child that has exited, and gives its exit code as a shell says it: 128 and the signal
-/// that ended it. `None` where it has not exited.
+/// Reaps a child that has exited, and returns its exit code as in a shell: 128 plus the signal that
+/// ended it. `None` if it has not exited.
 ///
 /// # Errors
 /// As [`has_exited`].

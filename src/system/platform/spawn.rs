@@ -1,10 +1,10 @@
 //! Starting a program, with nothing inherited from the host but its user.
 //!
-//! posix_spawn(3) does it: it copies no page tables, so that it takes the same time in a large
-//! host, and it runs none of the hooks of fork(2), which can hang where two threads fork at once
-//! (FreeBSD 13.2, libthr loaded by dlopen). What it cannot do is set the file mode mask. So where
-//! that is not the usual one, or is not known, it is a fork, one at a time ([`super::fork`]); and
-//! where a C library is older than what is needed here.
+//! By posix_spawn(3): it copies no page tables, so it takes the same time in a large host, and it
+//! runs none of the hooks of fork(2), which can hang if two threads fork at once (FreeBSD 13.2,
+//! libthr loaded by dlopen). It cannot set the file mode mask. If that is not the usual one, or is
+//! not known, or if the C library is older than what is needed here, a fork is used, one at a time
+//! ([`super::fork`]).
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -17,7 +17,7 @@ use super::program::{Prepared, MASK};
 /// by default, none blocked, and the usual file mode mask. Gives the number of the process.
 ///
 /// # Errors
-/// Where it cannot be started: the program is not there, or is none, or there is no room for it.
+/// If it cannot be started: the program is missing, or is none, or there is no room for it.
 pub fn start(
     argv: &[String],
     environment: &[(String, String)],
@@ -30,7 +30,7 @@ pub fn start(
     }
 }
 
-/// This thread's file mode mask, read without changing it, where the system tells.
+/// This thread's file mode mask, read without changing it, if the system says it.
 #[cfg(target_os = "linux")]
 fn umask() -> Option<libc::mode_t> {
     // Since Linux 4.7. A thread may have a mask of its own.
@@ -41,7 +41,7 @@ fn umask() -> Option<libc::mode_t> {
     libc::mode_t::from_str_radix(mask.trim(), 8).ok()
 }
 
-/// This process's file mode mask, read without changing it, where the system tells.
+/// This process's file mode mask, read without changing it, if the system says it.
 #[cfg(target_os = "freebsd")]
 fn umask() -> Option<libc::mode_t> {
     // The last part is a process, 0 the one that asks.

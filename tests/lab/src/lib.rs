@@ -90,7 +90,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Opens a lab, or says out loud that a test is skipped for want of one. Where `REQUIRE_ZFS`
+    /// Opens a lab, or says out loud that a test is skipped without one. Where `REQUIRE_ZFS`
     /// is 1, that is a failure.
     pub fn or_skip(pools: usize) -> Option<Lab> {
         match Lab::open(pools) {
@@ -483,7 +483,7 @@ impl Lab {
     /// Says which iocage is installed.
     pub fn set_iocage_version(&self, version: &str) {
         self.file("iocage-version", version);
-        // Another iocage is another file.
+        // Another iocage is a different file.
         executable(
             &self.dir.join("bin/iocage"),
             format!("{RECORD}# {version}\n"),
