@@ -101,6 +101,7 @@ bench:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --test kernel_zfs -- -D warnings
 	$(CARGO) fmt --manifest-path benches/Cargo.toml --check
 	$(CARGO) clippy --manifest-path benches/Cargo.toml --target-dir target/benches --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
