@@ -8,6 +8,8 @@ PREFIX?=	/usr/local
 DESTDIR?=
 # For how long each fuzzer runs.
 FUZZ_SECONDS?=	60
+# How much is run on OpenZFS: short or full.
+OPENZFS?=	full
 
 # The library's name at run time; its number is that of the interface (SYSADM_IOCAGE_ABI_VERSION).
 SONAME=	libsysadm_iocage.so.1
@@ -82,6 +84,10 @@ demo:
 	$(CC) -std=c99 -Wall -Wextra -Iinclude -o target/release/host examples/host.c -ldl
 	@target/release/demo target/release/host target/release/libsysadm_iocage.so
 
+# On Linux, whose kernel's OpenZFS runs in a virtual machine.
+openzfs:
+	CARGO=$(CARGO) sh tests/openzfs/run $(OPENZFS)
+
 sanitize:
 	CARGO=$(CARGO) sh tests/sanitize
 
@@ -95,6 +101,7 @@ bench:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --test kernel_zfs -- -D warnings
 	$(CARGO) fmt --manifest-path benches/Cargo.toml --check
 	$(CARGO) clippy --manifest-path benches/Cargo.toml --target-dir target/benches --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
@@ -112,4 +119,4 @@ clean:
 	$(CARGO) clean
 
 .PHONY: build install install-header install-library install-docs install-examples uninstall port test demo \
-	sanitize fuzz bench lint freebsd lint-freebsd clean
+	openzfs sanitize fuzz bench lint freebsd lint-freebsd clean
