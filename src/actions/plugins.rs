@@ -7,6 +7,8 @@ use crate::iocage::command::{self, Network, NewPlugin};
 use crate::iocage::datasets::{self, Family};
 use crate::iocage::indexes::{self, Plugin, Plugins};
 use crate::iocage::jails::Jail;
+use crate::iocage::pools;
+use crate::iocage::version::Ability;
 use crate::jobs::{JobId, Task};
 use crate::names::{JailName, PoolName, Url};
 use crate::reply::{self, Answer, Object};
@@ -15,6 +17,7 @@ use crate::request::{
     PROPERTIES, REFRESH,
 };
 use crate::resources::Resource;
+use crate::system::System;
 
 pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let refresh = arguments.flag(&REFRESH)?;
@@ -102,6 +105,7 @@ fn refresh(context: &Context, repository: &Url) -> Result<Task> {
         id: refresh_id(repository),
         line: indexes::refresh(&context.configuration, repository)?,
         claims: vec![Resource::Index(indexes::clone_name(repository)).alone()],
+        check: Box::new(|_, _| Ok(())),
     })
 }
 
@@ -130,10 +134,8 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
         Some(name) => name.clone(),
         None => JailName::parse(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
     };
-    if new.name.is_some() {
-        require_free(context, &pool, &name)?;
-    }
     let version = context.known.installed.version(&context.system)?;
+    let named = version.can(Ability::NamePluginJails);
     Ok(vec![Task {
         id: JobId::new("fetch_plugin", &new.plugin),
         line: command::fetch_plugin(version, &new)?,
@@ -143,6 +145,13 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
             Resource::Jails.shared(),
             Resource::jail(&name).alone(),
         ],
+        check: Box::new(move |system, configuration| {
+            pools::require_active(system, configuration, &pool)?;
+            match named {
+                true => require_free(system, &pool, &name),
+                false => Ok(()),
+            }
+        }),
     }])
 }
 
@@ -211,9 +220,9 @@ fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
 
 /// Makes sure that no jail or template has the name, as the kernel takes it: a dot is an
 /// underscore there.
-fn require_free(context: &Context, pool: &PoolName, name: &JailName) -> Result<()> {
+fn require_free(system: &System, pool: &PoolName, name: &JailName) -> Result<()> {
     for (family, what) in [(Family::Jails, "jail"), (Family::Templates, "template")] {
-        let members = datasets::members(&context.system, pool, family)?;
+        let members = datasets::members(system, pool, family)?;
         let same = |member: &&String| member.replace('.', "_") == name.in_kernel();
         if let Some(member) = members.iter().find(same) {
             let message = format!("argument \"name\": there is a {what} {member} already");
