@@ -53,8 +53,10 @@ impl Instance {
         let run_directory = configuration.run_directory();
         let records = Records::new(&run_directory);
         let resources = Resources::new(&run_directory, records.clone());
+        // All who have one state directory have one catalogue, whichever iocage they work with.
+        let of_all = Resources::new(&configuration.state_directory, records.clone());
         let known = Known {
-            catalogue: Catalogue::new(&configuration, Arc::clone(&system), resources.clone()),
+            catalogue: Catalogue::new(&configuration, Arc::clone(&system), of_all),
             indexes: Default::default(),
             installed: Default::default(),
             memory: Default::default(),

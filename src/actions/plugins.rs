@@ -34,10 +34,19 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
 
     let mut known = read_indexes(context, &listing.pool, listing.root.as_deref())?;
     let jobs = start_refreshing(context, &mut known, refresh);
-    let mut remote = Object::new();
-    for (id, plugin) in &known.by_id {
-        remote.insert(id.clone(), describe(id, plugin, detail));
-    }
+    let by_id = known.by_id;
+    let describe_all = move || {
+        let mut remote = Object::new();
+        for (id, plugin) in &by_id {
+            remote.insert(id.clone(), describe(id, plugin, detail));
+        }
+        remote
+    };
+    let remote = match detail {
+        // They stand in files, of the pool perhaps.
+        true => context.system.on_files(&listing.pool, describe_all)?,
+        false => describe_all(),
+    };
     let error = (!known.errors.is_empty()).then(|| known.errors.join("; "));
     let answer = reply::beside_remote(local, remote, known.age, error);
     Ok(answer.with_some("started_dispatcher_id", refresh.then_some(jobs)))
@@ -128,7 +137,7 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     let pool = context.require_active_pool()?;
     let mounts = context.system.mounts()?;
     let known = read_indexes(context, &pool, datasets::folder(&mounts, &pool))?;
-    check_plugin(&known, &mut new)?;
+    check_plugin(context, &pool, &known, &mut new)?;
     // The name that iocage gives the jail where nobody names one.
     let name = match &new.name {
         Some(name) => name.clone(),
@@ -192,7 +201,12 @@ fn network(arguments: &Arguments) -> Result<Network> {
 
 /// Makes sure that the plugin exists and its license, if it has one, is accepted; and completes
 /// where it is from. Where no index is known, iocage has to find out.
-fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
+fn check_plugin(
+    context: &Context,
+    pool: &PoolName,
+    known: &Plugins,
+    new: &mut NewPlugin,
+) -> Result<()> {
     if known.by_id.is_empty() {
         return Ok(());
     }
@@ -205,7 +219,11 @@ fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
         let message = format!("there is no plugin {:?} in the index{hint}", &*new.plugin);
         return Err(Error::new(Code::NotFound, message));
     };
-    if let Some(license) = plugin.license().filter(|_| !new.accept_license) {
+    let manifest_of = plugin.clone();
+    let license = context
+        .system
+        .on_files(pool, move || manifest_of.license())?;
+    if let Some(license) = license.filter(|_| !new.accept_license) {
         let why = format!(
             "plugin {} has a license to accept; read it at {license}",
             new.plugin
