@@ -54,8 +54,10 @@ impl Instance {
         let records = Records::new(&run_directory);
         let state = &configuration.state_directory;
         let resources = Resources::new(state, &run_directory, records.clone());
+        // All who have one state directory have one catalogue, whichever iocage they work with.
+        let of_all = Resources::new(state, state, records.clone());
         let known = Known {
-            catalogue: Catalogue::new(&configuration, Arc::clone(&system), resources.clone()),
+            catalogue: Catalogue::new(&configuration, Arc::clone(&system), of_all),
             indexes: Default::default(),
             installed: Default::default(),
             memory: Default::default(),

@@ -66,13 +66,16 @@ pub fn is_ours(id: &str) -> bool {
 }
 
 /// Long work to be started.
-#[derive(Clone, Debug)]
 pub struct Task {
     pub id: JobId,
     pub line: CommandLine,
     /// What it uses until it ends.
     pub claims: Vec<Claim>,
+    /// What is looked at again when it has all that: it may have changed since the first look.
+    pub check: Check,
 }
+
+type Check = Box<dyn Fn(&System, &Configuration) -> Result<()>>;
 
 /// Whether a job was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +151,7 @@ impl Jobs {
             Err(busy) if runs_already(&busy, id) => return Ok(Start::AlreadyRunning),
             taken => taken?,
         };
+        (task.check)(&self.shared.system, &self.shared.configuration)?;
         let mut record = Record {
             id: id.into(),
             command: self.shared.system.shown(&task.line),

@@ -103,14 +103,27 @@ impl Records {
 
     /// The record of a job, and how it is.
     pub fn find(&self, id: &str) -> Option<(Record, State)> {
+        let mut record = self.read(id)?;
+        loop {
+            if record.ended.is_some() {
+                return Some((record, State::Ended));
+            }
+            if self.is_locked(id) {
+                return Some((record, State::Runs));
+            }
+            // It may have ended between the two looks, which is not to be taken for lost.
+            let again = self.read(id)?;
+            if again == record {
+                return Some((record, State::Lost));
+            }
+            record = again;
+        }
+    }
+
+    fn read(&self, id: &str) -> Option<Record> {
         let text = read_regular(&self.path(id, "json"), limits::JOB_RECORD_BYTES)?;
         let record: Record = serde_json::from_slice(&text).ok()?;
-        let state = match record.ended {
-            Some(_) => State::Ended,
-            None if self.is_locked(id) => State::Runs,
-            None => State::Lost,
-        };
-        (record.id == id).then_some((record, state))
+        (record.id == id).then_some(record)
     }
 
     /// Whether somebody holds the lock of a job. If that cannot be found out, it counts as held.

@@ -240,6 +240,28 @@ fn without_a_dispatcher_the_plugin_runs_them_itself_several_at_once() {
 }
 
 #[test]
+fn what_is_there_decides_whether_a_fetch_has_worked() {
+    let Some(lab) = lab() else { return };
+    let words = "jail of another pool is corrupt";
+    // The real one does so where it cannot read a jail of another pool.
+    let fault = format!("\"$lab/real/iocage\" \"$@\"; echo {words} >&2; exit 1");
+    let plugin = Instance::of(&lab);
+    plugin.ask_for("listreleases");
+    lab.set_fault("iocage", Some(&fault));
+    for (release, worked) in [("13.2-RELEASE", "true"), ("8.0-RELEASE", "false")] {
+        fetch(&plugin, json!(release));
+        let event = plugin.wait_for_job(&format!("sysadm_iocage_fetch_release_{release}"));
+        assert_eq!(event["success"], worked, "{event}");
+        assert!(event["error"].as_str().unwrap().contains(words), "{event}");
+    }
+    // It was there before, but this time it did not come as far as that.
+    lab.set_fault("iocage", Some("echo no network >&2; exit 1"));
+    fetch(&plugin, json!("13.2-RELEASE"));
+    let event = plugin.wait_for_job("sysadm_iocage_fetch_release_13.2-RELEASE");
+    assert_eq!(event["success"], "false", "{event}");
+}
+
+#[test]
 fn closing_ends_and_reaps_what_still_runs() {
     let Some(lab) = lab() else { return };
     lab.set_pace("30");

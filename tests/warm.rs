@@ -257,6 +257,28 @@ fn mounts_that_come_go_and_move_are_seen_at_once() {
 }
 
 #[test]
+fn a_jail_that_is_not_mounted_keeps_the_listing_warm() {
+    let Some((lab, plugin)) = listed_lab() else {
+        return;
+    };
+    for part in ["/root", ""] {
+        patiently(
+            &lab,
+            &["unmount", &dataset(&lab, &format!("jails/a{part}"))],
+        );
+    }
+    assert_eq!(get(&plugin, "a", "state"), "unmounted");
+    for action in ["listjails", "listplugins"] {
+        lab.forget_commands();
+        plugin.ask_for(action);
+        let commands = lab.commands();
+        let walks = |words: &&Vec<String>| words.iter().any(|word| word == "-r");
+        assert_eq!(commands.iter().filter(walks).count(), 0, "{commands:?}");
+        assert_eq!(commands.len(), 2, "{commands:?}");
+    }
+}
+
+#[test]
 fn another_active_pool_and_one_that_goes_and_comes_back_are_seen_at_once() {
     let Some((lab, plugin)) = listed_lab() else {
         return;

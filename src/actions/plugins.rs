@@ -8,6 +8,8 @@ use crate::iocage::datasets::{self, Family};
 use crate::iocage::indexes::{self, Plugins};
 use crate::iocage::jails::Jail;
 use crate::iocage::plugin::Plugin;
+use crate::iocage::pools;
+use crate::iocage::version::Ability;
 use crate::jobs::{JobId, Task};
 use crate::names::{JailName, PoolName, Url};
 use crate::reply::{self, Answer, Object};
@@ -16,6 +18,7 @@ use crate::request::{
     PROPERTIES, REFRESH,
 };
 use crate::resources::Resource;
+use crate::system::System;
 
 pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let refresh = arguments.flag(&REFRESH)?;
@@ -32,10 +35,19 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
 
     let mut known = read_indexes(context, &listing.pool, listing.root.as_deref())?;
     let jobs = start_refreshing(context, &mut known, refresh);
-    let mut remote = Object::new();
-    for (id, plugin) in &known.by_id {
-        remote.insert(id.clone(), describe(id, plugin, detail));
-    }
+    let by_id = known.by_id;
+    let describe_all = move || {
+        let mut remote = Object::new();
+        for (id, plugin) in &by_id {
+            remote.insert(id.clone(), describe(id, plugin, detail));
+        }
+        remote
+    };
+    let remote = match detail {
+        // They stand in files, of the pool perhaps.
+        true => context.system.on_files(&listing.pool, describe_all)?,
+        false => describe_all(),
+    };
     let error = (!known.errors.is_empty()).then(|| known.errors.join("; "));
     let answer = reply::beside_remote(local, remote, known.age, error);
     Ok(answer.with_some("started_dispatcher_id", refresh.then_some(jobs)))
@@ -102,6 +114,7 @@ fn refresh(context: &Context, repository: &Url) -> Result<Task> {
         id: refresh_id(repository),
         line: indexes::refresh(&context.configuration, repository)?,
         claims: vec![Resource::Index(indexes::clone_name(repository)).alone()],
+        check: Box::new(|_, _| Ok(())),
     })
 }
 
@@ -124,16 +137,14 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     let pool = context.require_active_pool()?;
     let mounts = context.system.mounts()?;
     let known = read_indexes(context, &pool, datasets::folder(&mounts, &pool))?;
-    check_plugin(&known, &mut new)?;
+    check_plugin(context, &pool, &known, &mut new)?;
     // The name that iocage gives the jail if the request has none.
     let name = match &new.name {
         Some(name) => name.clone(),
         None => JailName::parse(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
     };
-    if new.name.is_some() {
-        require_free(context, &pool, &name)?;
-    }
     let version = context.known.installed.version(&context.system)?;
+    let named = version.can(Ability::NamePluginJails);
     Ok(vec![Task {
         id: JobId::new("fetch_plugin", &new.plugin),
         line: command::fetch_plugin(version, &new)?,
@@ -143,6 +154,13 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
             Resource::Jails.shared(),
             Resource::jail(&name).alone(),
         ],
+        check: Box::new(move |system, configuration| {
+            pools::require_active(system, configuration, &pool)?;
+            match named {
+                true => require_free(system, &pool, &name),
+                false => Ok(()),
+            }
+        }),
     }])
 }
 
@@ -183,7 +201,12 @@ fn network(arguments: &Arguments) -> Result<Network> {
 
 /// Makes sure that the plugin exists and that its license, if it has one, is accepted; and fills in
 /// where it comes from. If no index is known, iocage has to find out.
-fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
+fn check_plugin(
+    context: &Context,
+    pool: &PoolName,
+    known: &Plugins,
+    new: &mut NewPlugin,
+) -> Result<()> {
     if known.by_id.is_empty() {
         return Ok(());
     }
@@ -196,7 +219,11 @@ fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
         let message = format!("there is no plugin {:?} in the index{hint}", &*new.plugin);
         return Err(Error::new(Code::NotFound, message));
     };
-    if let Some(license) = plugin.license().filter(|_| !new.accept_license) {
+    let manifest_of = plugin.clone();
+    let license = context
+        .system
+        .on_files(pool, move || manifest_of.license())?;
+    if let Some(license) = license.filter(|_| !new.accept_license) {
         let why = format!(
             "plugin {} has a license to accept; read it at {license}",
             new.plugin
@@ -210,9 +237,9 @@ fn check_plugin(known: &Plugins, new: &mut NewPlugin) -> Result<()> {
 }
 
 /// Makes sure that no jail or template has the name. In the kernel a dot is an underscore.
-fn require_free(context: &Context, pool: &PoolName, name: &JailName) -> Result<()> {
+fn require_free(system: &System, pool: &PoolName, name: &JailName) -> Result<()> {
     for (family, what) in [(Family::Jails, "jail"), (Family::Templates, "template")] {
-        let members = datasets::members(&context.system, pool, family)?;
+        let members = datasets::members(system, pool, family)?;
         let same = |member: &&String| member.replace('.', "_") == name.in_kernel();
         if let Some(member) = members.iter().find(same) {
             let message = format!("argument \"name\": there is a {what} {member} already");

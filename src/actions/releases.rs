@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::iocage::{command, releases};
+use crate::iocage::{command, pools, releases};
 use crate::jobs::{JobId, Task};
 use crate::names::Release;
 use crate::reply::{self, Object};
@@ -21,15 +21,21 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
 pub fn fetch(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     let releases = arguments.require(&RELEASES)?;
     // Without an active pool, iocage would activate the first one that it finds.
-    context.require_active_pool()?;
-    let task = |release: Release| Task {
-        id: JobId::new("fetch_release", &release),
-        line: command::fetch_release(&release),
-        claims: vec![
-            Resource::Marks.shared(),
-            Resource::Releases.shared(),
-            Resource::Release(release).alone(),
-        ],
+    let pool = context.require_active_pool()?;
+    let task = |release: Release| {
+        let pool = pool.clone();
+        Task {
+            id: JobId::new("fetch_release", &release),
+            line: command::fetch_release(&release),
+            claims: vec![
+                Resource::Marks.shared(),
+                Resource::Releases.shared(),
+                Resource::Release(release).alone(),
+            ],
+            check: Box::new(move |system, configuration| {
+                pools::require_active(system, configuration, &pool)
+            }),
+        }
     };
     Ok(releases.into_iter().map(task).collect())
 }

@@ -285,6 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn an_id_of_megabytes_is_no_plugin_and_costs_no_time() {
+        let name = format!("sysadm-iocage-long-id-{}", std::process::id());
+        let configuration = Configuration {
+            state_directory: std::env::temp_dir().join(name),
+            ..Configuration::default()
+        };
+        let clone = own_folder(&configuration, &repository()).join("1");
+        fs::create_dir_all(&clone).unwrap();
+        let index = format!("{{\"{}\": {{}}, \"gitlab\": {{}}}}", "x".repeat(15 << 20));
+        fs::write(clone.join("INDEX"), index).unwrap();
+        let plugins = read_all(&configuration, None);
+        fs::remove_dir_all(&configuration.state_directory).unwrap();
+        assert_eq!(plugins.by_id.keys().collect::<Vec<_>>(), ["gitlab"]);
+        let began = Instant::now();
+        assert_eq!(plugins.nearest("gitlib"), ["gitlab"]);
+        assert!(plugins
+            .nearest(&"x".repeat(limits::ARGUMENT_BYTES))
+            .is_empty());
+        assert!(began.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
     fn the_nearest_are_those_that_could_be_meant() {
         let mut catalogue = Plugins::default();
         for id in [

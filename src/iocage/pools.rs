@@ -162,6 +162,24 @@ pub fn active(system: &System, configuration: &Configuration) -> Result<Option<P
     }
 }
 
+/// Makes sure that `pool` is the active one.
+///
+/// # Errors
+/// `NotActive` if it is not, and as [`active`].
+pub fn require_active(
+    system: &System,
+    configuration: &Configuration,
+    pool: &PoolName,
+) -> Result<()> {
+    match active(system, configuration)? {
+        Some(active) if active == *pool => Ok(()),
+        _ => {
+            let message = format!("pool {pool} is no longer active");
+            Err(Error::new(Code::NotActive, message))
+        }
+    }
+}
+
 /// Makes sure that the datasets of `pool` are not locked, and that its root is mounted if it should
 /// be.
 ///

@@ -1,6 +1,8 @@
 //! What the tests share: an instance behind its C interface, and what a pool looks like.
 #![allow(dead_code)] // each test program uses its part
 
+pub mod made_up;
+
 use std::ffi::{c_char, CStr, CString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
