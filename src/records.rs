@@ -111,7 +111,7 @@ impl Records {
             if self.is_locked(id) {
                 return Some((record, State::Runs));
             }
-            // It may have ended between the two looks, which is not to be taken for lost.
+            // It may have ended between the two looks, and then it is not lost.
             let again = self.read(id)?;
             if again == record {
                 return Some((record, State::Lost));

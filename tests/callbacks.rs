@@ -1,5 +1,5 @@
-//! Callbacks that call the library: each gets an answer, and nobody hangs. And what the program is
-//! told of a job's end.
+//! Callbacks that call the library: each gets an answer, and nothing hangs. And what the program
+//! hears when a job ends.
 
 mod common;
 

@@ -277,7 +277,7 @@ fn closing_ends_and_reaps_what_still_runs() {
     // No child of this process is left, not even a dead one that nobody has waited for. (One of another
     // test that runs beside this may be just about to be.)
     let me = std::process::id().to_string();
-    eventually("no child of ours is dead and not waited for", || {
+    eventually("no child of this process is dead and not waited for", || {
         let children = std::process::Command::new("ps")
             .args(["--ppid", &me, "-o", "stat=,args="])
             .output()

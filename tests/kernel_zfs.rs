@@ -505,7 +505,7 @@ fn a_listing_whose_disk_hangs_is_answered_in_time() {
         return;
     };
     let pool = host.lab.pool(0);
-    // Nothing of the files is in memory then, but what ZFS tells of the datasets is.
+    // Nothing of the files is in memory then, but what ZFS says about the datasets is.
     host.lab.export(pool);
     host.lab
         .zpool(&["import", "-o", "cachefile=none", "-d", "/dev/mapper", pool]);

@@ -44,7 +44,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
         remote
     };
     let remote = match detail {
-        // They stand in files, of the pool perhaps.
+        // They may be in files of the pool.
         true => context.system.on_files(&listing.pool, describe_all)?,
         false => describe_all(),
     };

@@ -260,7 +260,7 @@ impl MadeUp {
     }
 }
 
-/// The names of the folders in a folder, but for hidden ones.
+/// The names of the folders in a folder, except hidden ones.
 fn below(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.path().is_dir());
