@@ -277,14 +277,17 @@ fn closing_ends_and_reaps_what_still_runs() {
     // No child of this process is left, not even a dead one that nobody has waited for. (One of another
     // test that runs beside this may be just about to be.)
     let me = std::process::id().to_string();
-    eventually("no child of this process is dead and not waited for", || {
-        let children = std::process::Command::new("ps")
-            .args(["--ppid", &me, "-o", "stat=,args="])
-            .output()
-            .unwrap();
-        let children = String::from_utf8(children.stdout).unwrap();
-        !children.lines().any(|line| line.starts_with('Z'))
-    });
+    eventually(
+        "no child of this process is dead and not waited for",
+        || {
+            let children = std::process::Command::new("ps")
+                .args(["--ppid", &me, "-o", "stat=,args="])
+                .output()
+                .unwrap();
+            let children = String::from_utf8(children.stdout).unwrap();
+            !children.lines().any(|line| line.starts_with('Z'))
+        },
+    );
 }
 
 #[test]
