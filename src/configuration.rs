@@ -49,6 +49,8 @@ pub struct Commands([PathBuf; PROGRAMS.len()]);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
     pub commands: Commands,
+    /// Variables that the commands get which use the network, such as `https_proxy`.
+    pub environment: Vec<(String, String)>,
     /// How long a command that answers a request may take.
     pub command_timeout: Duration,
     /// How old a list from the network may be before the network is asked again.
@@ -69,6 +71,7 @@ impl Default for Configuration {
     fn default() -> Self {
         Configuration {
             commands: Commands::default(),
+            environment: Vec::new(),
             command_timeout: Duration::from_secs(30),
             catalogue_max_age: Duration::from_secs(3600),
             pools: None,
@@ -104,6 +107,7 @@ impl Configuration {
         for (key, value) in &object {
             match key.as_str() {
                 "commands" => config.commands.set(value)?,
+                "environment" => config.environment = environment(key, value)?,
                 "command_timeout_seconds" => {
                     config.command_timeout = seconds(key, value, limits::COMMAND_TIMEOUT_SECONDS)?
                 }
@@ -204,6 +208,28 @@ fn absolute_path(key: &str, value: &Value) -> Result<PathBuf> {
 fn url(key: &str, value: &Value) -> Result<Url> {
     let text = value.as_str().unwrap_or_default();
     Url::parse(text).map_err(|why| wrong(key, &why))
+}
+
+/// Variables with names that any program takes, and values that are one line.
+fn environment(key: &str, value: &Value) -> Result<Vec<(String, String)>> {
+    let object = value
+        .as_object()
+        .ok_or_else(|| wrong(key, "not an object"))?;
+    let variable = |(name, value): (&String, &Value)| {
+        let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !first || !name.chars().all(is_name) {
+            return Err(wrong(
+                key,
+                &format!("{name:?} is not the name of a variable"),
+            ));
+        }
+        match value.as_str() {
+            Some(text) if !text.chars().any(char::is_control) => Ok((name.clone(), text.into())),
+            _ => Err(wrong(key, &format!("{name:?} is not a string of one line"))),
+        }
+    };
+    object.iter().map(variable).collect()
 }
 
 fn seconds(key: &str, value: &Value, range: std::ops::RangeInclusive<u64>) -> Result<Duration> {

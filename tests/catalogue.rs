@@ -485,3 +485,31 @@ fn a_plugin_jail_is_made_as_the_request_says() {
         &["older than 1.2"],
     );
 }
+
+#[test]
+fn what_uses_the_network_gets_the_configured_environment() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.furnish();
+    let note = |command: &str| {
+        let script = format!("echo \"${{https_proxy:-none}}\" >>\"$lab/proxies-{command}\"");
+        lab.set_fault(command, Some(&script));
+    };
+    ["zfs", "iocage", "fetch", "git"].map(note);
+    let mut config = lab.config();
+    config["environment"] = json!({"https_proxy": "http://10.0.0.1:3128"});
+    let plugin = Instance::open(&config, std::ptr::null());
+    plugin.ask_for("listreleases");
+    let answer = plugin.ask(&json!({"action": "listplugins", "refresh": true}));
+    let job = answer["started_dispatcher_id"][0].as_str().unwrap();
+    plugin.wait_for_job(job);
+    for command in ["iocage", "fetch", "git"] {
+        let path = lab.dir().join(format!("proxies-{command}"));
+        let seen = std::fs::read_to_string(path).unwrap();
+        assert!(
+            seen.lines().all(|line| line == "http://10.0.0.1:3128"),
+            "{command}: {seen}"
+        );
+    }
+    let seen = std::fs::read_to_string(lab.dir().join("proxies-zfs")).unwrap();
+    assert!(seen.lines().all(|line| line == "none"), "{seen}");
+}

@@ -45,6 +45,8 @@ use hangs::FileSystems;
 /// The host that an instance works on.
 pub struct System {
     commands: Commands,
+    /// What commands that use the network get beside.
+    environment: Vec<(String, String)>,
     timeout: Duration,
     /// The FreeBSD release of the host, where it is one.
     release: Option<String>,
@@ -70,6 +72,7 @@ impl System {
     pub fn with(configuration: &Configuration, runner: Arc<dyn Runner>) -> Self {
         System {
             commands: configuration.commands.clone(),
+            environment: configuration.environment.clone(),
             timeout: configuration.command_timeout,
             release: platform::freebsd_release(),
             runner,
@@ -147,7 +150,10 @@ impl System {
             program: line.program(),
             argv: self.argv(line),
             shown: self.shown(line),
-            environment: Vec::new(),
+            environment: match line.program() {
+                Program::Iocage | Program::Fetch | Program::Git => self.environment.clone(),
+                _ => Vec::new(),
+            },
         }
     }
 
