@@ -70,6 +70,13 @@ impl Owner {
     }
 }
 
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// Whether a process runs; one that is dead and not waited for does not.
 fn runs(id: &str) -> bool {
     let status = Command::new("ps")
@@ -93,10 +100,13 @@ fn as_an_owner() {
         "waits for zfs" => {
             // By commands, and in a file system.
             let command = lab.dir().join("real/zfs");
-            let list = move || Command::new(&command).arg("list").output().unwrap();
-            let commands = std::thread::spawn(move || while list().status.success() {});
+            let list = move || {
+                let output = Command::new(&command).arg("list").output();
+                output.unwrap().status.success()
+            };
+            let commands = std::thread::spawn(move || eventually("a command fails", || !list()));
             let file = lab.iocage_root(lab.pool(0)).join("file");
-            while fs::write(&file, "").is_ok() {}
+            eventually("a file system fails", || fs::write(&file, "").is_err());
             commands.join().unwrap();
             println!("SAYS both fail");
         }
