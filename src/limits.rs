@@ -66,6 +66,10 @@ pub const TERMINATION_GRACE: Duration = Duration::from_millis(500);
 /// suspended pool, does not die; it is reaped later, so that the request does not hang too.
 pub const REAP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a request from within a callback waits for what is in use. Whoever looks whether a job
+/// runs is in the way for less than that.
+pub const CALLBACK_PATIENCE: Duration = Duration::from_millis(100);
+
 /// How long output is still read after the command itself has ended, where a child of its own
 /// keeps the pipe open.
 pub const OUTPUT_LINGER: Duration = Duration::from_millis(200);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error};
 use crate::host;
+use crate::limits;
 use crate::names::{JailName, Release};
 use crate::records::Records;
 use crate::system::{private_folder, remove_lock, take_lock, unlock, Lock, Share};
@@ -197,9 +198,9 @@ impl Resources {
 
     /// Takes all of `claims`, or nothing.
     ///
-    /// It waits at most for `patience` where another request uses something, and not at all where a
-    /// job does, which may take hours, or where this thread is inside a callback, which may be what
-    /// the other waits for.
+    /// It waits at most for `patience` where another request uses something, for a moment where this
+    /// thread is inside a callback, which may be what the other waits for, and not at all where a job
+    /// does, which may take hours.
     ///
     /// # Errors
     /// `InUse` or `Conflict` where it is in use, naming the jobs; `Unavailable` where it cannot be
@@ -211,6 +212,10 @@ impl Resources {
         claims.reverse();
         claims.dedup_by(|other, kept| other.resource == kept.resource);
         claims.reverse();
+        let patience = match host::in_callback() {
+            true => patience.min(limits::CALLBACK_PATIENCE),
+            false => patience,
+        };
         let deadline = Instant::now() + patience;
         let held = claims.iter().map(|claim| self.take_one(claim, deadline));
         held.collect::<std::result::Result<_, _>>().map(Held)
@@ -248,7 +253,7 @@ impl Resources {
                 let message = format!("{what} in use by {}", list_jobs(&jobs));
                 return Err(Busy::Jobs(Error::new(claim.resource.code(), message), jobs));
             }
-            if host::in_callback() || Instant::now() >= deadline {
+            if Instant::now() >= deadline {
                 let message = format!("{what} in use by another request or process");
                 return Err(Busy::Other(Error::new(Code::Conflict, message)));
             }

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::made_up::{ask_as, Desk, MadeUp};
 use common::{error_of, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage::actions::{Access, ACTIONS};
@@ -267,6 +268,29 @@ fn reading_access_reads_and_does_nothing_else() {
             assert_eq!(lab.commands(), [[""; 0]; 0]);
         }
     }
+}
+
+#[test]
+fn who_may_only_read_may_ask_for_the_active_pool_and_starts_nothing() {
+    let host = MadeUp::new(&["a"]);
+    let desk = Desk::new();
+    let instance = host.open_at(&desk, &json!({}));
+    let read = |args: Value| ask_as(&instance, &args, Access::Read);
+    let (status, answer) = read(json!({"action": "activatepool"}));
+    assert_eq!(
+        (status, answer),
+        (200, json!({"currently active": {"pool": "a"}}))
+    );
+    assert_eq!(desk.lines(), [""; 0], "it was audited");
+    for action in ["listplugins", "listreleases"] {
+        assert_eq!(read(json!({"action": action, "refresh": true})).0, 403);
+        assert_eq!(read(json!({"action": action, "refresh": "true"})).0, 403);
+        assert_eq!(read(json!({"action": action, "refresh": false})).0, 200);
+    }
+    assert!(
+        !host.state().join("run/nonexistent_iocage/jobs").exists(),
+        "a job was started"
+    );
 }
 
 #[test]

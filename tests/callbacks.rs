@@ -7,9 +7,8 @@ use std::sync::{mpsc, Arc, Mutex};
 use std::time::Duration;
 
 use common::error_of;
-use common::made_up::{ask, ask_as, wait_for, Call, Desk, MadeUp};
+use common::made_up::{ask, wait_for, Call, Desk, MadeUp};
 use serde_json::{json, Value};
-use sysadm_iocage::actions::Access;
 use sysadm_iocage::instance::Instance;
 
 const FETCH: &str = "sysadm_iocage_fetch_release_13.2-RELEASE";
@@ -208,28 +207,5 @@ fn a_job_that_fails_or_is_ended_leaves_a_line_with_the_reason() {
     assert!(
         lines.iter().any(|said| said.starts_with(&line)),
         "{lines:?}"
-    );
-}
-
-#[test]
-fn who_may_only_read_may_ask_for_the_active_pool_and_starts_nothing() {
-    let host = MadeUp::new(&["a"]);
-    let desk = Desk::new();
-    let instance = host.open_at(&desk, &json!({}));
-    let read = |args: Value| ask_as(&instance, &args, Access::Read);
-    let (status, answer) = read(json!({"action": "activatepool"}));
-    assert_eq!(
-        (status, answer),
-        (200, json!({"currently active": {"pool": "a"}}))
-    );
-    assert_eq!(desk.lines(), [""; 0], "it was audited");
-    for action in ["listplugins", "listreleases"] {
-        assert_eq!(read(json!({"action": action, "refresh": true})).0, 403);
-        assert_eq!(read(json!({"action": action, "refresh": "true"})).0, 403);
-        assert_eq!(read(json!({"action": action, "refresh": false})).0, 200);
-    }
-    assert!(
-        !host.state().join("run/nonexistent_iocage/jobs").exists(),
-        "a job was started"
     );
 }

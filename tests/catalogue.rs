@@ -490,11 +490,11 @@ fn a_plugin_jail_is_made_as_the_request_says() {
 fn what_uses_the_network_gets_the_configured_environment() {
     let Some(lab) = Lab::or_skip(1) else { return };
     lab.furnish();
-    let note = |command: &str| {
+    let note = |command: &&str| {
         let script = format!("echo \"${{https_proxy:-none}}\" >>\"$lab/proxies-{command}\"");
         lab.set_fault(command, Some(&script));
     };
-    ["zfs", "iocage", "fetch", "git"].map(note);
+    ["zfs", "iocage", "fetch", "git"].iter().for_each(note);
     let mut config = lab.config();
     config["environment"] = json!({"https_proxy": "http://10.0.0.1:3128"});
     let plugin = Instance::open(&config, std::ptr::null());

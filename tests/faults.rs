@@ -303,7 +303,12 @@ fn the_pool_vanishes_in_the_middle() {
     let pool = lab.pool(0);
     // Between the question for the active pool and that for its jails.
     let vanish = format!(
-        "case \"$*\" in *iocage/jails*) \"$lab/real/zpool\" export -f {pool} >/dev/null 2>&1;; esac"
+        "case \"$*\" in *iocage/jails*)
+            for try in 1 2 3 4 5 6 7 8; do
+                \"$lab/real/zpool\" export -f {pool} >/dev/null 2>&1 && break
+                sleep 0.5
+            done ;;
+         esac"
     );
     lab.set_fault("zfs", Some(&vanish));
     let answer = plugin.ask_for("listjails");
