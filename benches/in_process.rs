@@ -5,11 +5,11 @@ use criterion::{criterion_group, criterion_main, Criterion};
 use std::hint::black_box;
 use sysadm_iocage::actions::Access;
 use sysadm_iocage::configuration::Configuration;
-use sysadm_iocage::context::{Host, Level};
+use sysadm_iocage::host::{Host, Level};
+use sysadm_iocage::instance::Instance;
 use sysadm_iocage::iocage::datasets;
 use sysadm_iocage::iocage::jails::{Details, Jail, State};
-use sysadm_iocage::instance::Instance;
-use sysadm_iocage::reply::{self, Reply};
+use sysadm_iocage::reply::{self, Object, Reply};
 
 /// A host that has a log. (Without one, a line about a refusal would go to syslog(3), which is not
 /// in the process.)
@@ -20,14 +20,16 @@ impl Host for Logging {
         None
     }
 
-    fn is_job_active(&self, _: &str) -> bool {
-        false
+    fn is_job_active(&self, _: &str) -> Option<bool> {
+        None
     }
 
     fn log(&self, _: Level, message: &str) -> bool {
         black_box(message);
         true
     }
+
+    fn job_ended(&self, _: &str, _: &str) {}
 }
 
 fn requests(criterion: &mut Criterion) {
@@ -36,7 +38,7 @@ fn requests(criterion: &mut Criterion) {
         criterion.bench_function(&format!("refused: {name}"), |bencher| {
             bencher.iter(|| {
                 let reply = plugin.evaluate(black_box(args), access);
-                reply.args.to_string()
+                reply.to_json()
             })
         });
     };
@@ -76,7 +78,6 @@ fn jail(number: usize) -> Jail {
             dhcp: false,
             plugin: None,
             base_release: None,
-            source_template: None,
         }),
     }
 }
@@ -85,14 +86,14 @@ fn replies(criterion: &mut Criterion) {
     let jails: Vec<Jail> = (0..1000).map(jail).collect();
     let reply = || {
         let jails = reply::jails(&jails, "jails", reply::jail_key);
-        Reply::of_action("listjails", Ok(reply::object([("jails", jails)])))
+        Reply::of_action("listjails", Ok(Object::new().with("jails", jails)))
     };
     let built = reply();
     criterion.bench_function("1,000 jails: serialize the reply", |bencher| {
-        bencher.iter(|| built.args.to_string())
+        bencher.iter(|| built.to_json())
     });
     criterion.bench_function("1,000 jails: build and serialize the reply", |bencher| {
-        bencher.iter(|| reply().args.to_string())
+        bencher.iter(|| reply().to_json())
     });
 }
 
