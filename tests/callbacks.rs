@@ -50,6 +50,8 @@ fn called_back(
     let answer = in_time(move || {
         let answer = ask(&instance, &request);
         instance.close();
+        // What it holds for the dispatcher's job goes with it, and the next one is for the same job.
+        drop(instance);
         answer
     });
     let answers = answers.lock().unwrap().clone();

@@ -354,7 +354,11 @@ fn the_disk_is_full() {
     let other = json!({"action": "activatepool", "pool": lab.pool(0)});
     assert!(plugin.ask(&other)["success"].is_string());
     drop(plugin);
-    run(Command::new("umount").arg(&state));
+    // A child that another test starts this moment may have a descriptor of it until it is executed.
+    eventually("nobody uses it any more", || {
+        let umount = Command::new("umount").arg(&state).output();
+        umount.unwrap().status.success()
+    });
 }
 
 /// Runs this very test program as a host of its own: it does what `CHILD` says with the instance

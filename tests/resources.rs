@@ -62,14 +62,15 @@ fn a_state_directory_that_cannot_be_made_or_is_not_ours_alone_refuses_changes() 
     let file = host.folder().join("file");
     File::create(&file).unwrap();
     assert_refused(&host, &open(&file.join("state")), "Not a directory");
-    let run = host.folder().join("open/run/nonexistent_iocage");
-    fs::create_dir_all(&run).unwrap();
-    fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).unwrap();
-    let instance = open(&host.folder().join("open"));
-    host.commands();
-    let answer = ask(&instance, &changes()[0]);
-    assert!(error_of(&answer).1.contains("others may write"), "{answer}");
-    assert_eq!(host.active(), ["a"]);
+    for part in ["", "run/nonexistent_iocage"] {
+        let state = host.folder().join(format!("open{}", part.len()));
+        let folder = state.join(part);
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let answer = ask(&open(&state), &changes()[0]);
+        assert!(error_of(&answer).1.contains("others may write"), "{answer}");
+        assert_eq!(host.active(), ["a"]);
+    }
 }
 
 /// A file system that goes with this.
