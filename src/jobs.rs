@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
@@ -159,6 +159,9 @@ impl Jobs {
             claims: claims.iter().map(Claim::recorded).collect(),
             queued: true,
             ended: None,
+            run: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |time| time.as_nanos() as u64),
         };
         let cannot = |why: &dyn fmt::Display| {
             let message = format!("job {id} cannot be started: {why}");

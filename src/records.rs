@@ -32,6 +32,9 @@ pub struct Record {
     #[serde(default)]
     pub queued: bool,
     pub ended: Option<End>,
+    /// Of each run another one.
+    #[serde(default)]
+    pub run: u64,
 }
 
 /// How a job ended.
@@ -280,6 +283,7 @@ mod tests {
             claims: vec![("marks".into(), false), ("jail-web".into(), true)],
             queued: false,
             ended: None,
+            run: 0,
         }
     }
 
