@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* After so many seconds a command that changes something has hung. */
@@ -36,6 +37,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	lab[length] = '\0';
+	/* As zfs-fuse itself. */
+	setpriority(PRIO_PROCESS, 0, -15);
 	setenv("LD_PRELOAD", below(path, lab, "preload.so"), 1);
 	setenv("LAB_ZFS_FUSE", below(path, lab, "zfs-fuse"), 1);
 	if (argc < 2 || (strcmp(argv[1], "list") != 0 && strcmp(argv[1], "get") != 0)) {
