@@ -13,7 +13,9 @@ const JOB: &str = "sysadm_iocage_fetch_release_14.1-RELEASE";
 
 /// Asks what a log means and checks what holds for every event.
 fn check(log: &[u8]) {
-    let event = INSTANCE.progress(JOB, log).expect("it is a job of the library");
+    let event = INSTANCE
+        .progress(JOB, log)
+        .expect("it is a job of the library");
     if let Some(error) = event.get("error").filter(|error| error.is_object()) {
         assert_eq!(error["code"], "400");
         return check_refusal(error);
