@@ -90,8 +90,15 @@ impl Context {
             .side_by_side(|| self.require_active_pool(), || likely.as_ref().map(list));
         let active = active?;
         let listing = match listed.filter(|_| likely.as_ref() == Some(&active)) {
-            Some(listing) => listing?,
-            None => list(&active)?,
+            Some(listing) => listing,
+            None => list(&active),
+        };
+        // If the pool went away while it was listed, that is why.
+        let listing = match listing {
+            Err(error) if error.code == Code::Failed => {
+                return Err(self.require_active_pool().err().unwrap_or(error));
+            }
+            listing => listing?,
         };
         if let Some(listing) = listing {
             return Ok(listing);

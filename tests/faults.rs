@@ -313,11 +313,8 @@ fn the_pool_vanishes_in_the_middle() {
     lab.set_fault("zfs", Some(&vanish));
     let answer = plugin.ask_for("listjails");
     lab.set_fault("zfs", None);
-    assert_eq!(
-        error_of(&answer).0,
-        "not_active",
-        "a pool that is gone is not a pool without jails"
-    );
+    // A pool that is gone is not a pool without jails.
+    assert_eq!(error_of(&answer).0, "not_active", "{answer}");
     assert_eq!(commands_left(&lab), [""; 0]);
     lab.import(pool);
     assert_right(&plugin);
