@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use crate::system::unescape;
+
 /// The sources of the mounts in the text of an fstab(5), with its escapes undone.
 pub fn sources(text: &[u8]) -> Vec<PathBuf> {
     let source = |line: &[u8]| {
@@ -14,22 +16,6 @@ pub fn sources(text: &[u8]) -> Vec<PathBuf> {
     text.split(|byte| *byte == b'\n')
         .filter_map(source)
         .collect()
-}
-
-/// Undoes the escapes of strvis(3) that fstab(5) has for white space: `\040` and the like.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = (byte == b'\\')
-            .then(|| after.get(..3))
-            .flatten()
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        plain.push(code.unwrap_or(byte));
-        rest = if code.is_some() { &after[3..] } else { after };
-    }
-    plain
 }
 
 #[cfg(test)]

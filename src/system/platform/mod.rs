@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-pub use mount_table::{mount_table, parse_mountinfo, Mount};
+pub use mount_table::{mount_table, parse_mountinfo, unescape, Mount};
 pub use process::{group_lives, has_exited, reap, signal_group, Signal};
 pub use spawn::start;
 

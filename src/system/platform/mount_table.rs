@@ -51,8 +51,9 @@ fn text(bytes: Vec<u8>) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Undoes the kernel's escapes for space, tab, newline and backslash: `\040` and the like.
-fn unescape(field: &[u8]) -> Vec<u8> {
+/// Undoes the escapes that the kernel's mount table and fstab(5) have for white space and backslash:
+/// `\040` and the like.
+pub fn unescape(field: &[u8]) -> Vec<u8> {
     if !field.contains(&b'\\') {
         return field.to_vec();
     }
