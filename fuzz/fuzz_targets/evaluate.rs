@@ -7,14 +7,14 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{json, Value};
 use sysadm_iocage::actions::Access;
 use sysadm_iocage::ffi::{SYSADM_IOCAGE_ACCESS_FULL, SYSADM_IOCAGE_ACCESS_READ};
-use sysadm_iocage_fuzz::{asked_for, Instance};
+use sysadm_iocage_fuzz::{asked_for, seen, Instance};
 
 static INSTANCE: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
 
 fuzz_target!(|data: &[u8]| {
     let (read_status, mut as_reader) = INSTANCE.evaluate(data, SYSADM_IOCAGE_ACCESS_READ);
     let (status, mut reply) = INSTANCE.evaluate(data, SYSADM_IOCAGE_ACCESS_FULL);
-    let args: Value = serde_json::from_slice(data).unwrap_or_default();
+    let args: Value = serde_json::from_slice(seen(data)).unwrap_or_default();
     let asked = asked_for(&args);
     match (status, asked) {
         (200, Some((_, Access::Full))) => assert_eq!(read_status, 403, "{as_reader}"),

@@ -468,9 +468,16 @@ pub fn open_and_close(config: &[u8]) -> Result<(), String> {
     }
 }
 
-/// As much of a fuzzer's bytes as a C program could hand over.
+/// As much of a fuzzer's bytes as the library sees: a C string ends with its first NUL.
+pub fn seen(bytes: &[u8]) -> &[u8] {
+    bytes
+        .split(|byte| *byte == 0)
+        .next()
+        .expect("one part at least")
+}
+
 fn c_text(bytes: &[u8]) -> CString {
-    CString::new(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).unwrap()
+    CString::new(seen(bytes)).expect("no NUL")
 }
 
 /// Reads what the library returned, which is to be JSON in the one form in which it is written.
