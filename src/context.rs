@@ -76,6 +76,17 @@ impl Context {
             .ok_or_else(|| Error::new(Code::NotActive, "no pool is active"))
     }
 
+    /// The active pool, in which iocage can work.
+    ///
+    /// # Errors
+    /// As [`Context::require_active_pool`], and `Unavailable` if the pool is locked or iocage's root
+    /// in it is not mounted.
+    pub fn require_ready_pool(&self) -> Result<PoolName> {
+        let pool = self.require_active_pool()?;
+        pools::require_ready(&self.system, &pool)?;
+        Ok(pool)
+    }
+
     /// The jails or templates of the active pool.
     ///
     /// # Errors

@@ -1,7 +1,5 @@
 //! What only a ZFS in the kernel has: keys, pools that are suspended, disks that fail or hang, zoned
 //! datasets, volumes and bookmarks. `make openzfs` runs it, and `make test` does not.
-//!
-//! A test that is ignored has a number of a fault that is known; it has the right value all the same.
 
 mod common;
 
@@ -386,7 +384,6 @@ fn the_jails_of_a_locked_active_pool_are_listed_as_unmounted() {
 }
 
 #[test]
-#[ignore = "fault 33: jobs start, and nobody names the key"]
 fn an_active_pool_that_is_locked_starts_nothing_and_names_its_key() {
     let Some(host) = locked_active_pool() else {
         return;
@@ -403,7 +400,6 @@ fn an_active_pool_that_is_locked_starts_nothing_and_names_its_key() {
 }
 
 #[test]
-#[ignore = "fault 33: success"]
 fn a_pool_whose_iocage_is_not_mounted_is_not_activated() {
     let Some(host) = Host::or_skip(2) else { return };
     let root = format!("{}/iocage", host.lab.pool(1));

@@ -490,7 +490,7 @@ fn an_index_that_is_missing_or_broken_is_said_and_the_local_part_stays() {
         answer["remote_error"]
             .as_str()
             .unwrap()
-            .contains("not mounted"),
+            .contains("not there yet"),
         "{answer}"
     );
 

@@ -154,6 +154,52 @@ fn a_pool_that_is_missing_faulted_locked_or_not_ours_is_refused() {
 }
 
 #[test]
+fn a_pool_whose_iocage_is_not_mounted_is_refused_everywhere() {
+    let Some(lab) = Lab::or_skip(2) else { return };
+    let (one, two) = (lab.pool(0), lab.pool(1));
+    lab.mark(one, true);
+    let plugin = Instance::of(&lab);
+    let root = format!("{two}/iocage");
+    let why = format!("{root} is not mounted");
+    lab.zfs(&["create", "-o", "canmount=noauto", &root]);
+    let refused = |args: Value| {
+        let answer = plugin.ask(&args);
+        let (code, message) = error_of(&answer);
+        assert!(code == "unavailable" && message.contains(&why), "{message}");
+    };
+    refused(json!({"action": "activatepool", "pool": two}));
+    assert_eq!(lab.active_pools(), [one]);
+
+    // Marked by hand, or unmounted since.
+    lab.mark(one, false);
+    lab.mark(two, true);
+    lab.zfs(&["create", &format!("{root}/jails")]);
+    lab.zfs(&["create", &format!("{root}/jails/web")]);
+    lab.forget_commands();
+    refused(json!({"action": "fetchreleases", "releases": "13.2-RELEASE"}));
+    let network = json!({"net_device": "re0", "ip4": "10.0.0.5"});
+    let mut create = json!({"action": "createplugin", "plugin": "plex"});
+    create
+        .as_object_mut()
+        .unwrap()
+        .extend(network.as_object().unwrap().clone());
+    refused(create);
+    let ran: Vec<Vec<String>> = lab.commands();
+    assert!(ran.iter().all(|words| words[0] != "iocage"), "{ran:?}");
+    let releases = plugin.ask_for("listreleases");
+    let error = releases["remote_error"].as_str().unwrap();
+    assert!(error.contains(&why), "{releases}");
+    let plugins = plugin.ask_for("listplugins");
+    let error = plugins["local_error"].as_str().unwrap();
+    assert!(error.contains(&why) && error.contains("web"), "{plugins}");
+
+    lab.zfs(&["mount", &root]);
+    let answer = plugin.ask(&json!({"action": "activatepool", "pool": two}));
+    assert!(answer["success"].is_string(), "{answer}");
+    assert_eq!(plugin.ask_for("listplugins")["local_error"], Value::Null);
+}
+
+#[test]
 fn a_failure_in_the_middle_changes_nothing() {
     let Some(lab) = Lab::or_skip(2) else { return };
     let (one, two) = (lab.pool(0), lab.pool(1));

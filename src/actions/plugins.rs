@@ -6,7 +6,7 @@ use crate::host::Level;
 use crate::iocage::command::{self, Network, NewPlugin};
 use crate::iocage::datasets::{self, Family};
 use crate::iocage::indexes::{self, Plugins};
-use crate::iocage::jails::Jail;
+use crate::iocage::jails::{Jail, Listing};
 use crate::iocage::plugin::Plugin;
 use crate::iocage::pools;
 use crate::iocage::version::Ability;
@@ -26,6 +26,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let listing = context.jails(Family::Jails)?;
 
     let plugin_of = |jail: &Jail| jail.details.as_ref()?.plugin.clone();
+    let local_error = not_known(context, &listing);
     let mut local = listing.jails;
     local.retain(|jail| plugin_of(jail).is_some());
     let local = reply::jails(&local, "jails", |jail| {
@@ -50,7 +51,29 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     };
     let error = (!known.errors.is_empty()).then(|| known.errors.join("; "));
     let answer = reply::beside_remote(local, remote, known.age, error);
-    Ok(answer.with_some("started_dispatcher_id", refresh.then_some(jobs)))
+    Ok(answer
+        .with_some("local_error", local_error)
+        .with_some("started_dispatcher_id", refresh.then_some(jobs)))
+}
+
+/// Names the jails of which nobody knows whether they are plugins, and says why.
+fn not_known(context: &Context, listing: &Listing) -> Option<String> {
+    let unreadable = listing.jails.iter().filter(|jail| jail.details.is_none());
+    let names: Vec<&str> = unreadable.map(|jail| jail.name.as_str()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let why = match listing.root {
+        None => pools::require_ready(&context.system, &listing.pool).err(),
+        Some(_) => None,
+    };
+    let why = why.map_or("cannot be read".into(), |why| {
+        format!("cannot be read ({why})")
+    });
+    Some(format!(
+        "the settings of these jails {why}, so they may be plugins: {}",
+        names.join(", ")
+    ))
 }
 
 /// The indexes, and why those that were refreshed last could not be.
@@ -134,7 +157,7 @@ fn describe(id: &str, plugin: &Plugin, detail: bool) -> Answer {
 pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     let mut new = new_plugin(arguments)?;
     // Without an active pool, iocage would activate the first one that it finds.
-    let pool = context.require_active_pool()?;
+    let pool = context.require_ready_pool()?;
     let mounts = context.system.mounts()?;
     let known = read_indexes(context, &pool, datasets::folder(&mounts, &pool))?;
     check_plugin(context, &pool, &known, &mut new)?;

@@ -29,7 +29,7 @@ pub fn activate(context: &Context, arguments: &Arguments) -> Result<Object> {
     let before = context.pools()?;
     before.require_online(&wanted)?;
     before.require_known()?;
-    pools::require_mounted(&context.system, &wanted)?;
+    pools::require_ready(&context.system, &wanted)?;
 
     match switch(context, &wanted, &before) {
         Ok(()) => Ok(Object::new().with("success", format!("pool {wanted} activated."))),

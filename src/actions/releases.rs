@@ -21,7 +21,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
 pub fn fetch(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     let releases = arguments.require(&RELEASES)?;
     // Without an active pool, iocage would activate the first one that it finds.
-    let pool = context.require_active_pool()?;
+    let pool = context.require_ready_pool()?;
     let task = |release: Release| {
         let pool = pool.clone();
         Task {

@@ -162,17 +162,17 @@ pub fn active(system: &System, configuration: &Configuration) -> Result<Option<P
     }
 }
 
-/// Makes sure that `pool` is the active one.
+/// Makes sure that `pool` is the active one, and ready.
 ///
 /// # Errors
-/// `NotActive` if it is not, and as [`active`].
+/// `NotActive` if it is not, and as [`active`] and [`require_ready`].
 pub fn require_active(
     system: &System,
     configuration: &Configuration,
     pool: &PoolName,
 ) -> Result<()> {
     match active(system, configuration)? {
-        Some(active) if active == *pool => Ok(()),
+        Some(active) if active == *pool => require_ready(system, pool),
         _ => {
             let message = format!("pool {pool} is no longer active");
             Err(Error::new(Code::NotActive, message))
@@ -180,12 +180,13 @@ pub fn require_active(
     }
 }
 
-/// Makes sure that the datasets of `pool` are not locked, and that its root is mounted if it should
-/// be.
+/// Makes sure that iocage can work in `pool`: its datasets are not locked, and iocage's root is
+/// mounted, or does not exist yet and can be mounted. With a root that is not mounted every iocage
+/// command stops ("Please set a mountpoint on tank/iocage").
 ///
 /// # Errors
 /// `NotFound` or `Unavailable`, saying why not.
-pub fn require_mounted(system: &System, pool: &PoolName) -> Result<()> {
+pub fn require_ready(system: &System, pool: &PoolName) -> Result<()> {
     // All properties, because asking for one that an older ZFS lacks is an error there. The
     // second dataset need not exist yet.
     let root = Dataset::root(pool);
@@ -193,7 +194,8 @@ pub fn require_mounted(system: &System, pool: &PoolName) -> Result<()> {
     let line = line.words(&["get", "-H", "-o", "name,property,value", "all"]);
     let output = system.run(&line.value(pool).value(&root))?;
     let properties = rows(&output.stdout);
-    if !properties.iter().any(|row| *row[0] == **pool) {
+    let exists = |dataset: &str| properties.iter().any(|row| row[0] == dataset);
+    if !exists(pool) {
         return match output.stderr.contains("does not exist")
             || output.stderr.contains("no such pool")
         {
@@ -212,14 +214,20 @@ pub fn require_mounted(system: &System, pool: &PoolName) -> Result<()> {
             return unusable(pool, &why);
         }
     }
-    // A root may be meant never to be mounted (mountpoint=none, canmount=off). If it should be
-    // mounted and is not, that is a fault.
+    if exists(&root) {
+        return match has(&root, "mounted", "yes") {
+            true => Ok(()),
+            false => unusable(pool, &format!("not usable: dataset {root} is not mounted")),
+        };
+    }
+    // iocage will make its root below the pool's. That may be meant never to be mounted
+    // (mountpoint=none, canmount=off). If it should be mounted and is not, that is a fault.
     let is_path = |mountpoint: &str| mountpoint.starts_with('/');
     let meant_to_be = has(pool, "canmount", "on")
         && properties.iter().any(|row| {
             *row[0] == **pool && row[1] == "mountpoint" && value(row, 2).is_some_and(is_path)
         });
-    if meant_to_be && has(pool, "mounted", "no") && !has(&root, "mounted", "yes") {
+    if meant_to_be && has(pool, "mounted", "no") {
         return unusable(pool, "not mounted");
     }
     Ok(())

@@ -28,8 +28,9 @@ pub fn local(system: &System, pool: &PoolName) -> Result<Vec<String>> {
 /// reading does not write.
 pub fn remote(system: &System, pool: &PoolName, stop: &AtomicBool) -> Result<Vec<String>> {
     if datasets::folder(&system.mounts()?, pool).is_none() {
+        pools::require_ready(system, pool)?;
         let root = datasets::Dataset::root(pool);
-        let why = format!("{root} is not mounted; iocage sets it up when it first fetches");
+        let why = format!("{root} is not there yet; iocage sets it up when it first fetches");
         return Err(Error::new(Code::Unavailable, why));
     }
     let output = system.run_within(&command::list_remote(), system.online_timeout(), stop)?;
