@@ -11,6 +11,7 @@ use crate::iocage::indexes::Indexes;
 use crate::iocage::installed::Installed;
 use crate::iocage::jails::{self, Listing};
 use crate::iocage::pools::{self, Pools};
+use crate::iocage::selection::Members;
 use crate::iocage::survey::Memory;
 use crate::jobs::Jobs;
 use crate::names::PoolName;
@@ -117,10 +118,22 @@ impl Context {
         // The pool has no such family, or it has gone in the meantime, which is not the same.
         let pool = self.require_active_pool()?;
         let mounts = self.system.mounts()?;
-        Ok(Listing {
-            jails: Vec::new(),
-            root: datasets::folder(&mounts, &pool).map(Into::into),
-            pool,
+        let root = datasets::folder(&mounts, &pool).map(Into::into);
+        Ok(Listing::empty(pool, family, root))
+    }
+
+    /// The jails and the templates of the active pool.
+    ///
+    /// # Errors
+    /// As [`Context::jails`].
+    pub fn members(&self) -> Result<Members> {
+        let (templates, jails) = self.system.side_by_side(
+            || self.jails(Family::Templates),
+            || self.jails(Family::Jails),
+        );
+        Ok(Members {
+            jails: jails?,
+            templates: templates?,
         })
     }
 }

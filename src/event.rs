@@ -60,6 +60,33 @@ pub fn of(
     event
 }
 
+/// The arguments of the event of a job in the host's dispatcher, which has its log: nobody else
+/// knows how it ended.
+pub fn without_log(id: &str, known: Map<String, Value>) -> Map<String, Value> {
+    let mut event = Map::new();
+    event.insert("event_system".into(), json!("sysadm/iocage"));
+    event.insert("job_id".into(), json!(id));
+    event.insert(
+        "state".into(),
+        known.get("state").cloned().unwrap_or_default(),
+    );
+    event.insert("process_details".into(), Value::Object(known));
+    event
+}
+
+/// Leaves of what the job has printed the last `most` bytes.
+pub fn cut_output(event: &mut Map<String, Value>, most: usize) {
+    let details = event
+        .get_mut("process_details")
+        .and_then(Value::as_object_mut);
+    for value in details.into_iter().flat_map(Map::values_mut) {
+        let Value::String(text) = value else { continue };
+        let start = text.len().saturating_sub(most);
+        let start = (start..=text.len()).find(|at| text.is_char_boundary(*at));
+        text.drain(..start.unwrap_or_default());
+    }
+}
+
 /// Whether a job that ended with an error has still done its work: iocage 1.13 exits with 1 after a
 /// good fetch if a jail of another pool cannot be read.
 fn is_done(system: &System, configuration: &Configuration, id: &str, progress: &Progress) -> bool {

@@ -4,6 +4,8 @@
 //! A job holds what it needs until it ends. A process of the library's own inherits the locks; for
 //! a job in the dispatcher this process keeps them until it hears that the job has ended.
 
+mod id;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +14,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
+
+pub use id::{is_ours, JobId};
 
 use crate::audit;
 use crate::configuration::Configuration;
@@ -24,46 +28,6 @@ use crate::records::{End, Record, Records, State};
 use crate::resources::{runs_already, Claim, Held, Resource, Resources};
 use crate::sync::lock;
 use crate::system::{local_time, Child, CommandLine, System};
-
-/// The beginning of every id.
-const PREFIX: &str = "sysadm_iocage_";
-
-/// The id of a job. It is a plain file name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct JobId(String);
-
-impl JobId {
-    /// The job that does `what` to `name`, which may be any text.
-    pub fn new(what: &str, name: &str) -> Self {
-        let plain = |c: char| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,
-            _ => '_',
-        };
-        let name: String = name.chars().map(plain).collect();
-        JobId(format!("{PREFIX}{what}_{name}"))
-    }
-
-    /// Reads an id that a host or a client names; none if it is of no job of the library.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        (is_ours(text) && text.bytes().all(is_plain)).then(|| JobId(text.into()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Whether a job is the library's, by its id.
-pub fn is_ours(id: &str) -> bool {
-    id.starts_with(PREFIX)
-}
 
 /// Long work to be started.
 pub struct Task {
@@ -163,10 +127,7 @@ impl Jobs {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |time| time.as_nanos() as u64),
         };
-        let cannot = |why: &dyn fmt::Display| {
-            let message = format!("job {id} cannot be started: {why}");
-            Error::new(Code::Unavailable, message)
-        };
+        let cannot = |why: &dyn fmt::Display| cannot_start(id, why);
         let output = self
             .shared
             .records
@@ -215,10 +176,7 @@ impl Jobs {
         held: Held,
     ) -> Result<()> {
         let id = task.id.as_str();
-        let cannot = |why: &dyn fmt::Display| {
-            let message = format!("job {id} cannot be started: {why}");
-            Error::new(Code::Unavailable, message)
-        };
+        let cannot = |why: &dyn fmt::Display| cannot_start(id, why);
         let mut watchers = lock(&self.watchers);
         watchers.retain(|_, watcher| !watcher.is_finished());
         if watchers.len() >= limits::JOBS_AT_ONCE {
@@ -308,6 +266,23 @@ impl Jobs {
         self.shared.records.log(id.as_str())
     }
 
+    /// The arguments of the event of a job that runs, or that ended not long ago.
+    pub fn event(&self, id: &JobId) -> Option<Map<String, Value>> {
+        self.shared.event(id.as_str())
+    }
+
+    /// The events of all those, by their jobs, each with the end of what the job has printed.
+    pub fn events(&self) -> Vec<(String, Map<String, Value>)> {
+        let ids = self.shared.records.all().into_iter();
+        let ids = ids.map(|(record, _)| record.id);
+        let event = |id: String| {
+            let mut event = self.shared.event(&id)?;
+            event::cut_output(&mut event, limits::LISTED_OUTPUT_BYTES);
+            Some((id, event))
+        };
+        ids.filter_map(event).collect()
+    }
+
     /// Why a job that ran here failed the last time; none if it runs or has worked.
     pub fn last_error(&self, id: &JobId) -> Option<String> {
         let log = self.log(id)?;
@@ -330,7 +305,19 @@ impl Drop for Jobs {
     }
 }
 
+fn cannot_start(id: &str, why: &dyn fmt::Display) -> Error {
+    let message = format!("job {id} cannot be started: {why}");
+    Error::new(Code::Unavailable, message)
+}
+
 impl Shared {
+    fn event(&self, id: &str) -> Option<Map<String, Value>> {
+        match self.records.log(id) {
+            Some(log) => Some(event::of(&self.system, &self.configuration, id, log)),
+            None => Some(event::without_log(id, self.records.queued(id)?)),
+        }
+    }
+
     fn note_end(&self, id: &str, event: &Map<String, Value>, took: Option<Duration>) {
         let (level, line) = audit::job(id, event, took);
         self.callbacks.note(level, &line);

@@ -12,6 +12,9 @@ pub const REPLY_BYTES: usize = 256 << 20;
 /// Releases in one `fetchreleases`. FreeBSD has published fewer in thirty years.
 pub const RELEASES_PER_REQUEST: usize = 64;
 
+/// Jails in one request; who wants more leaves them all out, or asks twice.
+pub const JAILS_PER_REQUEST: usize = 256;
+
 /// Properties in one `createplugin`. iocage has about 150.
 pub const PROPERTIES_PER_REQUEST: usize = 256;
 
@@ -100,6 +103,9 @@ pub const DISPATCHER_PATIENCE: Duration = Duration::from_secs(5);
 /// never mounted, a jail's root replaced by another clone at the same place.
 pub const DATASETS_AGE: Duration = Duration::from_secs(30);
 
-/// The settings that an instance remembers, of all jails of a family together. A jail's take some
-/// 300 bytes, so this is room for 100,000 of them; a pool with more is read again each time.
+/// The settings that an instance remembers, of all jails of a family together. A jail's take 1 to
+/// 5 KiB, so this is room for 6,000 of them at least; a pool with more is read again each time.
 pub const REMEMBERED_BYTES: usize = 32 << 20;
+
+/// The output of a job that `listjobs` shows, its end; `jobstatus` shows all of it.
+pub const LISTED_OUTPUT_BYTES: usize = 4096;

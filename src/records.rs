@@ -175,18 +175,8 @@ impl Records {
             return None;
         }
         let mut output = self.output(id);
-        let mut log = Map::new();
-        log.insert("process_id".into(), json!(record.id));
-        log.insert("cmd_list".into(), json!([record.command]));
-        log.insert("time_started".into(), json!(record.started));
-        if state == State::Runs {
-            log.insert("state".into(), json!("running"));
-            log.insert("current_cmd".into(), json!(record.command));
-        } else {
-            log.insert("state".into(), json!("finished"));
-            if let Some(end) = &record.ended {
-                log.insert("time_finished".into(), json!(end.time));
-            }
+        let mut log = about(&record, state);
+        if state != State::Runs {
             match record.ended.and_then(|end| end.code) {
                 Some(code) => {
                     let key = format!("return_codes/{}", record.command);
@@ -200,6 +190,12 @@ impl Records {
         }
         log.insert(record.command, json!(output));
         Some(log)
+    }
+
+    /// What is known of a job in the host's dispatcher, in the same form.
+    pub fn queued(&self, id: &str) -> Option<Map<String, Value>> {
+        let (record, state) = self.find(id)?;
+        record.queued.then(|| about(&record, state))
     }
 
     /// The end of what a job has printed.
@@ -255,6 +251,24 @@ impl Records {
             remove_lock(&self.lock_path(id), || self.discard(id));
         }
     }
+}
+
+/// What a log says of a job besides its output and its exit code.
+fn about(record: &Record, state: State) -> Map<String, Value> {
+    let mut log = Map::new();
+    log.insert("process_id".into(), json!(record.id));
+    log.insert("cmd_list".into(), json!([record.command]));
+    log.insert("time_started".into(), json!(record.started));
+    if state == State::Runs {
+        log.insert("state".into(), json!("running"));
+        log.insert("current_cmd".into(), json!(record.command));
+    } else {
+        log.insert("state".into(), json!("finished"));
+        if let Some(end) = &record.ended {
+            log.insert("time_finished".into(), json!(end.time));
+        }
+    }
+    log
 }
 
 /// A text without the parts of characters that may be at its ends.

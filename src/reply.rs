@@ -1,14 +1,15 @@
 //! Answers and replies. An answer has only texts, lists and objects.
 
+pub mod jails;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 
 use crate::error::{Error, Result};
-use crate::iocage::jails::{Jail, State};
 
 /// A value of an answer. Every scalar value is a text, as in the class document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +62,22 @@ impl Object {
 
 fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+impl Answer {
+    /// The same as JSON, with every scalar value as a text.
+    pub fn of_json(value: Value) -> Self {
+        match value {
+            Value::String(text) => text.into(),
+            Value::Array(list) => Answer::List(list.into_iter().map(Answer::of_json).collect()),
+            Value::Object(members) => {
+                let members = members.into_iter();
+                let members = members.map(|(name, value)| (name.into(), Answer::of_json(value)));
+                Answer::Object(Object(members.collect()))
+            }
+            other => other.to_string().into(),
+        }
+    }
 }
 
 impl From<&'static str> for Answer {
@@ -180,8 +197,8 @@ impl Reply {
     }
 }
 
-/// An action that could not be done.
-fn failure(error: &Error) -> Object {
+/// What could not be done.
+pub fn failure(error: &Error) -> Object {
     Object::new()
         .with("error", error.message.clone())
         .with("code", error.code.as_str())
@@ -190,7 +207,6 @@ fn failure(error: &Error) -> Object {
 /// The code and the message of a reply that is an error, in any of its forms; none if it is an
 /// answer.
 pub fn error_in(reply: &str) -> Option<(String, String)> {
-    use serde_json::Value;
     fn text(value: &Value, key: &str) -> Option<String> {
         value.get(key)?.as_str().map(String::from)
     }
@@ -234,110 +250,10 @@ pub fn beside_remote(
         .with_some("remote_error", error)
 }
 
-/// Jails under the keys that `key` gives them.
-///
-/// If a key is taken already (by the running jail 5, where another jail is called `5`), the jail
-/// gets one that no other jail has: its dataset below iocage's, which has a slash in it.
-pub fn jails(jails: &[Jail], family: &str, key: impl Fn(&Jail) -> String) -> Object {
-    let mut keyed = Object::new();
-    // A jid is unique; a jail that only has it for a name makes way.
-    let (up, down): (Vec<&Jail>, Vec<&Jail>) = jails.iter().partition(|jail| jail.jid.is_some());
-    for one in up.into_iter().chain(down) {
-        let mut key = key(one);
-        let mut instead = format!("{family}/{}", one.name);
-        // Once is enough, unless a configuration has such a key for its jail's name.
-        while keyed.get(&key).is_some() {
-            key.clone_from(&instead);
-            instead = format!("{family}/{instead}");
-        }
-        keyed.insert(key, jail(one));
-    }
-    keyed
-}
-
-/// The key of a jail: its jid while it runs, its uuid while it does not.
-pub fn jail_key(jail: &Jail) -> String {
-    jail.jid.clone().unwrap_or_else(|| jail.uuid.clone())
-}
-
-/// A jail's ten strings.
-fn jail(jail: &Jail) -> Object {
-    const NOT_KNOWN: &str = "N/A";
-    const NONE: &str = "-";
-    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| NONE.into());
-    let details = jail.details.as_ref();
-    let detail = |value: Option<&Option<String>>| value.map_or(NOT_KNOWN.into(), or_none);
-    let state = match jail.state {
-        State::Up => "up",
-        State::Down => "down",
-        State::Corrupt => "CORRUPT",
-        State::Unmounted => "unmounted",
-    };
-    Object::new()
-        .with("jid", or_none(&jail.jid))
-        .with("uuid", jail.uuid.clone())
-        .with("boot", if jail.boot { "on" } else { "off" })
-        .with("state", state)
-        .with("tag", jail.tag.clone())
-        .with(
-            "type",
-            details.map_or(NOT_KNOWN.into(), |details| details.kind.clone()),
-        )
-        .with("release", detail(details.map(|details| &details.release)))
-        .with("ip4", detail(details.map(|details| &details.ip4)))
-        .with("ip6", detail(details.map(|details| &details.ip6)))
-        .with("template", or_none(&jail.template))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Code;
-
-    fn called(name: &str, uuid: &str, jid: Option<&str>) -> Jail {
-        Jail {
-            name: name.into(),
-            uuid: uuid.into(),
-            jid: jid.map(String::from),
-            state: if jid.is_some() {
-                State::Up
-            } else {
-                State::Down
-            },
-            boot: false,
-            tag: name.into(),
-            template: None,
-            details: None,
-        }
-    }
-
-    fn keys(list: &[Jail]) -> Vec<String> {
-        let keyed = jails(list, "jails", jail_key);
-        keyed.0.keys().map(|key| key.to_string()).collect()
-    }
-
-    #[test]
-    fn no_two_jails_share_a_key() {
-        let list = [
-            called("5", "5", None),
-            called("same1", "same", None),
-            called("same2", "same", None),
-            called("web", "web", Some("5")),
-        ];
-        assert_eq!(keys(&list), ["5", "jails/5", "jails/same2", "same"]);
-        let keyed = jails(&list, "jails", jail_key);
-        assert!(to_json(keyed.get("5").unwrap()).contains("\"uuid\":\"web\""));
-    }
-
-    #[test]
-    fn not_even_where_one_claims_the_key_that_another_would_get_instead() {
-        let list = [
-            called("a", "jails/web", None),
-            called("b", "same", None),
-            called("web", "same", None),
-        ];
-        assert_eq!(keys(&list), ["jails/jails/web", "jails/web", "same"]);
-    }
 
     #[test]
     fn a_message_has_the_servers_form_and_its_id_as_it_came() {

@@ -7,7 +7,9 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::iocage::jails::State;
 use crate::iocage::properties::{PropertyName, PropertyValue};
+use crate::iocage::selection::{Label, Selection};
 use crate::limits;
 use crate::names::{Interface, Ip4, Ip6, JailName, PluginId, PoolName, Release, Wrong};
 
@@ -90,6 +92,15 @@ pub static DRYRUN: Field<bool> = Field::flag("dryrun");
 pub static FORCE: Field<bool> = Field::flag("force");
 pub static IP4: Field<Ip4> = Field::new("ip4", |value| text(value, Ip4::parse));
 pub static IP6: Field<Ip6> = Field::new("ip6", |value| text(value, Ip6::parse));
+/// One jail or template.
+pub static JAIL: Field<Label> = Field::new("jail", |value| text(value, Label::parse));
+/// The same, as clients of 2017 call it.
+pub static JAIL_UUID: Field<Label> = Field::new("jail_uuid", |value| text(value, Label::parse));
+/// More than one jail or template, each once.
+pub static JAILS: Field<Vec<Label>> = Field::new("jails", |value| {
+    list(value, limits::JAILS_PER_REQUEST, Label::parse)
+});
+pub static JOB: Field<String> = Field::new("job", |value| text(value, name));
 pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::parse));
 pub static NET_DEVICE: Field<Interface> =
     Field::new("net_device", |value| text(value, Interface::parse));
@@ -98,9 +109,20 @@ pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolNa
 /// An object of iocage's properties and their values.
 pub static PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
     Field::new("properties", properties).private();
+/// Names of properties; none of them for `all`.
+pub static PROP: Field<Vec<String>> = Field::new("prop", |value| match value {
+    Value::String(all) if all == "all" => Ok(Vec::new()),
+    _ => list(value, limits::PROPERTIES_PER_REQUEST, name),
+});
 pub static REFRESH: Field<bool> = Field::flag("refresh").changing();
+pub static RELEASE: Field<String> = Field::new("release", |value| text(value, name));
 /// One or more releases, each once.
-pub static RELEASES: Field<Vec<Release>> = Field::new("releases", releases);
+pub static RELEASES: Field<Vec<Release>> = Field::new("releases", |value| {
+    list(value, limits::RELEASES_PER_REQUEST, Release::parse)
+});
+pub static STATE: Field<State> = Field::new("state", |value| text(value, state));
+pub static TYPE: Field<String> = Field::new("type", |value| text(value, name));
+pub static VERIFY: Field<bool> = Field::flag("verify");
 
 /// The arguments of one request, `action` among them, and the fields that its action has.
 #[derive(Clone, Copy)]
@@ -167,6 +189,18 @@ impl<'a> Arguments<'a> {
         self.optional(field)?.ok_or_else(|| missing(field.name))
     }
 
+    /// Which jails and templates are meant.
+    pub fn selection(&self) -> Result<Selection> {
+        let (one, too) = (self.optional(&JAIL)?, self.optional(&JAIL_UUID)?);
+        match (one, too, self.optional(&JAILS)?) {
+            (None, None, None) => Ok(Selection::All),
+            (Some(one), None, None) | (None, Some(one), None) => Ok(Selection::One(one)),
+            (None, None, Some(several)) => Ok(Selection::Several(several)),
+            (Some(_), Some(_), _) => Err(wrong("jail_uuid", "cannot be combined with \"jail\"")),
+            (_, _, Some(_)) => Err(wrong("jails", "cannot be combined with \"jail\"")),
+        }
+    }
+
     /// The value of a flag, false where it is not given.
     pub fn flag(&self, field: &Field<bool>) -> Result<bool> {
         Ok(self.optional(field)?.unwrap_or_default())
@@ -200,29 +234,47 @@ fn truth(value: &Value) -> std::result::Result<bool, Wrong> {
     }
 }
 
-fn releases(value: &Value) -> std::result::Result<Vec<Release>, Wrong> {
+/// A string, or an array of at most `most` strings, by their rule; each once.
+fn list<T: PartialEq>(
+    value: &Value,
+    most: usize,
+    rule: impl Fn(&str) -> std::result::Result<T, Wrong>,
+) -> std::result::Result<Vec<T>, Wrong> {
     let list = match value {
-        Value::String(text) => return Ok(vec![Release::parse(text)?]),
+        Value::String(text) => return Ok(vec![rule(text)?]),
         Value::Array(list) => list,
         _ => return Err("neither a string nor an array of strings".into()),
     };
     if list.is_empty() {
         return Err("an empty list".into());
     }
-    if list.len() > limits::RELEASES_PER_REQUEST {
-        return Err(format!(
-            "more than {} of them",
-            limits::RELEASES_PER_REQUEST
-        ));
+    if list.len() > most {
+        return Err(format!("more than {most} of them"));
     }
-    let mut releases = Vec::new();
+    let mut read = Vec::new();
     for item in list {
-        let release = Release::parse(item.as_str().ok_or("not an array of strings")?)?;
-        if !releases.contains(&release) {
-            releases.push(release);
+        let item = rule(item.as_str().ok_or("not an array of strings")?)?;
+        if !read.contains(&item) {
+            read.push(item);
         }
     }
-    Ok(releases)
+    Ok(read)
+}
+
+/// A name that is only looked for.
+fn name(text: &str) -> std::result::Result<String, Wrong> {
+    Label::parse(text).map(|label| label.as_str().into())
+}
+
+fn state(text: &str) -> std::result::Result<State, Wrong> {
+    let known = State::ALL.into_iter();
+    known
+        .clone()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| {
+            let words: Vec<&str> = known.map(State::as_str).collect();
+            format!("must be one of {}", words.join(", "))
+        })
 }
 
 fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {

@@ -3,16 +3,52 @@
 use crate::context::Context;
 use crate::error::Result;
 use crate::iocage::datasets::Family;
-use crate::reply::{self, Object};
-use crate::request::Arguments;
+use crate::iocage::jails::Jail;
+use crate::iocage::selection::Label;
+use crate::reply::jails::{detailed, jail, key, keyed};
+use crate::reply::Object;
+use crate::request::{Arguments, DETAIL, JAILS, RELEASE, STATE, TYPE};
 
-pub fn list(context: &Context, _: &Arguments) -> Result<Object> {
-    let jails = context.jails(Family::Jails)?.jails;
-    Ok(Object::new().with("jails", reply::jails(&jails, "jails", reply::jail_key)))
+pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
+    let wanted = filter(arguments)?;
+    let detail = arguments.flag(&DETAIL)?;
+    let listing = context.jails(Family::Jails)?;
+    let jails = listing.jails.iter().filter(|jail| wanted(jail));
+    let keyed = match detail {
+        true => keyed(jails, "jails", key, |jail| detailed(&listing, jail)),
+        false => keyed(jails, "jails", key, jail),
+    };
+    Ok(Object::new().with("jails", keyed))
+}
+
+/// Whether a jail is one of those that are asked for.
+fn filter(arguments: &Arguments) -> Result<impl Fn(&Jail) -> bool> {
+    let state = arguments.optional(&STATE)?;
+    let kind = arguments.optional(&TYPE)?;
+    let release = arguments.optional(&RELEASE)?;
+    let names = arguments.optional(&JAILS)?;
+    Ok(move |jail: &Jail| {
+        let details = jail.details.as_ref();
+        let is_of = |release: &String| {
+            let own = details.and_then(|details| details.release.as_deref());
+            let patch = own.and_then(|own| own.strip_prefix(release.as_str()));
+            patch.is_some_and(|patch| patch.is_empty() || patch.starts_with("-p"))
+        };
+        let is_named = |names: &Vec<Label>| names.iter().any(|name| jail.is_called(name.as_str()));
+        state.is_none_or(|state| jail.state == state)
+            && (kind.as_ref()).is_none_or(|kind| details.is_some_and(|own| own.kind == *kind))
+            && release.as_ref().is_none_or(is_of)
+            && names.as_ref().is_none_or(is_named)
+    })
 }
 
 pub fn list_templates(context: &Context, _: &Arguments) -> Result<Object> {
-    let templates = context.jails(Family::Templates)?.jails;
-    let by_name = reply::jails(&templates, "templates", |template| template.uuid.clone());
+    let listing = context.jails(Family::Templates)?;
+    let by_name = keyed(
+        &listing.jails,
+        "templates",
+        |template| template.uuid.clone(),
+        jail,
+    );
     Ok(Object::new().with("templates", by_name))
 }

@@ -4,18 +4,25 @@
 //! all of them. To add an action, write its function in the file of its family and its row here.
 
 mod clean;
+mod each;
+mod images;
 mod jails;
+mod jobs;
+mod mounts;
 mod plugins;
 mod pools;
 mod releases;
+mod settings;
+mod space;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::jobs::Task;
 use crate::reply::Object;
 use crate::request::{
-    AnyField, Arguments, ACCEPT_LICENSE, BOOT, DETAIL, DHCP, DRYRUN, FORCE, IP4, IP6, NAME,
-    NET_DEVICE, PLUGIN, POOL, PROPERTIES, REFRESH, RELEASES,
+    AnyField, Arguments, ACCEPT_LICENSE, BOOT, DETAIL, DHCP, DRYRUN, FORCE, IP4, IP6, JAIL, JAILS,
+    JAIL_UUID, JOB, NAME, NET_DEVICE, PLUGIN, POOL, PROP, PROPERTIES, REFRESH, RELEASE, RELEASES,
+    STATE, TYPE, VERIFY,
 };
 use crate::resources::{Claim, Resource};
 
@@ -95,10 +102,18 @@ pub static ACTIONS: &[Action] = &[
     Action { name: "cleantemplates", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_TEMPLATES) },
     Action { name: "createplugin", fields: &[&PLUGIN, &NET_DEVICE, &IP4, &IP6, &DHCP, &NAME, &BOOT, &PROPERTIES, &ACCEPT_LICENSE], how: How::Starts(plugins::create, Many::One) },
     Action { name: "deactivatepool", fields: &[&POOL], how: How::Changes(DEACTIVATE) },
+    Action { name: "df", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::Looks(space::df) },
     Action { name: "fetchreleases", fields: &[&RELEASES], how: How::Starts(releases::fetch, Many::List) },
-    Action { name: "listjails", fields: &[], how: How::Looks(jails::list) },
+    Action { name: "getdefaultsettings", fields: &[], how: How::Looks(settings::get_defaults) },
+    Action { name: "getjailsettings", fields: &[&JAIL, &JAIL_UUID, &JAILS, &PROP, &DETAIL], how: How::Looks(settings::get) },
+    Action { name: "jobstatus", fields: &[&JOB], how: How::Looks(jobs::status) },
+    Action { name: "listimages", fields: &[&VERIFY], how: How::Looks(images::list) },
+    Action { name: "listjails", fields: &[&DETAIL, &STATE, &TYPE, &RELEASE, &JAILS], how: How::Looks(jails::list) },
+    Action { name: "listjobs", fields: &[], how: How::Looks(jobs::list) },
+    Action { name: "listmounts", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::Looks(mounts::list) },
     Action { name: "listplugins", fields: &[&REFRESH, &DETAIL], how: How::Looks(plugins::list) },
     Action { name: "listreleases", fields: &[&REFRESH], how: How::Looks(releases::list) },
+    Action { name: "listsnapshots", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::Looks(space::list_snapshots) },
     Action { name: "listtemplates", fields: &[], how: How::Looks(jails::list_templates) },
 ];
 

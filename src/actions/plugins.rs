@@ -27,12 +27,15 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
 
     let plugin_of = |jail: &Jail| jail.details.as_ref()?.plugin.clone();
     let local_error = not_known(context, &listing);
-    let mut local = listing.jails;
-    local.retain(|jail| plugin_of(jail).is_some());
-    let local = reply::jails(&local, "jails", |jail| {
+    let local = listing
+        .jails
+        .iter()
+        .filter(|jail| plugin_of(jail).is_some());
+    let key = |jail: &Jail| {
         let plugin = plugin_of(jail).unwrap_or_default();
-        format!("{plugin}_{}", reply::jail_key(jail))
-    });
+        format!("{plugin}_{}", reply::jails::key(jail))
+    };
+    let local = reply::jails::keyed(local, "jails", key, reply::jails::jail);
 
     let mut known = read_indexes(context, &listing.pool, listing.root.as_deref())?;
     let jobs = start_refreshing(context, &mut known, refresh);

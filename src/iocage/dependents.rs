@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::datasets::{self, Dataset, Family};
 use super::destruction::Plan;
-use super::fstab;
+use super::fstab::{self, Entry};
 use super::jails::{self, Jail};
 use super::survey::Memory;
 use crate::error::{Code, Error, Result};
-use crate::limits;
 use crate::names::PoolName;
-use crate::system::{read_regular, Mounts, System};
+use crate::system::{Mounts, System};
 
 /// What depends on the members of a family.
 #[derive(Debug, Default)]
@@ -212,13 +211,8 @@ fn read_fstabs(
         mounts.mountpoint(&dataset).map(PathBuf::from)
     };
     let folders: Vec<Option<PathBuf>> = jails.iter().map(folder).collect();
-    let read = |folder: Option<PathBuf>| {
-        let path = folder?.join("fstab");
-        match path.symlink_metadata() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Vec::new()),
-            _ => read_regular(&path, limits::CONFIG_FILE_BYTES).map(|text| fstab::sources(&text)),
-        }
-    };
+    let sources = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.source).collect();
+    let read = move |folder: Option<PathBuf>| fstab::read(&folder?).ok().map(sources);
     system.on_files(pool, move || folders.into_iter().map(read).collect())
 }
 
@@ -250,6 +244,7 @@ mod tests {
                 ip6: None,
                 dhcp: false,
                 plugin: None,
+                basejail: base_release.is_some(),
                 base_release: base_release.map(String::from),
             }),
         }

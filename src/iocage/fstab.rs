@@ -1,21 +1,74 @@
 //! A jail's fstab: what is mounted in it.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::system::unescape;
+use super::datasets::Family;
+use crate::limits;
+use crate::system::{read_regular, unescape};
 
-/// The sources of the mounts in the text of an fstab(5), with its escapes undone.
-pub fn sources(text: &[u8]) -> Vec<PathBuf> {
-    let source = |line: &[u8]| {
-        let mut fields = line.split(|byte| byte.is_ascii_whitespace());
-        let field = fields.find(|field| !field.is_empty())?;
-        (field[0] != b'#').then(|| OsString::from_vec(unescape(field)).into())
-    };
+/// A line of an fstab(5), with its escapes undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub source: PathBuf,
+    /// None for a line that ends before it.
+    pub destination: Option<PathBuf>,
+    pub kind: Option<String>,
+    pub options: Option<String>,
+    /// 0 if the line does not say.
+    pub dump: String,
+    /// 0 if the line does not say.
+    pub pass: String,
+}
+
+impl Entry {
+    /// Whether iocage has put it there: a basejail mounts its release's folders. `root` is iocage's
+    /// root on disk.
+    pub fn is_iocages(&self, root: &Path) -> bool {
+        let families = [Family::Releases, Family::Templates].into_iter();
+        let mut homes = families.map(|family| root.join(family.as_str()));
+        self.kind.as_deref() == Some("nullfs") && homes.any(|home| self.source.starts_with(home))
+    }
+}
+
+/// The fstab in the folder of a jail. One that is not there is empty, as for mount(8).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(folder: &Path) -> Result<Vec<Entry>, String> {
+    let path = folder.join("fstab");
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        _ => read_regular(&path, limits::CONFIG_FILE_BYTES)
+            .map(|text| entries(&text))
+            .ok_or_else(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+/// The lines of an fstab.
+pub fn entries(text: &[u8]) -> Vec<Entry> {
     text.split(|byte| *byte == b'\n')
-        .filter_map(source)
+        .filter_map(entry)
         .collect()
+}
+
+fn entry(line: &[u8]) -> Option<Entry> {
+    let fields = line.split(|byte| byte.is_ascii_whitespace());
+    let fields = fields.filter(|field| !field.is_empty());
+    // A comment ends the line; `#` in the middle of a field is a part of it.
+    let mut fields = fields.take_while(|field| field[0] != b'#').map(unescape);
+    let path = |field| PathBuf::from(OsString::from_vec(field));
+    let text = |field: Vec<u8>| String::from_utf8_lossy(&field).into_owned();
+    Some(Entry {
+        source: fields.next().map(path)?,
+        destination: fields.next().map(path),
+        kind: fields.next().map(text),
+        options: fields.next().map(text),
+        dump: fields.next().map_or("0".into(), text),
+        pass: fields.next().map_or("0".into(), text),
+    })
 }
 
 #[cfg(test)]
@@ -23,15 +76,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sources_of_an_fstab_are_read_with_their_escapes() {
+    fn the_lines_of_an_fstab_are_read_with_their_escapes() {
         let text =
             b"/iocage/releases/r/root/bin\t/iocage/jails/a/root/bin\tnullfs\tro\t0\t0 # iocage\n\
-            # /not/this /x\n\n  /my\\040data /y nullfs rw 0 0\n/odd\\9 /z";
-        let sources = sources(text);
-        let sources: Vec<_> = sources.iter().map(|path| path.to_str().unwrap()).collect();
+            # /not/this /x\n\n  /my\\040data /y nullfs rw,noatime 1 2\n/odd\\9 /z\nproc";
+        let entries = entries(text);
+        let shown: Vec<String> = entries
+            .iter()
+            .map(|entry| {
+                let or_none = |text: &Option<String>| text.clone().unwrap_or("-".into());
+                let destination = entry.destination.as_ref();
+                let destination = destination.map_or("-".into(), |path| path.display().to_string());
+                let (kind, options) = (or_none(&entry.kind), or_none(&entry.options));
+                let Entry {
+                    source, dump, pass, ..
+                } = entry;
+                let source = source.display();
+                format!("{source}|{destination}|{kind}|{options}|{dump}|{pass}")
+            })
+            .collect();
         assert_eq!(
-            sources,
-            ["/iocage/releases/r/root/bin", "/my data", "/odd\\9"]
+            shown,
+            [
+                "/iocage/releases/r/root/bin|/iocage/jails/a/root/bin|nullfs|ro|0|0",
+                "/my data|/y|nullfs|rw,noatime|1|2",
+                "/odd\\9|/z|-|-|0|0",
+                "proc|-|-|-|0|0",
+            ]
         );
+        let of_iocage: Vec<bool> = entries
+            .iter()
+            .map(|entry| entry.is_iocages(Path::new("/iocage")))
+            .collect();
+        assert_eq!(of_iocage, [true, false, false, false]);
+        assert!(!entries[0].is_iocages(Path::new("/elsewhere")));
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::datasets::{self, Family};
 use super::settings::{self, Key, Settings};
-use super::survey::{survey, ConfigFile, Member, Memory};
+use super::survey::{survey, ConfigFile, Member, Memory, Survey};
 use crate::error::Result;
 use crate::names::PoolName;
 use crate::system::{Mounts, RunningJail, System};
@@ -19,6 +19,20 @@ pub enum State {
     Corrupt,
     /// Its dataset is not mounted, so nobody knows. (iocage would mount it.)
     Unmounted,
+}
+
+impl State {
+    pub const ALL: [State; 4] = [State::Up, State::Down, State::Corrupt, State::Unmounted];
+
+    /// In the word of a reply.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Up => "up",
+            State::Down => "down",
+            State::Corrupt => "CORRUPT",
+            State::Unmounted => "unmounted",
+        }
+    }
 }
 
 /// A jail or a template.
@@ -39,6 +53,13 @@ pub struct Jail {
     pub details: Option<Details>,
 }
 
+impl Jail {
+    /// Whether a client means it by `label`: by its dataset's name or its uuid.
+    pub fn is_called(&self, label: &str) -> bool {
+        self.name == label || self.uuid == label
+    }
+}
+
 /// What only a jail's settings say.
 #[derive(Clone, Debug)]
 pub struct Details {
@@ -50,18 +71,70 @@ pub struct Details {
     pub dhcp: bool,
     /// Its plugin, if it is a plugin jail.
     pub plugin: Option<String>,
-    /// The release whose files it mounts instead of having its own.
+    /// Whether it mounts the files of a release instead of having its own.
+    pub basejail: bool,
+    /// The release whose files it mounts.
     pub base_release: Option<String>,
 }
 
 /// The jails or the templates of a pool.
-#[derive(Clone, Debug)]
 pub struct Listing {
     pub pool: PoolName,
+    pub family: Family,
     /// By name.
     pub jails: Vec<Jail>,
     /// iocage's root on disk, if it is mounted.
     pub root: Option<PathBuf>,
+    survey: Option<Survey>,
+}
+
+impl Listing {
+    /// A pool without datasets for `family`.
+    pub fn empty(pool: PoolName, family: Family, root: Option<PathBuf>) -> Self {
+        Listing {
+            pool,
+            family,
+            jails: Vec::new(),
+            root,
+            survey: None,
+        }
+    }
+
+    /// The settings of a jail; none if its `config.json` cannot be read.
+    pub fn settings(&self, jail: &Jail) -> Option<&Settings> {
+        match self.survey.as_ref()?.files.config(&jail.name) {
+            ConfigFile::Read(settings) => Some(settings),
+            ConfigFile::NotMounted | ConfigFile::Unreadable => None,
+        }
+    }
+
+    /// The settings of all jails, in the pool's `defaults.json`, if it can be read.
+    pub fn defaults(&self) -> Option<&Settings> {
+        self.survey.as_ref()?.files.defaults()
+    }
+
+    /// The snapshot that the root of a jail is a clone of.
+    pub fn origin(&self, jail: &Jail) -> Option<&str> {
+        let members = self.survey.as_ref()?.datasets.members();
+        let index = members.binary_search_by(|member| (*member.name).cmp(&jail.name));
+        members[index.ok()?].origin.as_deref()
+    }
+
+    /// Where the dataset of a jail is mounted, if it is.
+    pub fn folder(&self, jail: &Jail) -> Option<&Path> {
+        let parent = self.family.dataset(&self.pool);
+        self.mountpoint(&format!("{parent}/{}", jail.name))
+    }
+
+    /// Where the root of a jail is mounted, if it is.
+    pub fn root_of(&self, jail: &Jail) -> Option<&Path> {
+        let parent = self.family.dataset(&self.pool);
+        self.mountpoint(&format!("{parent}/{}/root", jail.name))
+    }
+
+    fn mountpoint(&self, dataset: &str) -> Option<&Path> {
+        self.survey.as_ref()?.mounts.mountpoint(dataset)
+    }
 }
 
 /// Lists the jails or the templates of `pool`; `None` if the pool has no dataset for them.
@@ -84,11 +157,13 @@ pub fn list(
     };
     let mut jails: Vec<Jail> = survey.datasets.members().iter().map(jail).collect();
     find_running(&mut jails, pool, family, &survey.running, &survey.mounts);
-    let root = datasets::folder(&survey.mounts, pool);
+    let root = datasets::folder(&survey.mounts, pool).map(PathBuf::from);
     Ok(Some(Listing {
         pool: pool.clone(),
+        family,
         jails,
-        root: root.map(PathBuf::from),
+        root,
+        survey: Some(survey),
     }))
 }
 
@@ -119,28 +194,31 @@ fn describe(name: &str, config: ConfigFile, template: Option<String>, defaults: 
 
     // Never from the defaults: a name there would be the name of all jails.
     let own = Settings::default();
-    let uuid = settings::text(config, &own, Key::HostHostuuid).unwrap_or_else(|| name.into());
-    let kind = text(Key::Type).unwrap_or_else(|| "jail".into());
-    let tag = text(Key::Tag);
+    let uuid = settings::text(config, &own, Key::HOST_HOSTUUID).unwrap_or_else(|| name.into());
+    let kind = text(Key::TYPE).unwrap_or_else(|| "jail".into());
+    let tag = config.other("tag").or_else(|| defaults.other("tag"));
+    let tag = tag.map(String::from);
     let is_plugin = kind == "plugin" || kind == "pluginv2";
-    let plugin = is_plugin.then(|| plugin(text(Key::PluginName), tag.as_deref(), &uuid));
-    let release = text(Key::Release);
+    let plugin = is_plugin.then(|| plugin(text(Key::PLUGIN_NAME), tag.as_deref(), &uuid));
+    let release = text(Key::RELEASE);
+    // Old settings have it as a type of its own.
+    let basejail = is_on(Key::BASEJAIL) || kind == "basejail";
     Jail {
         state: State::Down,
-        boot: is_on(Key::Boot),
+        boot: is_on(Key::BOOT),
         // There are no tags since June 2017, when each became its jail's name.
         tag: tag
             .or_else(|| plugin.clone())
             .unwrap_or_else(|| uuid.clone()),
         template: jail.template.filter(|_| kind != "template"),
         details: Some(Details {
-            ip4: text(Key::Ip4Addr),
-            ip6: text(Key::Ip6Addr),
-            dhcp: is_on(Key::Dhcp),
+            ip4: text(Key::IP4_ADDR),
+            ip6: text(Key::IP6_ADDR),
+            dhcp: is_on(Key::DHCP),
             plugin,
-            // Old settings have it as a type of its own.
-            base_release: (is_on(Key::Basejail) || kind == "basejail")
-                .then(|| text(Key::ClonedRelease).or_else(|| release.clone()))
+            basejail,
+            base_release: basejail
+                .then(|| text(Key::CLONED_RELEASE).or_else(|| release.clone()))
                 .flatten(),
             kind,
             release,

@@ -4,11 +4,13 @@
 //! Facts about iocage come from its source (github.com/freebsd/iocage, tags 0.9.1 to 1.13) and
 //! from measurements against 1.13.
 
+pub mod addresses;
 pub mod command;
 pub mod datasets;
 pub mod dependents;
 mod destruction;
-mod fstab;
+pub mod fstab;
+pub mod images;
 pub mod indexes;
 pub mod installed;
 pub mod jails;
@@ -17,6 +19,8 @@ pub mod pools;
 pub mod progress;
 pub mod properties;
 pub mod releases;
-mod settings;
+pub mod selection;
+pub mod settings;
+pub mod space;
 pub mod survey;
 pub mod version;

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::names::{Checked, Wrong};
 
-pub use kind::{Kind, Words};
+pub use kind::{truth, Kind, Words};
 
 /// A property of iocage.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub enum Guard {
 }
 
 /// All properties that iocage 1.13 has.
-pub fn all() -> &'static [Property] {
+pub const fn all() -> &'static [Property] {
     table::PROPERTIES
 }
 

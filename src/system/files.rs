@@ -1,6 +1,6 @@
 //! Files: reading those of others, and keeping the library's own.
 
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -59,11 +59,7 @@ pub fn read_regular(path: &Path, limit: u64) -> Option<Vec<u8>> {
 
 /// Reads a file as [`read_regular`] does, and returns its identity before that.
 pub fn read_identified(path: &Path, limit: u64) -> Option<(Identity, Vec<u8>)> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OPEN_REGULAR)
-        .open(path)
-        .ok()?;
+    let file = open(path).ok()?;
     let identity = Identity::new(file.metadata().ok()?)?;
     if identity.size > limit {
         return None;
@@ -72,6 +68,20 @@ pub fn read_identified(path: &Path, limit: u64) -> Option<(Identity, Vec<u8>)> {
     // It may have grown since it was looked at.
     file.take(limit + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 <= limit).then_some((identity, bytes))
+}
+
+/// Opens a regular file to read it, without ever waiting for a writer.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OPEN_REGULAR).open(path)
 }
 
 /// Writes a file as a whole or not at all.

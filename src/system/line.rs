@@ -43,6 +43,12 @@ impl CommandLine {
         words.iter().fold(self, |line, word| line.word(word))
     }
 
+    /// With words of the library as one, with commas between them.
+    #[must_use]
+    pub fn list(self, words: &[&'static str]) -> Self {
+        self.with(words.join(","), String::new())
+    }
+
     /// With a checked value as a word.
     #[must_use]
     pub fn value(self, value: &impl Checked) -> Self {

@@ -26,14 +26,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-pub use files::{read_identified, read_regular, replace, Identity};
+pub use files::{open_regular, read_identified, read_regular, replace, Identity};
 pub use folders::private_folder;
 pub use jails::RunningJail;
 pub use line::CommandLine;
 pub use locks::{remove_lock, take_lock, try_lock, unlock, Lock, Share};
 pub use mounts::Mounts;
 pub use order::{last_words, Order, Output};
-pub use platform::{local_time, parse_mountinfo, unescape, Mount};
+pub use platform::{local_time, parse_mountinfo, unescape, utc_time, Mount};
 pub use process::{Child, Process};
 pub use runner::{RealHost, Runner};
 

@@ -104,8 +104,8 @@ fn one_of(words: &[&str]) -> String {
     format!("one of {}", quoted.join(", "))
 }
 
-/// Every spelling that iocage has.
-fn truth(text: &str) -> Option<bool> {
+/// The truth value that `text` says, in any spelling that iocage has.
+pub fn truth(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "on" | "yes" | "true" => Some(true),
         "0" | "off" | "no" | "false" => Some(false),

@@ -127,6 +127,22 @@ pub fn local_time() -> String {
         libc::localtime_r(&now, &mut time);
         time
     };
+    written(&time)
+}
+
+/// A time in seconds since 1970 as `2026-11-25T18:49:23`, in UTC; none for one that is out of the
+/// calendar's range.
+pub fn utc_time(seconds: i64) -> Option<String> {
+    // SAFETY: gmtime_r writes into a value that lives here, or returns NULL.
+    unsafe {
+        let seconds = libc::time_t::try_from(seconds).ok()?;
+        let mut time: libc::tm = std::mem::zeroed();
+        let known = !libc::gmtime_r(&seconds, &mut time).is_null();
+        known.then(|| written(&time))
+    }
+}
+
+fn written(time: &libc::tm) -> String {
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
         time.tm_year + 1900,
@@ -160,6 +176,14 @@ pub const OPEN_REGULAR: i32 = libc::O_NONBLOCK | libc::O_NOFOLLOW;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_utc_has_the_form_of_iso_8601() {
+        let time = |seconds| utc_time(seconds).unwrap();
+        assert_eq!(time(0), "1970-01-01T00:00:00");
+        assert_eq!(time(1_795_632_563), "2026-11-25T18:49:23");
+        assert_eq!(utc_time(i64::MAX), None);
+    }
 
     #[test]
     fn local_time_has_the_form_of_qt() {

@@ -1,0 +1,29 @@
+//! Jobs, those that run and those that have ended: `listjobs`, `jobstatus`.
+
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+use crate::jobs::JobId;
+use crate::reply::{Answer, Object};
+use crate::request::{Arguments, JOB};
+
+pub fn list(context: &Context, _: &Arguments) -> Result<Object> {
+    context.jobs.settle();
+    let mut jobs = Object::new();
+    for (id, event) in context.jobs.events() {
+        jobs.insert(id, Answer::of_json(event.into()));
+    }
+    Ok(Object::new().with("jobs", jobs))
+}
+
+pub fn status(context: &Context, arguments: &Arguments) -> Result<Object> {
+    let job = arguments.require(&JOB)?;
+    context.jobs.settle();
+    let event = JobId::parse(&job).and_then(|id| context.jobs.event(&id));
+    match event.map(|event| Answer::of_json(event.into())) {
+        Some(Answer::Object(event)) => Ok(event),
+        _ => {
+            let message = format!("there is no job {job:?}, or it was forgotten");
+            Err(Error::new(Code::NotFound, message))
+        }
+    }
+}

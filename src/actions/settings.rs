@@ -1,0 +1,47 @@
+//! What is set for jails: `getjailsettings`, `getdefaultsettings`.
+
+use super::each;
+use crate::context::Context;
+use crate::error::Result;
+use crate::iocage::datasets::Family;
+use crate::iocage::properties;
+use crate::iocage::settings::Settings;
+use crate::reply::jails::values;
+use crate::reply::Object;
+use crate::request::{wrong, Arguments, DETAIL, PROP};
+
+pub fn get(context: &Context, arguments: &Arguments) -> Result<Object> {
+    let selection = arguments.selection()?;
+    let wanted = arguments.optional(&PROP)?.unwrap_or_default();
+    let detail = arguments.flag(&DETAIL)?;
+    let members = context.members()?;
+    let none = Settings::default();
+    // A name that neither iocage nor any file has is mistyped.
+    let is_known = |name: &String| {
+        let in_files = |member: each::Member| {
+            let own = member.listing.settings(member.jail);
+            own.is_some_and(|own| own.has(name))
+        };
+        let defaults = members.jails.defaults().unwrap_or(&none);
+        properties::find(name).is_some() || defaults.has(name) || members.all().any(in_files)
+    };
+    if let Some(unknown) = wanted.iter().find(|name| !is_known(name)) {
+        let why = format!("iocage has no property {unknown:?}");
+        return Err(wrong("prop", &why));
+    }
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    each::look(&members, &selection, |member| {
+        let own = member.listing.settings(member.jail);
+        let own = own.ok_or_else(|| member.unreadable())?;
+        let defaults = member.listing.defaults().unwrap_or(&none);
+        Ok(values(own, defaults, is_wanted, detail))
+    })
+}
+
+pub fn get_defaults(context: &Context, _: &Arguments) -> Result<Object> {
+    let listing = context.jails(Family::Jails)?;
+    let none = Settings::default();
+    let defaults = listing.defaults().unwrap_or(&none);
+    let all = values(&none, defaults, |_| true, false);
+    Ok(Object::new().with("defaults", all))
+}

@@ -1,0 +1,166 @@
+//! Which jails and templates a request means.
+
+use super::datasets::Family;
+use super::jails::{Jail, Listing};
+use crate::error::{Code, Error, Result};
+use crate::names::Wrong;
+
+/// A jail as a client names it: by its dataset's name or its uuid, whole. It need not be a name
+/// that iocage takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label(String);
+
+impl Label {
+    pub fn parse(text: &str) -> std::result::Result<Self, Wrong> {
+        // ZFS's own bound for a dataset's name.
+        const LONGEST: usize = 255;
+        if text.is_empty() || text.len() > LONGEST {
+            return Err(format!("must be 1 to {LONGEST} bytes long"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err("must not contain a control character".into());
+        }
+        Ok(Label(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which ones are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    All,
+    One(Label),
+    /// In this order, each once.
+    Several(Vec<Label>),
+}
+
+/// All jails and templates of a pool.
+pub struct Members {
+    pub jails: Listing,
+    pub templates: Listing,
+}
+
+/// A jail or template, and the listing that it is in.
+#[derive(Clone, Copy)]
+pub struct Member<'a> {
+    pub listing: &'a Listing,
+    pub jail: &'a Jail,
+}
+
+impl Members {
+    /// The jails, and then the templates.
+    pub fn all(&self) -> impl Iterator<Item = Member<'_>> {
+        [&self.jails, &self.templates]
+            .into_iter()
+            .flat_map(|listing| {
+                listing
+                    .jails
+                    .iter()
+                    .map(move |jail| Member { listing, jail })
+            })
+    }
+
+    /// The jail or template that is called `label`: by its dataset, or else by its uuid.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` if that could be more than one.
+    pub fn find(&self, label: &Label) -> Result<Member<'_>> {
+        let label = label.as_str();
+        let named: Vec<Member> = self.all().filter(|one| one.jail.name == label).collect();
+        let found = match named.is_empty() {
+            true => self.all().filter(|one| one.jail.uuid == label).collect(),
+            false => named,
+        };
+        match &found[..] {
+            [one] => Ok(*one),
+            [] => {
+                let message = format!("there is no jail or template {label:?}");
+                Err(Error::new(Code::NotFound, message))
+            }
+            more => {
+                let places: Vec<String> = more.iter().map(Member::place).collect();
+                let message = format!("{label:?} could be {}", places.join(" or "));
+                Err(Error::new(Code::Conflict, message))
+            }
+        }
+    }
+}
+
+impl Member<'_> {
+    /// Its dataset below iocage's: `jails/web`.
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.family().as_str(), self.jail.name)
+    }
+
+    pub fn family(&self) -> Family {
+        self.listing.family
+    }
+
+    /// That its files cannot be read.
+    pub fn unreadable(&self) -> Error {
+        let state = self.jail.state.as_str();
+        let message = format!("{} is {state}, so it cannot be read", self.place());
+        Error::new(Code::Unavailable, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iocage::jails::State;
+    use crate::names::PoolName;
+
+    fn listing(family: Family, jails: &[(&str, &str)]) -> Listing {
+        let pool = PoolName::parse("tank").unwrap();
+        let mut listing = Listing::empty(pool, family, None);
+        listing.jails = jails.iter().map(|(name, uuid)| jail(name, uuid)).collect();
+        listing
+    }
+
+    fn jail(name: &str, uuid: &str) -> Jail {
+        Jail {
+            name: name.into(),
+            uuid: uuid.into(),
+            jid: None,
+            state: State::Down,
+            boot: false,
+            tag: name.into(),
+            template: None,
+            details: None,
+        }
+    }
+
+    #[test]
+    fn a_jail_is_meant_by_its_whole_name_or_uuid_and_never_by_a_part() {
+        let members = Members {
+            jails: listing(
+                Family::Jails,
+                &[
+                    ("web", "u1"),
+                    ("web2", "u2"),
+                    ("a", "same"),
+                    ("b", "same"),
+                    ("u2", "u2"),
+                ],
+            ),
+            templates: listing(Family::Templates, &[("base", "base"), ("web", "web")]),
+        };
+        let find = |text: &str| {
+            let found = members.find(&Label::parse(text).unwrap());
+            found.map(|one| one.place()).map_err(|error| error.code)
+        };
+        assert_eq!(find("web2"), Ok("jails/web2".into()));
+        assert_eq!(find("base"), Ok("templates/base".into()));
+        assert_eq!(find("u1"), Ok("jails/web".into()));
+        assert_eq!(find("u2"), Ok("jails/u2".into()), "a dataset comes first");
+        assert_eq!(find("same"), Err(Code::Conflict));
+        assert_eq!(find("web"), Err(Code::Conflict), "a jail and a template");
+        for none in ["we", "web22", "WEB", "web*", "ALL", "u", " web"] {
+            assert_eq!(find(none), Err(Code::NotFound), "{none}");
+        }
+        assert!(Label::parse("").is_err() && Label::parse("a\nb").is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! Jails and templates in an answer.
+
+use super::{Answer, Object};
+use crate::iocage::addresses;
+use crate::iocage::jails::{Jail, Listing};
+use crate::iocage::settings::{self, Key, Settings};
+
+/// What nobody knows.
+const NOT_KNOWN: &str = "N/A";
+/// What there is none of.
+const NONE: &str = "-";
+
+/// Jails under the keys that `key` gives them.
+///
+/// If a key is taken already (by the running jail 5, where another jail is called `5`), the jail
+/// gets one that no other jail has: its dataset below iocage's, which has a slash in it.
+pub fn keyed<'a>(
+    jails: impl IntoIterator<Item = &'a Jail>,
+    family: &str,
+    key: impl Fn(&Jail) -> String,
+    describe: impl Fn(&Jail) -> Object,
+) -> Object {
+    let mut keyed = Object::new();
+    // A jid is unique; a jail that only has it for a name makes way.
+    let (up, down): (Vec<&Jail>, Vec<&Jail>) =
+        jails.into_iter().partition(|jail| jail.jid.is_some());
+    for one in up.into_iter().chain(down) {
+        let mut key = key(one);
+        let mut instead = format!("{family}/{}", one.name);
+        // Once is enough, unless a configuration has such a key for its jail's name.
+        while keyed.get(&key).is_some() {
+            key.clone_from(&instead);
+            instead = format!("{family}/{instead}");
+        }
+        keyed.insert(key, describe(one));
+    }
+    keyed
+}
+
+/// The key of a jail: its jid while it runs, its uuid while it does not.
+pub fn key(jail: &Jail) -> String {
+    jail.jid.clone().unwrap_or_else(|| jail.uuid.clone())
+}
+
+/// A jail's ten strings.
+pub fn jail(jail: &Jail) -> Object {
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| NONE.into());
+    let details = jail.details.as_ref();
+    let detail = |value: Option<&Option<String>>| value.map_or(NOT_KNOWN.into(), or_none);
+    Object::new()
+        .with("jid", or_none(&jail.jid))
+        .with("uuid", jail.uuid.clone())
+        .with("boot", if jail.boot { "on" } else { "off" })
+        .with("state", jail.state.as_str())
+        .with("tag", jail.tag.clone())
+        .with(
+            "type",
+            details.map_or(NOT_KNOWN.into(), |details| details.kind.clone()),
+        )
+        .with("release", detail(details.map(|details| &details.release)))
+        .with("ip4", detail(details.map(|details| &details.ip4)))
+        .with("ip6", detail(details.map(|details| &details.ip6)))
+        .with("template", or_none(&jail.template))
+}
+
+/// A jail's ten strings, and what else is known of it.
+pub fn detailed(listing: &Listing, one: &Jail) -> Object {
+    let none = Settings::default();
+    let defaults = listing.defaults().unwrap_or(&none);
+    let own = listing.settings(one);
+    let root = listing.root_of(one);
+    let hostname = own.map(|own| {
+        let name = settings::text(own, defaults, Key::HOST_HOSTNAME);
+        name.unwrap_or_else(|| one.uuid.clone())
+    });
+    let basejail = one.details.as_ref().map(|details| match details.basejail {
+        true => "yes",
+        false => "no",
+    });
+    let addresses = |key| {
+        let text = own.and_then(|own| settings::stored(own, defaults, key));
+        let parsed = text.map(addresses::parse).unwrap_or_default();
+        parsed.into_iter().map(address).collect::<Vec<Object>>()
+    };
+    let both = Object::new()
+        .with("ip4", addresses(Key::IP4_ADDR))
+        .with("ip6", addresses(Key::IP6_ADDR));
+    let all = own.map(|own| values(own, defaults, |_| true, false));
+    jail(one)
+        .with("name", one.name.clone())
+        .with("hostname", hostname.unwrap_or_else(|| NOT_KNOWN.into()))
+        .with("basejail", basejail.unwrap_or(NOT_KNOWN))
+        .with(
+            "mountpoint",
+            root.map_or(NONE.into(), |root| root.display().to_string()),
+        )
+        .with("origin", listing.origin(one).unwrap_or(NONE).to_string())
+        .with("addresses", both)
+        .with("settings", all.unwrap_or_default())
+}
+
+fn address(one: addresses::Address) -> Object {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.into());
+    Object::new()
+        .with("interface", or_none(one.interface))
+        .with("address", one.address)
+        .with("prefix", or_none(one.prefix))
+}
+
+/// The effective values of the properties that are `wanted`, and where each comes from if `detail`
+/// is asked for.
+pub fn values(
+    own: &Settings,
+    defaults: &Settings,
+    wanted: impl Fn(&str) -> bool,
+    detail: bool,
+) -> Object {
+    let mut answer = Object::new();
+    for (name, (value, source)) in settings::effective(own, defaults) {
+        if !wanted(name) {
+            continue;
+        }
+        let value = value.to_string();
+        let value: Answer = match detail {
+            true => Object::new()
+                .with("value", value)
+                .with("source", source.as_str())
+                .into(),
+            false => value.into(),
+        };
+        answer.insert(name.to_string(), value);
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iocage::jails::State;
+
+    fn called(name: &str, uuid: &str, jid: Option<&str>) -> Jail {
+        Jail {
+            name: name.into(),
+            uuid: uuid.into(),
+            jid: jid.map(String::from),
+            state: if jid.is_some() {
+                State::Up
+            } else {
+                State::Down
+            },
+            boot: false,
+            tag: name.into(),
+            template: None,
+            details: None,
+        }
+    }
+
+    fn keys(list: &[Jail]) -> Vec<String> {
+        let listed = keyed(list, "jails", key, jail);
+        let listed: serde_json::Value = serde_json::from_str(&listed.to_json()).unwrap();
+        listed.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn no_two_jails_share_a_key() {
+        let list = [
+            called("5", "5", None),
+            called("same1", "same", None),
+            called("same2", "same", None),
+            called("web", "web", Some("5")),
+        ];
+        assert_eq!(keys(&list), ["5", "jails/5", "jails/same2", "same"]);
+        let listed = keyed(&list, "jails", key, jail);
+        let listed: serde_json::Value = serde_json::from_str(&listed.to_json()).unwrap();
+        assert_eq!(listed["5"]["uuid"], "web");
+    }
+
+    #[test]
+    fn not_even_where_one_claims_the_key_that_another_would_get_instead() {
+        let list = [
+            called("a", "jails/web", None),
+            called("b", "same", None),
+            called("web", "same", None),
+        ];
+        assert_eq!(keys(&list), ["jails/jails/web", "jails/web", "same"]);
+    }
+}
