@@ -263,7 +263,12 @@ fn list<T: PartialEq>(
 
 /// A name that is only looked for.
 fn name(text: &str) -> std::result::Result<String, Wrong> {
-    Label::parse(text).map(|label| label.as_str().into())
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    match starts && text.len() <= limits::ARGUMENT_BYTES && text.chars().all(fits) {
+        true => Ok(text.into()),
+        false => Err("must be letters, digits, \".\", \"_\" and \"-\"".into()),
+    }
 }
 
 fn state(text: &str) -> std::result::Result<State, Wrong> {

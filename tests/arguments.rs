@@ -19,6 +19,7 @@ fn right(action: &str) -> Value {
             json!({"plugin": "gitlab", "net_device": "re0", "ip4": "10.0.0.5", "ip6": "::5"})
         }
         "fetchreleases" => json!({"releases": ["10.3-RELEASE"]}),
+        "jobstatus" => json!({"job": "sysadm_iocage_nosuch"}),
         _ => json!({}),
     }
 }
@@ -121,7 +122,15 @@ fn is_right(argument: &str, value: &Value) -> bool {
         "plugin" | "name" | "net_device" => {
             ["1e1", "null"].contains(&text) && (argument != "net_device" || text == "null")
         }
-        "force" | "dryrun" | "refresh" | "detail" | "boot" | "accept_license" => value.is_boolean(),
+        "force" | "dryrun" | "refresh" | "detail" | "boot" | "accept_license" | "verify" => {
+            value.is_boolean()
+        }
+        // Only looked for, by ZFS's rule for names.
+        "jail" | "jail_uuid" | "jails" => {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "-_.: ".contains(c);
+            (1..256).contains(&text.len()) && text.chars().all(fits)
+        }
+        "job" | "prop" | "release" | "type" => ["1e1", "null"].contains(&text),
         "properties" => *value == json!({}),
         _ => false,
     }
@@ -176,6 +185,7 @@ fn wrong_arguments_are_named_and_no_command_is_run() {
 
     let missing = [
         ("deactivatepool", "pool", json!({})),
+        ("jobstatus", "job", json!({})),
         ("fetchreleases", "releases", json!({})),
         (
             "createplugin",
@@ -256,7 +266,14 @@ fn reading_access_reads_and_does_nothing_else() {
         args["action"] = json!(action.name);
         lab.forget_commands();
         let (status, reply) = plugin.evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_READ);
-        if action.name.starts_with("list") || action.name == "activatestatus" {
+        let looks = [
+            "activatestatus",
+            "df",
+            "getdefaultsettings",
+            "getjailsettings",
+            "jobstatus",
+        ];
+        if action.name.starts_with("list") || looks.contains(&action.name) {
             let access = action.access_for(args.as_object().unwrap());
             assert_eq!((status, access), (200, Access::Read), "{reply}");
         } else {

@@ -426,7 +426,7 @@ fn jobs_are_listed_while_they_run_and_after_they_ended() {
         other.ask(&json!({"action": "jobstatus", "job": id}))["success"],
         "true"
     );
-    for job in ["sysadm_iocage_nosuch", "../../etc/passwd", "x"] {
+    for job in ["sysadm_iocage_nosuch", "etc..passwd", "x"] {
         let answer = plugin.ask(&json!({"action": "jobstatus", "job": job}));
         assert_eq!(error_of(&answer).0, "not_found", "{job}");
     }

@@ -12,15 +12,19 @@ pub struct Label(String);
 
 impl Label {
     pub fn parse(text: &str) -> std::result::Result<Self, Wrong> {
-        // ZFS's own bound for a dataset's name.
+        // What ZFS takes for a dataset's name.
         const LONGEST: usize = 255;
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.: ".contains(c);
         if text.is_empty() || text.len() > LONGEST {
             return Err(format!("must be 1 to {LONGEST} bytes long"));
         }
-        if text.chars().any(char::is_control) {
-            return Err("must not contain a control character".into());
+        match text.chars().all(fits) {
+            true => Ok(Label(text.into())),
+            false => Err(
+                "a jail's name has letters, digits, \"-\", \"_\", \".\", \":\" and \" \" only"
+                    .into(),
+            ),
         }
-        Ok(Label(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -161,6 +165,8 @@ mod tests {
         for none in ["we", "web22", "WEB", "web*", "ALL", "u", " web"] {
             assert_eq!(find(none), Err(Code::NotFound), "{none}");
         }
-        assert!(Label::parse("").is_err() && Label::parse("a\nb").is_err());
+        assert!(["", "a\nb", "a/b", "a@b", "*"]
+            .iter()
+            .all(|text| Label::parse(text).is_err()));
     }
 }
