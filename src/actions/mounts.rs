@@ -12,7 +12,7 @@ use crate::request::Arguments;
 pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let selection = arguments.selection()?;
     let members = context.members()?;
-    let folders = members.all().filter_map(|member| {
+    let folders = members.meant(&selection).into_iter().filter_map(|member| {
         let folder = member.listing.folder(member.jail)?;
         Some((member.place(), PathBuf::from(folder)))
     });

@@ -67,6 +67,16 @@ impl Members {
             })
     }
 
+    /// Those of `selection` that exist.
+    pub fn meant(&self, selection: &Selection) -> Vec<Member<'_>> {
+        let found = |label: &Label| self.find(label).ok();
+        match selection {
+            Selection::All => self.all().collect(),
+            Selection::One(label) => found(label).into_iter().collect(),
+            Selection::Several(labels) => labels.iter().filter_map(found).collect(),
+        }
+    }
+
     /// The jail or template that is called `label`: by its dataset, or else by its uuid.
     ///
     /// # Errors
