@@ -25,7 +25,7 @@ pub trait AnyField: Sync {
     fn name(&self) -> &'static str;
     /// What is wrong with `value`.
     fn check(&self, value: &Value) -> std::result::Result<(), Wrong>;
-    /// Whether `value` asks for a change, which takes full access.
+    /// Whether `value` asks for a change, which needs full access.
     fn changes(&self, value: &Value) -> bool;
     /// Whether nobody may see the value.
     fn is_private(&self) -> bool;
@@ -188,7 +188,7 @@ fn text<T>(
     value: &Value,
     rule: impl Fn(&str) -> std::result::Result<T, Wrong>,
 ) -> std::result::Result<T, Wrong> {
-    rule(value.as_str().ok_or("not a string")?)
+    rule(value.as_str().ok_or("must be a string")?)
 }
 
 fn truth(value: &Value) -> std::result::Result<bool, Wrong> {
@@ -196,7 +196,7 @@ fn truth(value: &Value) -> std::result::Result<bool, Wrong> {
         Value::Bool(truth) => Ok(*truth),
         Value::String(text) if text == "true" => Ok(true),
         Value::String(text) if text == "false" => Ok(false),
-        _ => Err("neither true nor false".into()),
+        _ => Err("must be true or false".into()),
     }
 }
 
@@ -204,20 +204,20 @@ fn releases(value: &Value) -> std::result::Result<Vec<Release>, Wrong> {
     let list = match value {
         Value::String(text) => return Ok(vec![Release::parse(text)?]),
         Value::Array(list) => list,
-        _ => return Err("neither a string nor an array of strings".into()),
+        _ => return Err("must be a string or an array of strings".into()),
     };
     if list.is_empty() {
-        return Err("an empty list".into());
+        return Err("must not be empty".into());
     }
     if list.len() > limits::RELEASES_PER_REQUEST {
         return Err(format!(
-            "more than {} of them",
+            "must have at most {} entries",
             limits::RELEASES_PER_REQUEST
         ));
     }
     let mut releases = Vec::new();
     for item in list {
-        let release = Release::parse(item.as_str().ok_or("not an array of strings")?)?;
+        let release = Release::parse(item.as_str().ok_or("must be an array of strings")?)?;
         if !releases.contains(&release) {
             releases.push(release);
         }
@@ -226,10 +226,10 @@ fn releases(value: &Value) -> std::result::Result<Vec<Release>, Wrong> {
 }
 
 fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
-    let object = value.as_object().ok_or("not an object")?;
+    let object = value.as_object().ok_or("must be an object")?;
     if object.len() > limits::PROPERTIES_PER_REQUEST {
         return Err(format!(
-            "more than {} of them",
+            "must have at most {} entries",
             limits::PROPERTIES_PER_REQUEST
         ));
     }
