@@ -41,7 +41,8 @@ install-header:
 	$(INSTALL) -m 644 include/sysadm_iocage.h $(INCLUDEDIR)
 
 # The two files for the sysadm server's source go to share/sysadm-iocage/server; docs/server.md.
-# Linux finds a new library only where ldconfig has seen it; FreeBSD looks into the folder.
+# Linux finds a new library only after ldconfig has seen it, and only in the folders of its configuration
+# (Debian's has /usr/local/lib); FreeBSD looks into the folder.
 install-library: build
 	$(INSTALL) -d $(LIBDIR) $(PCDIR) $(MANDIR)/man3 $(MANDIR)/man7 $(DATADIR)/server
 	$(INSTALL) -m 755 $(LIBRARY) $(LIBDIR)/$(SONAME)
@@ -54,7 +55,13 @@ install-library: build
 	$(INSTALL) -m 644 docs/sysadm_iocage.3 $(MANDIR)/man3
 	$(INSTALL) -m 644 docs/sysadm-iocage.7 $(MANDIR)/man7
 	$(INSTALL) -m 644 include/sysadm/sysadm-iocage.h include/sysadm/sysadm-iocage.cpp $(DATADIR)/server
-	case "$(DESTDIR)$$(uname)" in Linux) $(LDCONFIG) || echo "run $(LDCONFIG) as root" >&2 ;; esac
+	@case "$(DESTDIR)$$(uname)" in Linux) \
+		$(LDCONFIG) || echo "run $(LDCONFIG) as root" >&2; \
+		$(LDCONFIG) -p 2>/dev/null | grep -q $(SONAME) || \
+			echo "programs find the library only with LD_LIBRARY_PATH=$(LIBDIR)" >&2; \
+		pkg-config --exists sysadm_iocage 2>/dev/null || \
+			echo "pkg-config finds it only with PKG_CONFIG_PATH=$(PCDIR)" >&2 ;; \
+	esac
 
 install-docs:
 	$(INSTALL) -d $(DOCDIR)
@@ -62,7 +69,7 @@ install-docs:
 
 install-examples:
 	$(INSTALL) -d $(EXAMPLEDIR)
-	$(INSTALL) -m 644 examples/host.c $(EXAMPLEDIR)
+	$(INSTALL) -m 644 examples/host.c examples/table.c $(EXAMPLEDIR)
 
 uninstall:
 	rm -f $(INCLUDEDIR)/sysadm_iocage.h $(LIBDIR)/libsysadm_iocage.so $(LIBDIR)/$(SONAME)

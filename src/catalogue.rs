@@ -267,7 +267,7 @@ impl Shared {
             end_of_life.is_empty() && !names.is_empty() && !names.iter().any(is_marked);
         let why = || match &state.end_of_life_error {
             Some(error) => error.clone(),
-            None => "not asked yet".into(),
+            None => "the page of unsupported releases has not been read yet".into(),
         };
         Remote {
             releases: releases::offered(names, end_of_life, self.system.release()),

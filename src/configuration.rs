@@ -118,7 +118,9 @@ impl Configuration {
                 "pools" => config.pools = Some(pools(value)?),
                 "end_of_life_url" => config.end_of_life_url = url(key, value)?,
                 "plugin_repositories" => {
-                    let list = value.as_array().ok_or_else(|| wrong(key, "not an array"))?;
+                    let list = value
+                        .as_array()
+                        .ok_or_else(|| wrong(key, "must be an array"))?;
                     config.plugin_repositories = list
                         .iter()
                         .map(|item| url(key, item))
@@ -177,7 +179,7 @@ impl Commands {
     fn set(&mut self, value: &Value) -> Result<()> {
         let commands = value
             .as_object()
-            .ok_or_else(|| Error::invalid("configuration key \"commands\": not an object"))?;
+            .ok_or_else(|| Error::invalid("configuration key \"commands\": must be an object"))?;
         for (name, path) in commands {
             let known = PROGRAMS.iter().find(|(_, known, _)| known == name);
             let Some((program, ..)) = known else {
@@ -201,7 +203,7 @@ fn wrong(key: &str, what: &str) -> Error {
 fn absolute_path(key: &str, value: &Value) -> Result<PathBuf> {
     match value.as_str() {
         Some(path) if path.starts_with('/') && !path.contains('\0') => Ok(path.into()),
-        _ => Err(wrong(key, "not an absolute path")),
+        _ => Err(wrong(key, "must be an absolute path")),
     }
 }
 
@@ -214,7 +216,7 @@ fn url(key: &str, value: &Value) -> Result<Url> {
 fn environment(key: &str, value: &Value) -> Result<Vec<(String, String)>> {
     let object = value
         .as_object()
-        .ok_or_else(|| wrong(key, "not an object"))?;
+        .ok_or_else(|| wrong(key, "must be an object"))?;
     let variable = |(name, value): (&String, &Value)| {
         let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -226,7 +228,10 @@ fn environment(key: &str, value: &Value) -> Result<Vec<(String, String)>> {
         }
         match value.as_str() {
             Some(text) if !text.chars().any(char::is_control) => Ok((name.clone(), text.into())),
-            _ => Err(wrong(key, &format!("{name:?} is not a string of one line"))),
+            _ => Err(wrong(
+                key,
+                &format!("{name:?} must be a string of one line"),
+            )),
         }
     };
     object.iter().map(variable).collect()
@@ -237,7 +242,7 @@ fn seconds(key: &str, value: &Value, range: std::ops::RangeInclusive<u64>) -> Re
         Some(seconds) if range.contains(&seconds) => Ok(Duration::from_secs(seconds)),
         _ => {
             let what = format!(
-                "not a whole number from {} to {}",
+                "must be a whole number from {} to {}",
                 range.start(),
                 range.end()
             );
@@ -249,12 +254,12 @@ fn seconds(key: &str, value: &Value, range: std::ops::RangeInclusive<u64>) -> Re
 fn pools(value: &Value) -> Result<Vec<PoolName>> {
     let list = value
         .as_array()
-        .ok_or_else(|| wrong("pools", "not an array"))?;
+        .ok_or_else(|| wrong("pools", "must be an array"))?;
     list.iter()
         .map(|item| {
             let name = item
                 .as_str()
-                .ok_or_else(|| wrong("pools", "not an array of strings"))?;
+                .ok_or_else(|| wrong("pools", "must be an array of strings"))?;
             PoolName::parse(name).map_err(|why| wrong("pools", &why))
         })
         .collect()

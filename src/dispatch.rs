@@ -46,7 +46,7 @@ fn carry_out(
         context
             .callbacks
             .note(Level::Error, &audit::refusal(name, &arguments));
-        let why = format!("{name} changes something and takes full access");
+        let why = format!("{name} changes something and needs full access");
         return Reply::refusal(Status::Forbidden, why);
     }
     let outcome = match &action.how {
@@ -139,7 +139,7 @@ fn start(context: &Context, tasks: Vec<Task>, many: Many) -> Result<Object> {
     match (many, started.pop(), running.pop()) {
         (Many::One, Some(id), _) => Ok(answer.with("started_dispatcher_id", id)),
         (Many::One, None, id) => {
-            let message = format!("job {} runs already", id.unwrap_or_default());
+            let message = format!("job {} is already running", id.unwrap_or_default());
             Err(Error::new(Code::Conflict, message))
         }
         (Many::List, last_started, last_running) => {

@@ -98,8 +98,8 @@ pub struct SysadmIocageHost {
 
     /// Returns whether a job that was queued waits or runs. A job holds what it needs until this
     /// says that it has ended, or until its log says so (sysadm_iocage_progress()). Without this
-    /// callback nobody can tell, so a job in the host's dispatcher holds nothing: its pool may be
-    /// switched off and its release destroyed while it runs.
+    /// callback the library cannot tell, so a job in the host's dispatcher holds nothing: its pool
+    /// may be switched off and its release destroyed while it runs.
     pub is_job_active:
         Option<unsafe extern "C" fn(user_data: *mut c_void, job_id: *const c_char) -> bool>,
 
@@ -109,8 +109,8 @@ pub struct SysadmIocageHost {
     pub log:
         Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>,
 
-    /// Is called when a job has ended that the library ran itself. `event_json` is what
-    /// sysadm_iocage_progress() returns for it. Since 0.2.
+    /// Called when a job that the library ran itself has ended. `event_json` is what
+    /// sysadm_iocage_progress() returns for it.
     pub job_ended: Option<
         unsafe extern "C" fn(
             user_data: *mut c_void,
@@ -122,8 +122,8 @@ pub struct SysadmIocageHost {
 
 /// Answers a request on a default instance, with full access.
 ///
-/// The instance is made at the first call, configured by /usr/local/etc/sysadm/iocage.json where
-/// that exists, and lives as long as the process. It has no host: it runs its jobs itself.
+/// The instance is made at the first call, configured by /usr/local/etc/sysadm/iocage.json if that
+/// file exists, and lives as long as the process. It has no host: it runs its jobs itself.
 ///
 /// `args_json`: the request's `args`, a JSON object with `action`.
 ///
@@ -156,8 +156,8 @@ pub unsafe extern "C" fn sysadm_iocage_request(args_json: *const c_char) -> *mut
 ///
 /// `host`: the host's side; NULL for none.
 ///
-/// `error`: if not NULL, gets NULL on success and on failure a message, to be freed with
-/// sysadm_iocage_free().
+/// `error`: if not NULL, gets NULL on success, and on failure one line of text (not JSON), to be
+/// freed with sysadm_iocage_free().
 ///
 /// Returns the instance, to be ended with sysadm_iocage_close(), or NULL if `config_json` or `host`
 /// is wrong.
@@ -207,7 +207,7 @@ pub unsafe extern "C" fn sysadm_iocage_open(
 /// changes anything does nothing and answers with status 403.
 ///
 /// `status`: if not NULL, gets 200 for an answer (an action's error is one), 400 for a text that is
-/// no request, 403 if the request takes full access, 500 if the library itself has failed.
+/// not a request, 403 if the request needs full access, 500 if the library itself has failed.
 ///
 /// Returns the reply's `args`, a JSON object, to be freed with sysadm_iocage_free(). Never NULL.
 ///
@@ -279,14 +279,15 @@ pub unsafe extern "C" fn sysadm_iocage_message(
 ///
 /// `job_log_json`: the job's log, a JSON object as the sysadm server's dispatcher keeps it:
 /// `state`, `cmd_list`, `current_cmd`, each command as a key for its output, and
-/// `return_codes/<command>`. NULL for a job that the library runs itself, whose log it has. A log
+/// `return_codes/<command>`. NULL for a job that the library runs itself: it has the log. A log
 /// with the state `finished` also tells the instance that the job has ended.
 ///
 /// Returns the arguments of an event for clients, a JSON object with `event_system`, `job_id`,
 /// `state`, `process_details` (the log), while a file is downloaded `filename`, `percent_done` (0
 /// to 100) and `download_rate` (such as "12.5MB/s"), and at the end `success` ("true" or "false")
 /// and, if the command failed, `error` with its last words; to be freed with sysadm_iocage_free().
-/// NULL for a job that is not of this library; `{"error": ...}` for a log that cannot be read.
+/// NULL for a job that is not of this library; `{"error": {"code", "message"}}` for a log that
+/// cannot be read.
 ///
 /// # Safety
 /// `plugin` is NULL or an instance that is not closed; the other pointers are NULL or strings.
@@ -324,14 +325,13 @@ pub unsafe extern "C" fn sysadm_iocage_progress(
 /// whether a request has worked.
 ///
 /// `reply_json`: a reply of sysadm_iocage_request(), sysadm_iocage_evaluate() or
-/// sysadm_iocage_message(), in any of the forms of an error: `{"error": {"code", "message"}}`, an
-/// action's `{"<action>": {"error", "code"}}`, or a whole error message.
+/// sysadm_iocage_message(). The top of this header has the forms that an error has.
 ///
 /// `code`, `message`: if not NULL, each gets a string to be freed with sysadm_iocage_free(), or
-/// NULL if the reply is no error. A code is a word of the actions' document, such as `in_use`, or a
-/// number such as `403`.
+/// NULL if the reply is not an error. A code is a word such as `in_use`, or a number such as `403`.
 ///
-/// Returns 1 if it is an error, 0 if not. A text that is no JSON object is one.
+/// Returns 1 if the reply is an error, 0 if not. NULL and a text that is not a JSON object are
+/// errors.
 ///
 /// # Safety
 /// `reply_json` is NULL or a string; the other pointers are NULL or valid.
@@ -406,6 +406,11 @@ pub extern "C" fn sysadm_iocage_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
+/// The callbacks that return a truth, as they are called. A C `bool` is returned in a byte; read as
+/// a byte, any value is defined, and all but 0 are true. (A host may have cast its functions.)
+type QueueProcess = unsafe extern "C" fn(*mut c_void, *const c_char, *const *const c_char) -> u8;
+type IsJobActive = unsafe extern "C" fn(*mut c_void, *const c_char) -> u8;
+
 /// A host behind C callbacks.
 struct CHost(SysadmIocageHost);
 
@@ -426,15 +431,19 @@ impl Host for CHost {
             .ok()?;
         let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
         argv.push(ptr::null());
+        // SAFETY: only the type of what is returned is another, and that comes in the same place.
+        let queue = unsafe { std::mem::transmute::<_, QueueProcess>(queue) };
         // SAFETY: the strings live until the call returns, and argv ends in NULL.
-        Some(unsafe { queue(self.0.user_data, job_id.as_ptr(), argv.as_ptr()) })
+        Some(unsafe { queue(self.0.user_data, job_id.as_ptr(), argv.as_ptr()) } != 0)
     }
 
     fn is_job_active(&self, job_id: &str) -> Option<bool> {
         let is_active = self.0.is_job_active?;
         let id = CString::new(job_id).ok()?;
+        // SAFETY: as in queue_process().
+        let is_active = unsafe { std::mem::transmute::<_, IsJobActive>(is_active) };
         // SAFETY: the string lives until the call returns.
-        Some(unsafe { is_active(self.0.user_data, id.as_ptr()) })
+        Some(unsafe { is_active(self.0.user_data, id.as_ptr()) } != 0)
     }
 
     fn job_ended(&self, job_id: &str, event: &str) {

@@ -181,7 +181,7 @@ impl Jobs {
         watchers.retain(|_, watcher| !watcher.is_finished());
         if watchers.len() >= limits::JOBS_AT_ONCE {
             let why = format!(
-                "{} run already; try again when one has ended",
+                "{} jobs are running; try again when one has ended",
                 watchers.len()
             );
             return Err(cannot(&why));

@@ -27,7 +27,7 @@ pub trait AnyField: Sync {
     fn name(&self) -> &'static str;
     /// What is wrong with `value`.
     fn check(&self, value: &Value) -> std::result::Result<(), Wrong>;
-    /// Whether `value` asks for a change, which takes full access.
+    /// Whether `value` asks for a change, which needs full access.
     fn changes(&self, value: &Value) -> bool;
     /// Whether nobody may see the value.
     fn is_private(&self) -> bool;
@@ -222,7 +222,7 @@ fn text<T>(
     value: &Value,
     rule: impl Fn(&str) -> std::result::Result<T, Wrong>,
 ) -> std::result::Result<T, Wrong> {
-    rule(value.as_str().ok_or("not a string")?)
+    rule(value.as_str().ok_or("must be a string")?)
 }
 
 fn truth(value: &Value) -> std::result::Result<bool, Wrong> {
@@ -230,7 +230,7 @@ fn truth(value: &Value) -> std::result::Result<bool, Wrong> {
         Value::Bool(truth) => Ok(*truth),
         Value::String(text) if text == "true" => Ok(true),
         Value::String(text) if text == "false" => Ok(false),
-        _ => Err("neither true nor false".into()),
+        _ => Err("must be true or false".into()),
     }
 }
 
@@ -243,17 +243,17 @@ fn list<T: PartialEq>(
     let list = match value {
         Value::String(text) => return Ok(vec![rule(text)?]),
         Value::Array(list) => list,
-        _ => return Err("neither a string nor an array of strings".into()),
+        _ => return Err("must be a string or an array of strings".into()),
     };
     if list.is_empty() {
-        return Err("an empty list".into());
+        return Err("must not be empty".into());
     }
     if list.len() > most {
-        return Err(format!("more than {most} of them"));
+        return Err(format!("must have at most {most} entries"));
     }
     let mut read = Vec::new();
     for item in list {
-        let item = rule(item.as_str().ok_or("not an array of strings")?)?;
+        let item = rule(item.as_str().ok_or("must be an array of strings")?)?;
         if !read.contains(&item) {
             read.push(item);
         }
@@ -283,10 +283,10 @@ fn state(text: &str) -> std::result::Result<State, Wrong> {
 }
 
 fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
-    let object = value.as_object().ok_or("not an object")?;
+    let object = value.as_object().ok_or("must be an object")?;
     if object.len() > limits::PROPERTIES_PER_REQUEST {
         return Err(format!(
-            "more than {} of them",
+            "must have at most {} entries",
             limits::PROPERTIES_PER_REQUEST
         ));
     }

@@ -5,12 +5,17 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{library, run, sanitizer_flags, source, PKG_CONFIG_FOLDER};
+use common::{install, library, run, sanitizer_flags, skip, source, PKG_CONFIG_FOLDER};
 use serde_json::json;
 use sysadm_iocage_lab::Lab;
 
 /// Compiles a C program against the header, with every warning an error, and gives its path.
 fn compile(name: &str, file: &str, link: bool) -> PathBuf {
+    compile_with(name, file, link, &[])
+}
+
+/// The same, with more flags for the compiler.
+fn compile_with(name: &str, file: &str, link: bool, more: &[&str]) -> PathBuf {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let folder = library().parent().unwrap().display().to_string();
     let mut command = Command::new("cc");
@@ -36,7 +41,7 @@ fn compile(name: &str, file: &str, link: bool) -> PathBuf {
             &format!("-Wl,-rpath,{folder}"),
         ]);
     }
-    command.args(["-ldl", "-lpthread"]);
+    command.args(more).args(["-ldl", "-lpthread"]);
     run(&mut command);
     program
 }
@@ -189,6 +194,77 @@ fn the_example_host_takes_a_request_as_argument_or_input_and_waits_for_jobs() {
         "list",
         &format!("{}/iocage/releases/13.2-RELEASE/root", lab.pool(0)),
     ]);
+    // The request has worked, but its job has not.
+    let fetch = r#"{"action": "fetchreleases", "releases": "15.9-RELEASE"}"#;
+    let output = host(&[fetch], "");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let progress = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        progress.contains("15.9-RELEASE was not found!"),
+        "{progress}"
+    );
+}
+
+#[test]
+fn the_example_table_prints_the_jails_or_why_it_cannot() {
+    let mut flags = Command::new("pkg-config");
+    flags.args(["--cflags", "--libs", "jansson"]);
+    let Some(flags) = flags.output().ok().filter(|flags| flags.status.success()) else {
+        return skip("Jansson");
+    };
+    let flags = String::from_utf8(flags.stdout).unwrap();
+    let flags: Vec<&str> = flags.split_whitespace().collect();
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.lay_out(lab.pool(0));
+    lab.mark(lab.pool(0), true);
+    let release = json!({"release": "13.2-RELEASE", "ip4_addr": "re0|10.20.0.130/24"});
+    lab.add_jail(lab.pool(0), "web", None, &release);
+    lab.add_jail(lab.pool(0), "db", None, &json!({"boot": 1}));
+    lab.set_running(&[(17, "web")]);
+
+    let program = compile_with("table", "examples/table.c", true, &flags);
+    let table = |config: &str| {
+        let output = Command::new(&program).arg(config).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let config = lab.config().to_string();
+    let (code, shown, errors) = table(&config);
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{shown}");
+    let rows: Vec<Vec<&str>> = shown
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let expected = [
+        ["jid", "uuid", "state", "boot", "release", "ip4", "template"],
+        [
+            "17",
+            "web",
+            "up",
+            "off",
+            "13.2-RELEASE",
+            "re0|10.20.0.130/24",
+            "-",
+        ],
+        ["-", "db", "down", "on", "-", "-", "-"],
+    ];
+    assert_eq!(rows, expected, "{shown}");
+    // Each column begins where its heading does.
+    let place = |line: &str, text: &str| line.find(text).unwrap();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(place(lines[0], "state"), place(lines[1], "up"), "{shown}");
+    assert_eq!(place(lines[0], "state"), place(lines[2], "down"), "{shown}");
+
+    lab.mark(lab.pool(0), false);
+    let error = "table: no pool is active (not_active)\n";
+    assert_eq!(table(&config), (Some(1), String::new(), error.into()));
+    let (code, shown, errors) = table("x");
+    assert_eq!((code, shown.as_str()), (Some(2), ""));
+    assert!(errors.contains("the configuration is not JSON"), "{errors}");
 }
 
 #[test]
@@ -268,4 +344,69 @@ fn what_is_installed_is_all_that_a_program_needs() {
     let output = run(Command::new(stage.join("first")).env("LD_LIBRARY_PATH", prefix.join("lib")));
     let version = String::from_utf8(output.stdout).unwrap();
     assert_eq!(version.trim(), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_is_installed_stands_where_the_system_looks() {
+    let stage = Path::new(env!("CARGO_TARGET_TMPDIR")).join("staged");
+    let _ = std::fs::remove_dir_all(&stage);
+    std::fs::create_dir_all(&stage).unwrap();
+    install(&["install"], &stage);
+    let prefix = stage.join("usr/local");
+    for file in [
+        "include/sysadm_iocage.h",
+        "lib/libsysadm_iocage.so",
+        "lib/libsysadm_iocage.so.1",
+        &format!("{PKG_CONFIG_FOLDER}/sysadm_iocage.pc"),
+        "share/man/man3/sysadm_iocage.3",
+        "share/man/man7/sysadm-iocage.7",
+        "share/doc/sysadm-iocage/api.md",
+        "share/examples/sysadm-iocage/host.c",
+        "share/examples/sysadm-iocage/table.c",
+        "share/sysadm-iocage/server/sysadm-iocage.cpp",
+    ] {
+        let found = std::fs::metadata(prefix.join(file));
+        assert!(found.is_ok_and(|found| found.is_file()), "{file}");
+    }
+    // What the header names is there.
+    let header = std::fs::read_to_string(prefix.join("include/sysadm_iocage.h")).unwrap();
+    let named: Vec<&str> = header
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("PREFIX/"))
+        .collect();
+    assert!(!named.is_empty());
+    for file in named {
+        assert!(prefix.join(file).is_file(), "{file}");
+    }
+    // The stage is gone when a program is compiled.
+    let folder = prefix.join(PKG_CONFIG_FOLDER);
+    let pc = std::fs::read_to_string(folder.join("sysadm_iocage.pc")).unwrap();
+    assert!(pc.starts_with("prefix=/usr/local\n"), "{pc}");
+    assert!(!pc.contains(stage.to_str().unwrap()), "{pc}");
+
+    let program = "#include <sysadm_iocage.h>\n\
+        int main(void) { return sysadm_iocage_abi_version() != SYSADM_IOCAGE_ABI_VERSION; }\n";
+    std::fs::write(stage.join("first.c"), program).unwrap();
+    let flags = run(Command::new("pkg-config")
+        .args(["--cflags", "--libs", "sysadm_iocage"])
+        .env("PKG_CONFIG_PATH", &folder)
+        .env("PKG_CONFIG_SYSROOT_DIR", &stage));
+    let flags = String::from_utf8(flags.stdout).unwrap();
+    run(Command::new("cc")
+        .args(["-o", "first", "first.c"])
+        .args(flags.split_whitespace())
+        .current_dir(&stage));
+    run(Command::new(stage.join("first")).env("LD_LIBRARY_PATH", prefix.join("lib")));
+
+    // On Debian, whoever compiles and runs a program has to say neither.
+    if Path::new("/etc/debian_version").exists() {
+        let path = run(Command::new("pkg-config").args(["--variable", "pc_path", "pkg-config"]));
+        let path = String::from_utf8(path.stdout).unwrap();
+        let installed = format!("/usr/local/{PKG_CONFIG_FOLDER}");
+        assert!(path.trim().split(':').any(|at| at == installed), "{path}");
+        let folders = run(Command::new("/sbin/ldconfig").args(["-N", "-X", "-v"])).stdout;
+        let folders = String::from_utf8(folders).unwrap();
+        let looked = |line: &str| line.starts_with("/usr/local/lib:");
+        assert!(folders.lines().any(looked), "{folders}");
+    }
 }

@@ -1,5 +1,5 @@
-//! Every command and snippet that README, `docs` and the man pages show, run; and whether
-//! they have everything that there is.
+//! Every command and snippet that README, `docs`, the man pages and the header show, run; and
+//! whether they have everything that there is.
 //!
 //! In a document's examples the first pool of the lab is `tank` and the second is `tank2`.
 
@@ -38,10 +38,6 @@ const NOT_HERE: &[(&str, &str)] = &[
         "make port",
         "it writes to the source; tests/port.rs runs what it runs",
     ),
-    (
-        "make -C /usr/ports/sysutils/sysadm-iocage install clean",
-        "it takes FreeBSD and its ports tree; tests/port.rs has what can be tried without",
-    ),
 ];
 
 /// What a document shows apart from its text.
@@ -62,7 +58,8 @@ struct Snippet {
 fn documents() -> Vec<String> {
     let docs = fs::read_dir(source("docs")).unwrap();
     let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
-    let mut documents: Vec<String> = ["README.md".to_string()].into_iter().chain(docs).collect();
+    let others = ["README.md", "include/sysadm_iocage.h"].map(String::from);
+    let mut documents: Vec<String> = others.into_iter().chain(docs).collect();
     documents.sort();
     documents
 }
@@ -77,6 +74,7 @@ fn snippets(document: &str) -> Vec<Snippet> {
         "md" => of_markdown(document, &text),
         "rst" => of_rst(document, &text),
         "3" | "7" => of_man_page(document, &text),
+        "h" => of_header(document, &text),
         _ => panic!("{document}: nothing reads its snippets"),
     }
 }
@@ -157,14 +155,36 @@ fn of_man_page(document: &str, text: &str) -> Vec<Snippet> {
         } else if inside {
             let snippet = found.last_mut().unwrap();
             snippet.add(&line.replace("\\&", "").replace("\\e", "\\"));
-            let language = match snippet.text.get(..1) {
-                Some("#") => "c",
-                Some("{") => "json",
-                _ => "sh",
-            };
-            snippet.language = language.into();
+            snippet.guess_language();
         }
     }
+    found
+}
+
+/// What is indented in the comment at the top of the header.
+fn of_header(document: &str, text: &str) -> Vec<Snippet> {
+    let mut found: Vec<Snippet> = Vec::new();
+    let mut inside = false;
+    let comment = text.split("*/").next().unwrap();
+    for (number, line) in comment.lines().enumerate() {
+        let line = line.strip_prefix(" *").unwrap_or(line);
+        match line.strip_prefix("     ") {
+            Some(code) => {
+                if !inside {
+                    let place = format!("{document}:{}", number + 1);
+                    found.push(Snippet::new(place, "", "first.c"));
+                }
+                inside = true;
+                let snippet = found.last_mut().unwrap();
+                snippet.add(code);
+                snippet.guess_language();
+            }
+            None if inside && line.is_empty() => found.last_mut().unwrap().add(""),
+            None => inside = false,
+        }
+    }
+    let shows = |language: &str| found.iter().any(|snippet| snippet.language == language);
+    assert!(shows("c") && shows("json") && shows("sh"), "{document}");
     found
 }
 
@@ -183,6 +203,16 @@ impl Snippet {
     fn add(&mut self, line: &str) {
         self.text += line;
         self.text.push('\n');
+    }
+
+    /// For documents that do not say it.
+    fn guess_language(&mut self) {
+        let language = match self.text.get(..1) {
+            Some("#") => "c",
+            Some("{") => "json",
+            _ => "sh",
+        };
+        self.language = language.into();
     }
 
     /// The JSON values that it consists of.
@@ -470,7 +500,7 @@ impl Workshop {
         let folder = tmp.join(document.replace(['/', '.'], "-"));
         let _ = fs::remove_dir_all(&folder);
         let stage = folder.join("stage");
-        fs::create_dir_all(stage.join("usr/ports/sysutils")).unwrap();
+        fs::create_dir_all(&stage).unwrap();
         fs::create_dir_all(folder.join("src/server/library")).unwrap();
         for file in [
             "Makefile",
@@ -512,14 +542,28 @@ impl Workshop {
                 .arg(self.folder.join(&snippet.name))
                 .args([&format!("-L{libraries}"), "-lsysadm_iocage"])
                 .arg(format!("-Wl,-rpath,{libraries}")));
-            let mut command = Command::new(program);
-            let output = command.arg(lab.config().to_string()).output().unwrap();
-            let reply = common::parse(&String::from_utf8(output.stdout).unwrap());
-            let answer = &reply["listjails"];
-            // One that takes no configuration may find nothing here, and has to say so.
-            assert!(answer.is_object(), "{}: {reply}", snippet.place);
-            let expected = i32::from(answer["error"].is_string());
-            assert_eq!(output.status.code(), Some(expected), "{}", snippet.place);
+            let mut without_pools = lab.config();
+            without_pools["pools"] = json!([]);
+            for (config, works) in [(lab.config(), true), (without_pools, false)] {
+                let mut command = Command::new(&program);
+                let output = command.arg(config.to_string()).output().unwrap();
+                let text = String::from_utf8(output.stdout).unwrap();
+                let failed = if text.is_empty() {
+                    assert!(!output.stderr.is_empty(), "{}", snippet.place);
+                    true
+                } else {
+                    let reply = common::parse(&text);
+                    let answer = &reply["listjails"];
+                    assert!(answer.is_object(), "{}: {reply}", snippet.place);
+                    answer["error"].is_string()
+                };
+                let expected = i32::from(failed);
+                assert_eq!(output.status.code(), Some(expected), "{}", snippet.place);
+                // One that takes no configuration may find nothing here, and has said so.
+                if snippet.text.contains("argv") {
+                    assert_eq!(failed, !works, "{}: {config}", snippet.place);
+                }
+            }
         }
     }
 
@@ -541,7 +585,7 @@ impl Workshop {
             false => line,
         };
         let script = here.into_iter().map(line).collect::<Vec<_>>().join("\n");
-        let script = ["/usr/local", "/usr/ports", "/var/db"]
+        let script = ["/usr/local", "/var/db"]
             .into_iter()
             .fold(script, |script, path| {
                 script.replace(path, &format!("{stage}{path}"))
@@ -737,6 +781,7 @@ fn section<'a>(document: &'a str, heading: &str, name: &str) -> &'a str {
 fn every_action_and_argument_is_documented() {
     let (rst, page) = (read("docs/iocage.rst"), read("docs/sysadm-iocage.7"));
     let (readme, api) = (read("README.md"), read("docs/api.md"));
+    let header = read("include/sysadm_iocage.h");
     for Action { name, fields, .. } in ACTIONS {
         let in_rst = section(&rst, ".. index:: iocage ", name);
         let in_page = section(&page, ".It Ic ", name);
@@ -792,6 +837,7 @@ fn every_action_and_argument_is_documented() {
             api.contains(&format!("| `{code}` |")),
             "docs/api.md: {code}"
         );
+        assert!(header.contains(code), "include/sysadm_iocage.h: {code}");
     }
     let defaults = snippets("README.md").into_iter().find_map(|snippet| {
         let config = serde_json::from_str::<Value>(&snippet.text).ok()?;

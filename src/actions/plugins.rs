@@ -240,7 +240,7 @@ fn check_plugin(
         let nearest = known.nearest(&new.plugin).join(", ");
         let hint = match nearest.is_empty() {
             true => String::new(),
-            false => format!("; there is {nearest}"),
+            false => format!("; similar: {nearest}"),
         };
         let message = format!("there is no plugin {:?} in the index{hint}", &*new.plugin);
         return Err(Error::new(Code::NotFound, message));
@@ -268,7 +268,7 @@ fn require_free(system: &System, pool: &PoolName, name: &JailName) -> Result<()>
         let members = datasets::members(system, pool, family)?;
         let same = |member: &&String| member.replace('.', "_") == name.in_kernel();
         if let Some(member) = members.iter().find(same) {
-            let message = format!("argument \"name\": there is a {what} {member} already");
+            let message = format!("argument \"name\": the {what} {member} exists already");
             return Err(Error::new(Code::Conflict, message));
         }
     }

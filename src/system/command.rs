@@ -49,11 +49,11 @@ pub fn run(order: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output> 
             ended_by_us(fault(Code::Timeout, &what), &mut leader)
         }
         End::TooMuch => {
-            let what = "ended, it printed too much";
+            let what = "ended because it printed too much";
             ended_by_us(fault(Code::Failed, &what), &mut leader)
         }
         End::Stopped => {
-            let what = "ended, the instance is being closed";
+            let what = "ended because the instance is being closed";
             ended_by_us(fault(Code::Failed, &what), &mut leader)
         }
         End::Lost(error) => Err(fault(Code::Failed, &error)),

@@ -27,6 +27,13 @@ static int contains(char *text, const char *part)
     return found;
 }
 
+static int contains_both(char *text, const char *one, const char *other)
+{
+    int found = text != NULL && strstr(text, one) != NULL;
+
+    return contains(text, other) && found;
+}
+
 static const char *const requests[] = {
     "{\"action\":\"activatestatus\"}",
     "{\"action\":\"listjails\"}",
@@ -89,6 +96,19 @@ static void log_message(void *user_data, int32_t level, const char *message)
     pthread_mutex_unlock(&dispatcher->lock);
 }
 
+/* A bool that no C compiler makes, as a host in another language may. */
+static unsigned char take_with_two(void *user_data, const char *job_id, const char *const *argv)
+{
+    (void)user_data, (void)job_id, (void)argv;
+    return 2;
+}
+
+static unsigned char active_with_two(void *user_data, const char *job_id)
+{
+    (void)user_data;
+    return strstr(job_id, "9.3") != NULL ? 2 : 0;
+}
+
 static void with_a_host(const char *config)
 {
     static const char fetch[] =
@@ -98,6 +118,7 @@ static void with_a_host(const char *config)
         sizeof host, &dispatcher, queue_process, is_job_active, log_message, NULL,
     };
     pthread_t threads[4];
+    char *reply;
     sysadm_iocage *plugin = sysadm_iocage_open(config, &host, NULL);
 
     CHECK(plugin != NULL);
@@ -107,6 +128,16 @@ static void with_a_host(const char *config)
         CHECK(pthread_join(threads[i], NULL) == 0);
     CHECK(contains(sysadm_iocage_evaluate(plugin, fetch, 1, NULL), "already_running"));
     CHECK(dispatcher.queued == 1 && dispatcher.logged > 0);
+    sysadm_iocage_close(plugin);
+
+    /* All but 0 are true. */
+    host.queue_process =
+        (bool (*)(void *, const char *, const char *const *))(void (*)(void))take_with_two;
+    host.is_job_active = (bool (*)(void *, const char *))(void (*)(void))active_with_two;
+    plugin = sysadm_iocage_open(config, &host, NULL);
+    reply = sysadm_iocage_evaluate(plugin, fetch, 1, NULL);
+    CHECK(contains_both(reply, "already_running\":[\"sysadm_iocage_fetch_release_9.3",
+                        "started_dispatcher_id\":[\"sysadm_iocage_fetch_release_13.2"));
     sysadm_iocage_close(plugin);
 
     /* A host that was built when the struct ended after user_data has no callbacks. */
