@@ -463,6 +463,27 @@ fn compare(place: &str, answered: Value, documented: &Value) {
 }
 
 #[test]
+fn what_a_document_leaves_out_hides_no_difference() {
+    let answered =
+        json!({"size": "3", "of": {"a": "1", "b": "2", "created": "2026-11-25T18:49:23Z"}});
+    let same = |documented: Value| {
+        comparable(shown(answered.clone(), &documented)) == comparable(documented)
+    };
+    assert!(same(answered.clone()));
+    assert!(same(json!({"size": "77", "of": {"b": "2", "...": "..."}})));
+    for different in [
+        json!({"size": "3", "of": {"b": "2"}}),
+        json!({"size": "3", "of": {"b": "3", "...": "..."}}),
+        json!({"size": "3", "of": {"c": "2", "...": "..."}}),
+        json!({"size": "3 KiB", "of": {"a": "1", "...": "..."}}),
+        json!({"size": "3", "of": {"created": "yesterday", "...": "..."}}),
+        json!({"size": "3", "of": {"a": "1", "b": "2", "created": "2026-11-25T18:49:23Z", "...": "..."}}),
+    ] {
+        assert!(!same(different.clone()), "{different}");
+    }
+}
+
+#[test]
 fn every_snippet_is_run() {
     let Some(mut household) = Household::open() else {
         return;
