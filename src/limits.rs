@@ -15,7 +15,7 @@ pub const RELEASES_PER_REQUEST: usize = 64;
 /// Jails in one request; who wants more leaves them all out, or asks twice.
 pub const JAILS_PER_REQUEST: usize = 256;
 
-/// Properties in one `createplugin`. iocage has about 150.
+/// Properties in one request. iocage has about 150.
 pub const PROPERTIES_PER_REQUEST: usize = 256;
 
 /// One string argument, whatever its own rule says: error messages quote arguments, and should stay

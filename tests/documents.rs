@@ -1,7 +1,8 @@
 //! Every command and snippet that README, `docs`, the man pages and the header show, run; and
 //! whether they have everything that there is.
 //!
-//! In a document's examples the first pool of the lab is `tank` and the second is `tank2`.
+//! In a document's examples the first pool of the lab is `tank` and the second is `tank2`. Where an
+//! object in a reply has `"...": "..."`, the answer has more than is shown.
 
 mod common;
 
@@ -291,9 +292,12 @@ impl Household {
             assert!(self.plugin.progress(&job, Some(&log)).is_some());
         }
         self.dispatcher.running.lock().unwrap().clear();
+        self.forget_what_was_made();
         self.access = SYSADM_IOCAGE_ACCESS_FULL;
         let (tank, tank2) = (self.lab.pool(0), self.lab.pool(1));
+        let root = self.lab.iocage_root(tank);
         let mut active = (true, false);
+        let (mut starts, mut fails) = (None, None);
         for statement in before {
             let words: Vec<&str> = statement.split(' ').collect();
             match words.as_slice() {
@@ -308,12 +312,65 @@ impl Household {
                 ["the", "job", id, "runs"] => {
                     self.dispatcher.running.lock().unwrap().push((*id).into());
                 }
+                ["a", "job", "fetches", release] => starts = Some(*release),
+                ["a", "program", "without", "a", "dispatcher", "has", "tried", "to", "fetch", release] =>
+                {
+                    fails = Some(*release);
+                }
+                ["the", "jail", name, "has", "the", "snapshot", snapshot] => {
+                    let snapshot = format!("{tank}/iocage/jails/{name}@{snapshot}");
+                    if !self.lab.try_zfs(&["list", &snapshot]).status.success() {
+                        self.lab.zfs(&["snapshot", "-r", &snapshot]);
+                    }
+                }
+                ["the", "jail", name, "mounts", source, "on", destination] => {
+                    let jail = root.join("jails").join(name);
+                    let destination = jail.join("root").join(destination);
+                    let line = format!("{source} {} nullfs rw 0 0\n", destination.display());
+                    fs::write(jail.join("fstab"), line).unwrap();
+                }
+                ["the", "jail", name, "was", "exported", "on", day] => {
+                    let image = format!("{name}_{day}");
+                    let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+                    for (end, text) in [("zip", "abc"), ("sha256", sum)] {
+                        fs::write(root.join("images").join(format!("{image}.{end}")), text)
+                            .unwrap();
+                    }
+                }
                 ["the", "user", "may", "only", "read"] => self.access = SYSADM_IOCAGE_ACCESS_READ,
                 _ => panic!("nothing brings about that {statement}"),
             }
         }
         self.lab.mark(tank, active.0);
         self.lab.mark(tank2, active.1);
+        if let Some(release) = starts {
+            let started = fetch(&self.plugin, release);
+            self.dispatcher.running.lock().unwrap().push(started);
+        }
+        if let Some(release) = fails {
+            let other = Instance::of(&self.lab);
+            let ended = other.wait_for_job(&fetch(&other, release));
+            assert_eq!(ended["success"], "false", "{ended}");
+        }
+    }
+
+    /// Takes away what statements have brought about and later examples would show.
+    fn forget_what_was_made(&self) {
+        let root = self.lab.iocage_root(self.lab.pool(0));
+        let state = PathBuf::from(self.lab.config()["state_directory"].as_str().unwrap());
+        let runs = fs::read_dir(state.join("run")).into_iter().flatten();
+        let jobs = runs.map(|entry| entry.unwrap().path().join("jobs"));
+        for folder in jobs.chain([root.join("images")]) {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|end| end != "lock") {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+        }
+        for jail in fs::read_dir(root.join("jails")).into_iter().flatten() {
+            fs::write(jail.unwrap().path().join("fstab"), "").unwrap();
+        }
     }
 
     /// What is answered to a request's args, as the documents name things.
@@ -345,36 +402,115 @@ impl Household {
     }
 
     fn of_lab(&self, reply: &Value) -> Value {
-        let text = reply.to_string();
-        let text = text.replace(self.lab.pool(0), "tank");
-        common::parse(&text.replace(self.lab.pool(1), "tank2"))
+        let config = self.lab.config();
+        let iocage = config["commands"]["iocage"].as_str().unwrap();
+        let root = self.lab.iocage_root(self.lab.pool(0));
+        let names = [
+            (iocage, "/usr/local/bin/iocage"),
+            (root.to_str().unwrap(), "/iocage"),
+            (self.lab.pool(0), "tank"),
+            (self.lab.pool(1), "tank2"),
+        ];
+        let text = names
+            .iter()
+            .fold(reply.to_string(), |text, (of_lab, of_document)| {
+                text.replace(of_lab, of_document)
+            });
+        common::parse(&text)
     }
 }
 
-/// A reply as it can be compared. The one thing in it that is not the same every time is how many
-/// seconds old a list is: a number, in a string.
+/// Starts a job that fetches a release, and gives its id.
+fn fetch(plugin: &Instance, release: &str) -> String {
+    let answer = plugin.ask(&json!({"action": "fetchreleases", "releases": release}));
+    let id = answer["started_dispatcher_id"][0].as_str();
+    id.unwrap_or_else(|| panic!("{answer}")).into()
+}
+
+/// A reply as it can be compared: numbers and times that are not the same every time, each by its
+/// form.
 fn comparable(mut reply: Value) -> Value {
     if let Some(object) = reply.as_object_mut() {
         for (key, value) in object {
-            if key == "remote_age_seconds" {
-                let seconds = value.as_str().unwrap();
-                assert!(seconds.parse::<u64>().is_ok(), "{seconds}");
-                *value = json!("some");
-            } else {
-                *value = comparable(value.take());
-            }
+            let form = value.as_str().and_then(|text| form(key, text));
+            *value = match form {
+                Some(form) => json!(form),
+                None => comparable(value.take()),
+            };
         }
     }
     reply
 }
 
+/// The form of a value that is not the same every time.
+fn form(key: &str, text: &str) -> Option<&'static str> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let like = |form: &str| {
+        let mut pairs = text.bytes().zip(form.bytes());
+        text.len() == form.len()
+            && pairs.all(|(byte, form)| match form {
+                b'0' => byte.is_ascii_digit(),
+                form => byte == form,
+            })
+    };
+    match key {
+        "remote_age_seconds" | "size" | "available" | "referenced" | "used" | "usedbychildren"
+        | "usedbydataset" | "usedbysnapshots" => digits(text).then_some("a number"),
+        "compressratio" => like("0.00x").then_some("a ratio"),
+        "created" => like("0000-00-00T00:00:00Z").then_some("a time"),
+        "time_started" | "time_finished" => like("0000-00-00T00:00:00").then_some("a time"),
+        _ => None,
+    }
+}
+
+/// What a reply has of what is documented, where a document does not show all.
+fn shown(mut answered: Value, documented: &Value) -> Value {
+    if let (Some(object), Some(documented)) = (answered.as_object_mut(), documented.as_object()) {
+        let all = object.len();
+        if documented.contains_key("...") {
+            object.retain(|key, _| documented.contains_key(key));
+            if object.len() < all {
+                object.insert("...".into(), json!("..."));
+            }
+        }
+        for (key, value) in object {
+            *value = shown(
+                value.take(),
+                &documented.get(key).cloned().unwrap_or_default(),
+            );
+        }
+    }
+    answered
+}
+
 fn compare(place: &str, answered: Value, documented: &Value) {
+    let answered = comparable(shown(answered, documented));
     let documented = comparable(documented.clone());
-    let answered = comparable(answered);
     assert_eq!(
         answered, documented,
         "{place}: answered is\n{answered:#}\ndocumented is\n{documented:#}\n"
     );
+}
+
+#[test]
+fn what_a_document_leaves_out_hides_no_difference() {
+    let answered =
+        json!({"size": "3", "of": {"a": "1", "b": "2", "created": "2026-11-25T18:49:23Z"}});
+    let same = |documented: Value| {
+        comparable(shown(answered.clone(), &documented)) == comparable(documented)
+    };
+    assert!(same(answered.clone()));
+    assert!(same(json!({"size": "77", "of": {"b": "2", "...": "..."}})));
+    for different in [
+        json!({"size": "3", "of": {"b": "2"}}),
+        json!({"size": "3", "of": {"b": "3", "...": "..."}}),
+        json!({"size": "3", "of": {"c": "2", "...": "..."}}),
+        json!({"size": "3 KiB", "of": {"a": "1", "...": "..."}}),
+        json!({"size": "3", "of": {"created": "yesterday", "...": "..."}}),
+        json!({"size": "3", "of": {"a": "1", "b": "2", "created": "2026-11-25T18:49:23Z", "...": "..."}}),
+    ] {
+        assert!(!same(different.clone()), "{different}");
+    }
 }
 
 #[test]

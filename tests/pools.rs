@@ -3,7 +3,7 @@
 mod common;
 
 use common::{error_of, Instance};
-use serde_json::json;
+use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
 /// How often each pool was written to, by the recorded command lines.
