@@ -4,6 +4,8 @@
 //! Facts about iocage come from its source (github.com/freebsd/iocage, tags 0.9.1 to 1.13) and
 //! from measurements against 1.13.
 
+pub mod branches;
+pub mod clones;
 pub mod command;
 pub mod datasets;
 pub mod dependents;
