@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 pub struct Version(pub u32, pub u32, pub u32);
 
 pub const V0_9: Version = Version(0, 9, 0);
+pub const V0_9_10: Version = Version(0, 9, 10);
 pub const V1_0: Version = Version(1, 0, 0);
 pub const V1_1: Version = Version(1, 1, 0);
 pub const V1_2: Version = Version(1, 2, 0);
