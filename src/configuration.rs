@@ -25,18 +25,24 @@ pub enum Program {
     Jexec,
     Rctl,
     Iocage,
+    FreebsdVersion,
     Fetch,
     Git,
 }
 
 /// Every program: its name in the configuration, and where FreeBSD has it.
-const PROGRAMS: [(Program, &str, &str); 8] = [
+const PROGRAMS: [(Program, &str, &str); 9] = [
     (Program::Zfs, "zfs", "/sbin/zfs"),
     (Program::Zpool, "zpool", "/sbin/zpool"),
     (Program::Jls, "jls", "/usr/sbin/jls"),
     (Program::Jexec, "jexec", "/usr/sbin/jexec"),
     (Program::Rctl, "rctl", "/usr/bin/rctl"),
     (Program::Iocage, "iocage", "/usr/local/bin/iocage"),
+    (
+        Program::FreebsdVersion,
+        "freebsd-version",
+        "/bin/freebsd-version",
+    ),
     (Program::Fetch, "fetch", "/usr/bin/fetch"),
     (Program::Git, "git", "/usr/local/bin/git"),
 ];

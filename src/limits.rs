@@ -32,6 +32,9 @@ pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 /// A plugin index. The one with 74 plugins has 25 KiB.
 pub const INDEX_FILE_BYTES: u64 = 16 << 20;
 
+/// A file of a git clone that names its branches. A thousand branches take about 80 KiB.
+pub const GIT_FILE_BYTES: u64 = 1 << 20;
+
 /// The library's configuration.
 pub const CONFIGURATION_BYTES: usize = 1 << 20;
 
@@ -91,6 +94,10 @@ pub const CATALOGUE_RETRY: Duration = Duration::from_secs(10);
 
 /// How often an outdated plugin index is refreshed without anybody asking for it.
 pub const PLUGINS_RETRY: Duration = Duration::from_secs(60);
+
+/// How long after it could not be told which iocage is installed the lists of plugins go without
+/// that.
+pub const INSTALLED_RETRY: Duration = Duration::from_secs(60);
 
 /// How long a refresh of the catalogue waits for another process that writes the file.
 pub const CATALOGUE_WRITING: Duration = Duration::from_secs(5);

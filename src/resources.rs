@@ -36,6 +36,8 @@ pub enum Resource {
     Jail(String),
     /// The clone of a plugin repository, by its folder's name.
     Index(String),
+    /// Which branches are on disk in the library's clones.
+    Branches,
     /// What is remembered of the network.
     Catalogue,
 }
@@ -85,6 +87,7 @@ impl Resource {
             Resource::Release(name) => format!("release-{name}"),
             Resource::Jail(name) => format!("jail-{name}"),
             Resource::Index(name) => format!("index-{name}"),
+            Resource::Branches => "branches".into(),
             Resource::Catalogue => "catalogue".into(),
         }
     }
@@ -100,6 +103,7 @@ impl Resource {
             Resource::Release(name) => format!("release {name}"),
             Resource::Jail(name) => format!("the jail name {name}"),
             Resource::Index(name) => format!("the plugin index {name}"),
+            Resource::Branches => "the plugin indexes' branches".into(),
             Resource::Catalogue => "the catalogue".into(),
         }
     }

@@ -125,6 +125,7 @@ fn the_hosts_dispatcher_gets_the_jobs_each_once() {
         ),
     ] {
         lab.set_iocage_version(version);
+        lab.set_index(lab.pool(0), include_str!("data/plugin-index.json"));
         let answer = create(&plugin, json!({"ip4": "10.0.0.5", "ip6": "::5/64"}));
         assert_eq!(answer, json!({"started_dispatcher_id": plugin_id}));
         let queued = host.queued.lock().unwrap()[plugin_id].clone();

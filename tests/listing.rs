@@ -530,13 +530,8 @@ fn an_index_that_is_missing_or_broken_is_said_and_the_local_part_stays() {
     broken("plugin index");
 
     // Where iocage up to 1.1 has it.
-    let (new, old) = (
-        lab.iocage_root(pool).join(".plugins"),
-        lab.iocage_root(pool).join(".plugin_index"),
-    );
-    fs::remove_dir_all(new).unwrap();
-    fs::create_dir(&old).unwrap();
-    fs::write(old.join("INDEX"), include_str!("data/plugin-index.json")).unwrap();
+    lab.set_iocage_version("1.1");
+    lab.set_index(pool, include_str!("data/plugin-index.json"));
     assert_eq!(
         plugin.ask_for("listplugins")["remote"]
             .as_object()

@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| match open_and_close(data) {
             Program::Zpool,
             Program::Jls,
             Program::Iocage,
+            Program::FreebsdVersion,
             Program::Fetch,
             Program::Git,
         ] {

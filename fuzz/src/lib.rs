@@ -208,6 +208,7 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
         }
         (Program::Iocage, ["--version"]) => or(&says.version, seed!("iocage/version-1.13.txt")),
         (Program::Iocage, ["list", "-R"]) => or(&says.remote, seed!("iocage/remote-1.13.txt")),
+        (Program::FreebsdVersion, []) => Printed::said(b"13.2-RELEASE-p9\n".to_vec()),
         (Program::Fetch, ["-q", "-T", _, "-o", "-", _]) => {
             or(&says.page, seed!("fetch/unsupported.html"))
         }
@@ -292,6 +293,7 @@ pub fn config(more: Value) -> Value {
         "commands": {
             "zfs": "/nonexistent/zfs", "zpool": "/nonexistent/zpool", "jls": "/nonexistent/jls",
             "iocage": "/dev/null", "fetch": "/nonexistent/fetch", "git": "/nonexistent/git",
+            "freebsd-version": "/nonexistent/freebsd-version",
         },
         "catalogue_max_age_seconds": 31_536_000,
         "state_directory": home().join("state").to_str().unwrap(),

@@ -1,8 +1,13 @@
 //! Plugins, which are jails with an application in them: `listplugins`, `createplugin`.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::host::Level;
+use crate::iocage::branches::Habits;
+use crate::iocage::clones::{self, Clones};
 use crate::iocage::command::{self, Network, NewPlugin};
 use crate::iocage::datasets::{self, Family};
 use crate::iocage::indexes::{self, Plugins};
@@ -23,7 +28,11 @@ use crate::system::System;
 pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let refresh = arguments.flag(&REFRESH)?;
     let detail = arguments.flag(&DETAIL)?;
-    let listing = context.jails(Family::Jails)?;
+    let (habits, listing) = context.system.side_by_side(
+        || context.known.installed.habits(&context.system),
+        || context.jails(Family::Jails),
+    );
+    let listing = listing?;
 
     let plugin_of = |jail: &Jail| jail.details.as_ref()?.plugin.clone();
     let local_error = not_known(context, &listing);
@@ -37,8 +46,13 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     };
     let local = reply::jails::keyed(local, "jails", key, reply::jails::jail);
 
-    let mut known = read_indexes(context, &listing.pool, listing.root.as_deref())?;
-    let jobs = start_refreshing(context, &mut known, refresh);
+    let place = Place {
+        pool: &listing.pool,
+        root: listing.root.as_deref(),
+        habits,
+    };
+    let mut known = read_indexes(context, &place)?;
+    let jobs = start_refreshing(context, &place, &mut known, refresh);
     let by_id = known.by_id;
     let describe_all = move || {
         let mut remote = Object::new();
@@ -79,32 +93,69 @@ fn not_known(context: &Context, listing: &Listing) -> Option<String> {
     ))
 }
 
+/// Where iocage has its clones of indexes, and how it takes them.
+struct Place<'a> {
+    pool: &'a PoolName,
+    root: Option<&'a Path>,
+    habits: Habits,
+}
+
 /// The indexes, and why those that were refreshed last could not be.
-fn read_indexes(
-    context: &Context,
-    pool: &PoolName,
-    root: Option<&std::path::Path>,
-) -> Result<Plugins> {
-    let mut known = indexes::read(&context.system, &context.configuration, pool, root)?;
+fn read_indexes(context: &Context, place: &Place) -> Result<Plugins> {
+    let read = || {
+        let Place { pool, root, habits } = place;
+        indexes::read(&context.system, &context.configuration, pool, *root, habits)
+    };
+    let mut known = read()?;
+    if !known.switches.is_empty() {
+        let errors = switch(context, &read)?;
+        known = read()?;
+        known.errors.extend(errors);
+    }
     for repository in &context.configuration.plugin_repositories {
         if let Some(error) = context.jobs.last_error(&refresh_id(repository)) {
-            let repository = repository.without_credentials();
-            known
-                .errors
-                .push(format!("plugin index {repository}: {error}"));
+            known.errors.push(index_error(repository, &error));
         }
     }
     Ok(known)
 }
 
+/// Gives new clones the branch that iocage takes, and says what went wrong. It is done when a list
+/// is read, because a dispatcher runs one command a job.
+fn switch(context: &Context, read: &dyn Fn() -> Result<Plugins>) -> Result<Vec<String>> {
+    let claims = [Resource::Branches.alone()];
+    let _held = match context.resources.take(&claims, context.system.timeout()) {
+        Ok(held) => held,
+        Err(busy) => return Ok(vec![Error::from(busy).message]),
+    };
+    let mut errors = Vec::new();
+    // Somebody else may have done it in the meantime.
+    for (repository, switch) in read()?.switches {
+        let done = context.system.run(&switch.line());
+        if let Err(error) = done.and_then(|output| output.success()) {
+            errors.push(index_error(&repository, &error.message));
+        }
+    }
+    Ok(errors)
+}
+
+fn index_error(repository: &Url, why: &str) -> String {
+    format!("plugin index {}: {why}", repository.without_credentials())
+}
+
 fn refresh_id(repository: &Url) -> JobId {
-    JobId::new("refresh_plugins", &indexes::clone_name(repository))
+    JobId::new("refresh_plugins", &clones::clone_name(repository))
 }
 
 /// Starts a job for each index that is out of date, or for all of them if that is asked for; the
 /// request does not wait for them. If git cannot be started, the answer says so and still lists
 /// what is known.
-fn start_refreshing(context: &Context, known: &mut Plugins, asked: bool) -> Vec<String> {
+fn start_refreshing(
+    context: &Context,
+    place: &Place,
+    known: &mut Plugins,
+    asked: bool,
+) -> Vec<String> {
     let repositories = match asked {
         true => &context.configuration.plugin_repositories,
         false => &known.outdated,
@@ -114,7 +165,7 @@ fn start_refreshing(context: &Context, known: &mut Plugins, asked: bool) -> Vec<
         if !asked && !may_refresh(context, repository) {
             continue;
         }
-        let started = refresh(context, repository).and_then(|task| {
+        let started = refresh(context, place, repository).and_then(|task| {
             context.jobs.start(&task)?;
             Ok(task.id.to_string())
         });
@@ -135,11 +186,18 @@ fn may_refresh(context: &Context, repository: &Url) -> bool {
     git.exists() && context.known.indexes.is_due(repository)
 }
 
-fn refresh(context: &Context, repository: &Url) -> Result<Task> {
+fn refresh(context: &Context, place: &Place, repository: &Url) -> Result<Task> {
+    let configuration = Arc::clone(&context.configuration);
+    let (root, habits) = (place.root.map(PathBuf::from), place.habits.clone());
+    let of = repository.clone();
+    let line = context.system.on_files(place.pool, move || {
+        let clones = Clones::find(&configuration, root.as_deref(), &of, &habits);
+        clones.refresh(&configuration, &of)
+    })?;
     Ok(Task {
         id: refresh_id(repository),
-        line: indexes::refresh(&context.configuration, repository)?,
-        claims: vec![Resource::Index(indexes::clone_name(repository)).alone()],
+        line: line?,
+        claims: vec![Resource::Index(clones::clone_name(repository)).alone()],
         check: Box::new(|_, _| Ok(())),
     })
 }
@@ -162,18 +220,29 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     // Without an active pool, iocage would activate the first one that it finds.
     let pool = context.require_ready_pool()?;
     let mounts = context.system.mounts()?;
-    let known = read_indexes(context, &pool, datasets::folder(&mounts, &pool))?;
+    let version = context.known.installed.version(&context.system)?;
+    let place = Place {
+        pool: &pool,
+        root: datasets::folder(&mounts, &pool),
+        habits: context.known.installed.habits(&context.system),
+    };
+    let known = read_indexes(context, &place)?;
     check_plugin(context, &pool, &known, &mut new)?;
     // The name that iocage gives the jail if the request has none.
     let name = match &new.name {
         Some(name) => name.clone(),
         None => JailName::parse(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
     };
-    let version = context.known.installed.version(&context.system)?;
     let named = version.can(Ability::NamePluginJails);
+    let line = command::fetch_plugin(version, &new)?;
+    if !version.can(Ability::RefreshIndex) && !known.is_as_iocage_has_it {
+        let message =
+            format!("iocage {version} has no plugin index yet; \"iocage list -PR\" gets it");
+        return Err(Error::new(Code::Unavailable, message));
+    }
     Ok(vec![Task {
         id: JobId::new("fetch_plugin", &new.plugin),
-        line: command::fetch_plugin(version, &new)?,
+        line,
         claims: vec![
             Resource::Marks.shared(),
             Resource::Releases.shared(),

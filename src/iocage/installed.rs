@@ -1,44 +1,91 @@
-//! Which iocage is installed.
+//! Which iocage is installed, and on which FreeBSD.
 
+use std::path::Path;
 use std::sync::Mutex;
+use std::time::Instant;
 
+use super::branches::{Branch, Habits};
 use super::command;
-use super::version::Version;
+use super::version::{Ability, Version};
 use crate::configuration::Program;
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::sync::lock;
-use crate::system::{Identity, System};
+use crate::system::{CommandLine, Identity, System};
 
-/// The version of the installed iocage. It is asked again only when another one is installed.
+/// The version of the installed iocage, and what FreeBSD says of its own. Each is asked again only
+/// when another one is installed.
 #[derive(Default)]
-pub struct Installed(Mutex<Option<(Identity, Version)>>);
+pub struct Installed {
+    iocage: Mutex<Option<(Identity, Version)>>,
+    userland: Mutex<Option<(Identity, String)>>,
+    /// When the version could not be had.
+    failed: Mutex<Option<(Option<Identity>, Instant)>>,
+}
+
+/// The file of a program; if it is a link, its target: that is what a package replaces.
+fn identity(program: &Path) -> Option<Identity> {
+    let path = program.canonicalize().ok()?;
+    Identity::of(&path)
+}
 
 impl Installed {
     /// # Errors
     /// `Unavailable` if there is no iocage, and `Failed` if it does not print its version.
     pub fn version(&self, system: &System) -> Result<Version> {
-        let path = system.path(Program::Iocage);
-        // If it is a link, its target: that is what a package replaces.
-        let file = path
-            .canonicalize()
-            .ok()
-            .and_then(|path| Identity::of(&path));
-        let known = *lock(&self.0);
-        if let (Some(file), Some((of, version))) = (file, known) {
-            if file == of {
-                return Ok(version);
-            }
-        }
-        let output = system.run(&command::version())?;
-        let command = output.command.clone();
-        let text = output.success()?;
-        let version = Version::parse(&text).ok_or_else(|| {
-            let message = format!("{command}: no version in {:?}", text.trim());
-            Error::new(Code::Failed, message)
-        })?;
-        if let Some(file) = file {
-            *lock(&self.0) = Some((file, version));
-        }
-        Ok(version)
+        asked_once(system, Program::Iocage, &self.iocage, || {
+            let output = system.run(&command::version())?;
+            let command = output.command.clone();
+            let text = output.success()?;
+            Version::parse(&text).ok_or_else(|| {
+                let message = format!("{command}: no version in {:?}", text.trim());
+                Error::new(Code::Failed, message)
+            })
+        })
     }
+
+    /// How it comes to its plugins; nothing is said of what cannot be told now. A list is right
+    /// without it in most cases, so that it does not wait again and again for an iocage that hangs.
+    pub fn habits(&self, system: &System) -> Habits {
+        let file = identity(system.path(Program::Iocage));
+        let recently = |(of, at): (Option<Identity>, Instant)| {
+            of == file && at.elapsed() < limits::INSTALLED_RETRY
+        };
+        if lock(&self.failed).is_some_and(recently) {
+            return Habits::default();
+        }
+        let Ok(version) = self.version(system) else {
+            *lock(&self.failed) = Some((file, Instant::now()));
+            return Habits::default();
+        };
+        // What iocage itself asks: the version of the installed files, not of the running kernel.
+        let userland = asked_once(system, Program::FreebsdVersion, &self.userland, || {
+            let line = CommandLine::new(Program::FreebsdVersion);
+            system.run(&line)?.success()
+        });
+        Habits {
+            refreshes: Some(version.can(Ability::RefreshIndex)),
+            branch: Branch::of(version, &userland.unwrap_or_default()),
+        }
+    }
+}
+
+/// What a program answers, as long as it is the same file.
+fn asked_once<T: Clone>(
+    system: &System,
+    program: Program,
+    known: &Mutex<Option<(Identity, T)>>,
+    ask: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let file = identity(system.path(program));
+    if let (Some(file), Some((of, answer))) = (file, &*lock(known)) {
+        if file == *of {
+            return Ok(answer.clone());
+        }
+    }
+    let answer = ask()?;
+    if let Some(file) = file {
+        *lock(known) = Some((file, answer.clone()));
+    }
+    Ok(answer)
 }

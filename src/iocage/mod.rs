@@ -5,6 +5,8 @@
 //! from measurements against 1.13.
 
 pub mod addresses;
+pub mod branches;
+pub mod clones;
 pub mod command;
 pub mod datasets;
 pub mod dependents;

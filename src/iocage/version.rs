@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 pub struct Version(pub u32, pub u32, pub u32);
 
 pub const V0_9: Version = Version(0, 9, 0);
+pub const V0_9_10: Version = Version(0, 9, 10);
 pub const V1_0: Version = Version(1, 0, 0);
 pub const V1_1: Version = Version(1, 1, 0);
 pub const V1_2: Version = Version(1, 2, 0);
@@ -38,6 +39,12 @@ pub enum Ability {
     TruthAsNumbers,
     /// `ip4` and `ip6` say `disable`; before, they say `none`.
     DisableProtocols,
+    /// Plugins come from the branch of the host's release, or else from master; before, from the
+    /// repository's default branch.
+    BranchOfRelease,
+    /// `fetch -P` makes or refreshes iocage's clone of the index first; before, it takes the clone
+    /// as it is, and fails without one.
+    RefreshIndex,
 }
 
 /// Since which version, and what stands after "the installed iocage is older than ... and cannot".
@@ -56,6 +63,12 @@ const ABILITIES: &[(Ability, Version, &str)] = &[
     (Ability::TruthAsNumbers, V1_2, "take 0 and 1 for every property"),
     // The same: ("new", "inherit", "disable") in 1.1, ("new", "inherit", "none") in 1.0.
     (Ability::DisableProtocols, V1_1, "disable a protocol"),
+    // iocage_lib/ioc_plugin.py: `self.branch` of freebsd-version in 1.0; iocage/lib/ioc_fetch.py,
+    // fetch_plugin_index, clones and pulls without a branch in 0.9.10.
+    (Ability::BranchOfRelease, V1_0, "take the branch of a release"),
+    // iocage_lib/ioc_plugin.py, fetch_plugin: pull_clone_git_repo in 1.2, only `open(INDEX)` in 1.1
+    // (1.1 and 1.0 clone where there is none, and then ask on the terminal which plugin is meant).
+    (Ability::RefreshIndex, V1_2, "make a plugin's jail before it has an index"),
 ];
 
 impl Version {

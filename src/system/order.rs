@@ -18,7 +18,7 @@ pub struct Order {
 impl Order {
     /// All variables of the command. They mean the same on every host.
     pub fn whole_environment(&self) -> Vec<(String, String)> {
-        const USUAL: [(&str, &str); 3] = [
+        const USUAL: [(&str, &str); 4] = [
             (
                 "PATH",
                 "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin",
@@ -26,6 +26,8 @@ impl Order {
             // iocage and git are not usable in the C locale: names there are UTF-8.
             ("LC_ALL", "C.UTF-8"),
             ("HOME", "/root"),
+            // Or the progress of iocage before 1.2 comes 8 KiB at a time, and after its last error.
+            ("PYTHONUNBUFFERED", "1"),
         ];
         let set_here = |name: &str| self.environment.iter().any(|(other, _)| other == name);
         let usual = USUAL.iter().filter(|(name, _)| !set_here(name));
@@ -70,20 +72,41 @@ impl Output {
     }
 }
 
-/// The last lines that a command printed, as one line of readable length.
+/// The last lines that a command printed, as one line of readable length. If a Python program ended
+/// with a traceback, what the exception says.
 pub fn last_words(text: &str) -> String {
     const READABLE: usize = 400;
-    let lines: Vec<&str> = text
+    const LINES: usize = 4;
+    let exception = exception(text);
+    let lines: Vec<&str> = exception
+        .unwrap_or(text)
         .split(['\n', '\r'])
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    let last = &lines[lines.len().saturating_sub(4)..];
+    let last = match exception {
+        // What was printed before may come after it: Python writes that when it ends.
+        Some(_) => &lines[..lines.len().min(LINES)],
+        None => &lines[lines.len().saturating_sub(LINES)..],
+    };
     let words = last.join("; ");
     match words.char_indices().rev().nth(READABLE) {
         Some((start, _)) => format!("...{}", &words[start..]),
         None => words,
     }
+}
+
+/// What stands behind the last traceback: `KeyError: 'release'`, or the message alone of an error
+/// that has no kind of its own.
+fn exception(text: &str) -> Option<&str> {
+    let (_, traceback) = text.rsplit_once("Traceback (most recent call last):\n")?;
+    let mut rest = traceback;
+    // The frames are indented.
+    while rest.starts_with(' ') {
+        rest = rest.split_once('\n')?.1;
+    }
+    let rest = rest.strip_prefix("RuntimeError: ").unwrap_or(rest);
+    (!rest.trim().is_empty()).then_some(rest)
 }
 
 #[cfg(test)]
@@ -94,6 +117,42 @@ mod tests {
     fn last_words_are_the_end_on_one_line() {
         assert_eq!(last_words("a\nb\n\n c \rd\ne\n"), "b; c; d; e");
         assert!(last_words(&"x".repeat(9000)).len() < 500);
+    }
+
+    #[test]
+    fn of_a_traceback_only_the_exception_is_told() {
+        let traceback =
+            "Traceback (most recent call last):\n  File \"a.py\", line 1, in b\n    c()\n";
+        for (text, words) in [
+            (
+                format!("before\n{traceback}KeyError: 'x'\n"),
+                "KeyError: 'x'",
+            ),
+            (format!("{traceback}RuntimeError: a\nb\n"), "a; b"),
+            (
+                format!("{traceback}E: 1\n\nDuring handling\n\n{traceback}E: 2\n1\n2\n3\n4\n"),
+                "E: 2; 1; 2; 3",
+            ),
+            // Cut off: all that there is.
+            (
+                "Traceback (most recent call last):\n  File x\n".into(),
+                "Traceback (most recent call last):; File x",
+            ),
+        ] {
+            assert_eq!(last_words(&text), words);
+        }
+    }
+
+    #[test]
+    fn python_does_not_keep_back_what_a_job_prints() {
+        let order = Order {
+            program: Program::Iocage,
+            argv: Vec::new(),
+            shown: String::new(),
+            environment: Vec::new(),
+        };
+        let unbuffered = ("PYTHONUNBUFFERED".to_string(), "1".to_string());
+        assert!(order.whole_environment().contains(&unbuffered));
     }
 
     #[test]

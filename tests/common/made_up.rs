@@ -146,6 +146,7 @@ impl MadeUp {
                 "zfs": "/nonexistent/zfs", "zpool": "/nonexistent/zpool",
                 "jls": "/nonexistent/jls", "iocage": "/nonexistent/iocage",
                 "fetch": "/nonexistent/fetch", "git": "/nonexistent/git",
+                "freebsd-version": "/nonexistent/freebsd-version",
             },
             "command_timeout_seconds": 20,
             "state_directory": self.state().to_str().unwrap(),
@@ -239,6 +240,7 @@ impl MadeUp {
             }
             (Program::Jls, _) => Ok(r#"{"jail-information": {"jail": []}}"#.into()),
             (Program::Iocage, ["--version"]) => Ok("Version\t1.13\n".into()),
+            (Program::FreebsdVersion, []) => Ok("13.2-RELEASE-p9\n".into()),
             (Program::Iocage, ["list", "-R"]) => Ok("13.2-RELEASE\n14.1-RELEASE\n".into()),
             (Program::Fetch, _) => Ok("12.4-RELEASE\n".into()),
             _ => Err(format!("nobody should run this: {program:?} {words:?}")),

@@ -5,7 +5,7 @@
 //! `ioc_start.py`, `ioc_stop.py` (what is done with each). Since when: the first tag whose
 //! `json_check_prop` has the name (`iocage/lib/ioc_json.py` before 1.0; V0_9 where 0.9.8 has it).
 //! 1.2.1 stands for 1.2.1 and 1.3, which are the same here. The words of truth before 1.2 are
-//! those of 0.9.9.2 to 1.1.
+//! those of 0.9.9 to 1.1.
 
 use super::forms::*;
 use super::Effect::{self, *};
@@ -202,7 +202,8 @@ pub static PROPERTIES: &[Property] = &[
     jail("writeiops", Form(&LIMIT_OF_RATE), "off", V1_2, Limit).needs(RACCT),
     // What iocage knows of it.
     told("type", Told, "jail", V0_9).guarded(Identity),
-    jail("bpf", NO_YES, "0", V0_9, NextStart).needs(&["vnet=1", "nat=0"]),
+    // 0.9.9 and 0.9.9.1 take off and on, 0.9.9.2 no and yes.
+    jail("bpf", NO_YES, "0", V0_9_10, NextStart).needs(&["vnet=1", "nat=0"]),
     jail("dhcp", OFF_ON, "0", V0_9, WhileStopped).guarded(OwnArgument).needs(&["vnet=1", "bpf=1"]),
     jail("boot", OFF_ON, "0", V0_9, NextBoot).guarded(OwnArgument),
     jail("notes", Form(&TEXT), "none", V0_9, AtOnce),

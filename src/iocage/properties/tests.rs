@@ -186,6 +186,9 @@ fn truth_is_said_in_every_spelling_and_becomes_what_the_version_takes() {
         value.in_words_of(version).as_str().to_string()
     };
     assert_eq!(words("bpf", V1_1), "yes");
+    // The words of 0.9.9 depend on a fourth number.
+    assert!(name.property().require(Version(0, 9, 9)).is_err());
+    assert!(name.property().require(V0_9_10).is_ok());
     assert_eq!(words("rtsold", V1_1), "on");
     assert_eq!(words("allow_raw_sockets", V1_1), "1");
     assert_eq!(words("bpf", V1_2), "1");

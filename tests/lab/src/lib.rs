@@ -28,6 +28,7 @@ const JLS: &str = include_str!("../host/jls");
 const GIT: &str = include_str!("../host/git");
 const FETCH: &str = include_str!("../host/fetch");
 const IOCAGE: &str = include_str!("../host/iocage");
+const FREEBSD_VERSION: &str = include_str!("../host/freebsd-version");
 /// For zfs-fuse, both built by build.rs.
 const PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload"));
 const ZFS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/zfs"));
@@ -109,6 +110,7 @@ impl Lab {
     fn install_host(&self) {
         executable(&self.dir.join("real/jls"), JLS);
         executable(&self.dir.join("real/iocage"), IOCAGE);
+        executable(&self.dir.join("real/freebsd-version"), FREEBSD_VERSION);
         executable(&self.dir.join("real/fetch"), FETCH);
         executable(&self.dir.join("real/git"), GIT);
         let real = self.dir.join("real");
@@ -133,6 +135,7 @@ impl Lab {
         self.file("unsupported.html", "");
         self.file("pace", "0");
         self.set_iocage_version("1.13");
+        self.set_userland("13.2-RELEASE-p9");
         self.set_remote_releases(&["13.2-RELEASE", "14.1-RELEASE"]);
         self.set_running(&[]);
         self.forget_commands();
@@ -186,6 +189,7 @@ impl Lab {
             "commands": {
                 "zfs": path("zfs"), "zpool": path("zpool"), "jls": path("jls"),
                 "iocage": path("iocage"), "fetch": path("fetch"), "git": path("git"),
+                "freebsd-version": path("freebsd-version"),
             },
             "pools": self.pools,
             "state_directory": self.dir.join("state").display().to_string(),
@@ -437,42 +441,64 @@ impl Lab {
         fs::rename(self.dir.join("jls.json.new"), self.dir.join("jls.json")).unwrap();
     }
 
-    /// Puts a plugin index where iocage clones it to.
+    /// Puts a plugin index where the installed iocage clones it to.
     pub fn set_index(&self, pool: &str, index: &str) {
-        let clone = self.iocage_root(pool).join(INDEX_CLONE);
+        let clone = self.index_clone(pool);
         fs::create_dir_all(&clone).unwrap();
         fs::write(clone.join("INDEX"), index).unwrap();
     }
 
+    /// Where the installed iocage has its clone of its own repository.
+    pub fn index_clone(&self, pool: &str) -> PathBuf {
+        let version = fs::read_to_string(self.dir.join("iocage-version")).unwrap();
+        let old = version.starts_with("0.") || ["1.0", "1.1"].contains(&&*version);
+        let clone = if old { ".plugin_index" } else { INDEX_CLONE };
+        self.iocage_root(pool).join(clone)
+    }
+
     /// Publishes a plugin index, with manifests, as the repository that iocage clones by default:
     /// a real git repository, which the lab's git finds in the place of the one on the network.
+    /// It is on the branch `master`.
     pub fn publish(&self, index: &Value, manifests: &[(&str, Value)]) {
-        let folder = self.dir.join("repository");
+        let folder = self.repository();
         fs::create_dir_all(&folder).unwrap();
+        self.git(&["init", "--quiet", "--initial-branch", "master"]);
+        self.commit(index, manifests);
+    }
+
+    /// Publishes an index on another branch of the repository, and makes it the default one if that
+    /// is asked for.
+    pub fn publish_branch(&self, branch: &str, index: &Value, is_default: bool) {
+        self.git(&["checkout", "--quiet", "-B", branch]);
+        self.commit(index, &[]);
+        if !is_default {
+            self.git(&["checkout", "--quiet", "master"]);
+        }
+    }
+
+    fn commit(&self, index: &Value, manifests: &[(&str, Value)]) {
+        let folder = self.repository();
         fs::write(folder.join("INDEX"), index.to_string()).unwrap();
         for (name, manifest) in manifests {
             fs::write(folder.join(name), manifest.to_string()).unwrap();
         }
+        self.git(&["add", "."]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", "index"]);
+    }
+
+    /// The folder of the repository.
+    pub fn repository(&self) -> PathBuf {
+        self.dir.join("repository")
+    }
+
+    /// Runs git in the repository.
+    pub fn git(&self, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(self.repository());
         let who = ["-c", "user.name=lab", "-c", "user.email=lab@localhost"];
-        for command in [
-            &["init", "--quiet"][..],
-            &["add", "."],
-            &["commit", "--quiet", "--allow-empty", "-m", "index"],
-        ] {
-            let mut git = Command::new("git");
-            let output = git
-                .arg("-C")
-                .arg(&folder)
-                .args(who)
-                .args(command)
-                .output()
-                .unwrap();
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
+        let output = git.args(who).args(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {stderr}", arguments.join(" "));
     }
 
     /// Says what the network offers: `9.3-RELEASE (EOL)` and the like.
@@ -486,6 +512,16 @@ impl Lab {
         // Another iocage is a different file.
         executable(
             &self.dir.join("bin/iocage"),
+            format!("{RECORD}# {version}\n"),
+        );
+    }
+
+    /// Says which FreeBSD this is, as `freebsd-version` prints it.
+    pub fn set_userland(&self, version: &str) {
+        self.file("userland", &format!("{version}\n"));
+        // Another FreeBSD has another file.
+        executable(
+            &self.dir.join("bin/freebsd-version"),
             format!("{RECORD}# {version}\n"),
         );
     }
