@@ -3,9 +3,7 @@ use serde_json::{json, Value};
 use super::*;
 use crate::configuration::Commands;
 use crate::error::Code;
-use crate::iocage::version::{V1_0, V1_1, V1_13, V1_2};
-
-const V0_9_10: Version = Version(0, 9, 10);
+use crate::iocage::version::{V0_9_10, V1_0, V1_1, V1_13, V1_2};
 
 fn new_plugin(network: Network) -> NewPlugin {
     NewPlugin {

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::iocage::version::{V1_0, V1_1, V1_13, V1_2};
+use crate::iocage::version::{V0_9_10, V1_0, V1_1, V1_13, V1_2};
 
 fn value(name: &str, value: Value) -> Result<String, Wrong> {
     let name = PropertyName::parse(name).unwrap();
