@@ -408,8 +408,8 @@ pub extern "C" fn sysadm_iocage_version() -> *const c_char {
 
 /// The callbacks that return a truth, as they are called. A C `bool` is returned in a byte; read as
 /// a byte, any value is defined, and all but 0 are true. (A host may have cast its functions.)
-type QueueProcess = unsafe extern "C" fn(*mut c_void, *const c_char, *const *const c_char) -> u8;
-type IsJobActive = unsafe extern "C" fn(*mut c_void, *const c_char) -> u8;
+type QueueProcess<T> = unsafe extern "C" fn(*mut c_void, *const c_char, *const *const c_char) -> T;
+type IsJobActive<T> = unsafe extern "C" fn(*mut c_void, *const c_char) -> T;
 
 /// A host behind C callbacks.
 struct CHost(SysadmIocageHost);
@@ -432,7 +432,7 @@ impl Host for CHost {
         let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
         argv.push(ptr::null());
         // SAFETY: only the type of what is returned is another, and that comes in the same place.
-        let queue = unsafe { std::mem::transmute::<_, QueueProcess>(queue) };
+        let queue = unsafe { std::mem::transmute::<QueueProcess<bool>, QueueProcess<u8>>(queue) };
         // SAFETY: the strings live until the call returns, and argv ends in NULL.
         Some(unsafe { queue(self.0.user_data, job_id.as_ptr(), argv.as_ptr()) } != 0)
     }
@@ -441,7 +441,8 @@ impl Host for CHost {
         let is_active = self.0.is_job_active?;
         let id = CString::new(job_id).ok()?;
         // SAFETY: as in queue_process().
-        let is_active = unsafe { std::mem::transmute::<_, IsJobActive>(is_active) };
+        let is_active =
+            unsafe { std::mem::transmute::<IsJobActive<bool>, IsJobActive<u8>>(is_active) };
         // SAFETY: the string lives until the call returns.
         Some(unsafe { is_active(self.0.user_data, id.as_ptr()) } != 0)
     }

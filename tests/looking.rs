@@ -143,6 +143,16 @@ fn settings_are_the_effective_ones_and_say_where_they_come_from() {
     assert_eq!(defaults["boot"], "1");
     assert_eq!(defaults["priority"], "5");
     assert_eq!(defaults["securelevel"], "2");
+
+    // What is not known is said to be unknown.
+    fs::write(lab.iocage_root(pool).join("defaults.json"), "{").unwrap();
+    assert_eq!(error_of(&plugin.ask_for("getdefaultsettings")).0, "failed");
+    let web = get(json!({"jail": "web"}));
+    assert_eq!(web["jails"]["web"]["notes"], "mine");
+    assert!(web["defaults_error"]
+        .as_str()
+        .unwrap()
+        .contains("defaults.json"));
 }
 
 #[test]
@@ -397,6 +407,15 @@ fn images_are_listed_and_their_checksums_compared_when_asked() {
             })
         );
     }
+    // What fails for one is told of that one.
+    fs::write(folder.join("bare.sha256"), "x".repeat(5000)).unwrap();
+    let answer = plugin.ask(&json!({"action": "listimages", "verify": true}));
+    let bare = &answer["images"]["bare.zip"];
+    assert_eq!(
+        (&bare["checksum"], &bare["code"]),
+        (&json!("there"), &json!("failed"))
+    );
+    assert_eq!(answer["images"]["web_2026-11-25.zip"]["checksum"], "right");
 }
 
 #[test]

@@ -12,28 +12,33 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let verify = arguments.flag(&VERIFY)?;
     let pool = context.require_active_pool()?;
     let system = &context.system;
-    let mut images = Vec::new();
-    match datasets::folder(&system.mounts()?, &pool) {
-        Some(root) => {
-            let root = root.to_path_buf();
-            let folder = root.clone();
-            images = system.on_files(&pool, move || images::list(&folder))??;
-            if verify {
-                // Not in the way of listings: an image may be large.
-                let apart = format!("{pool} (images)");
-                // A little less than what counts as a disk that hangs.
-                let limit = system.timeout() * 9 / 10;
-                images = system.on_files(&apart, move || {
-                    images::verify(&root, &mut images, limit).map(|()| images)
-                })??;
-            }
-        }
+    let mounts = system.mounts()?;
+    let Some(root) = datasets::folder(&mounts, &pool) else {
         // There may be images, unless iocage has never run there.
-        None => pools::require_ready(system, &pool)?,
-    }
+        pools::require_ready(system, &pool)?;
+        return Ok(Object::new().with("images", Object::new()));
+    };
+    let (root, folder) = (root.to_path_buf(), root.to_path_buf());
+    let images = system.on_files(&pool, move || images::list(&folder))??;
+    let images = match verify {
+        false => images.into_iter().map(|image| (image, None)).collect(),
+        true => {
+            // Not in the way of listings: an image may be large.
+            let apart = format!("{pool} (images)");
+            // A little less than what counts as a disk that hangs.
+            let limit = system.timeout() * 9 / 10;
+            system.on_files(&apart, move || images::verify(&root, images, limit))?
+        }
+    };
     let mut answer = Object::new();
-    for image in images {
-        answer.insert(image.file.clone(), describe(image));
+    for (image, error) in images {
+        let file = image.file.clone();
+        let mut described = describe(image);
+        if let Some(error) = error {
+            described.insert("error", error.message);
+            described.insert("code", error.code.as_str());
+        }
+        answer.insert(file, described);
     }
     Ok(Object::new().with("images", answer))
 }

@@ -2,10 +2,10 @@
 
 use super::each;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Family;
-use crate::iocage::properties;
 use crate::iocage::settings::Settings;
+use crate::iocage::{pools, properties};
 use crate::reply::jails::values;
 use crate::reply::Object;
 use crate::request::{wrong, Arguments, DETAIL, PROP};
@@ -30,16 +30,23 @@ pub fn get(context: &Context, arguments: &Arguments) -> Result<Object> {
         return Err(wrong("prop", &why));
     }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
-    each::look(&members, &selection, |member| {
+    let answer = each::look(&members, &selection, |member| {
         let own = member.listing.settings(member.jail);
         let own = own.ok_or_else(|| member.unreadable())?;
         let defaults = member.listing.defaults().unwrap_or(&none);
         Ok(values(own, defaults, is_wanted, detail))
-    })
+    })?;
+    Ok(answer.with_some("defaults_error", members.jails.defaults_error()))
 }
 
 pub fn get_defaults(context: &Context, _: &Arguments) -> Result<Object> {
     let listing = context.jails(Family::Jails)?;
+    if listing.root.is_none() {
+        pools::require_ready(&context.system, &listing.pool)?;
+    }
+    if let Some(why) = listing.defaults_error() {
+        return Err(Error::new(Code::Failed, why));
+    }
     let none = Settings::default();
     let defaults = listing.defaults().unwrap_or(&none);
     let all = values(&none, defaults, |_| true, false);

@@ -69,10 +69,10 @@ pub fn list(root: &Path) -> Result<Vec<Image>> {
             continue;
         };
         let format = FORMATS.iter().find(|(end, _)| file.ends_with(end));
-        let Some((end, format)) = format.filter(|_| data.is_file()) else {
+        let Some((_, format)) = format.filter(|_| data.is_file()) else {
             continue;
         };
-        let stem = &file[..file.len() - end.len()];
+        let stem = stem(&file);
         let sum = folder.join(format!("{stem}.sha256"));
         let (jail, date) = name_and_date(stem);
         images.push(Image {
@@ -107,29 +107,42 @@ fn name_and_date(stem: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Compares the images with their checksums, all of them within `limit`.
-///
-/// # Errors
-/// `Timeout` when that is over; `Failed` if a file cannot be read.
-pub fn verify(root: &Path, images: &mut [Image], limit: Duration) -> Result<()> {
+/// Compares each image with its checksum, all of them within `limit`. What fails for one is told of
+/// that one: `Timeout` when the time is over, `Failed` if a file cannot be read.
+pub fn verify(root: &Path, images: Vec<Image>, limit: Duration) -> Vec<(Image, Option<Error>)> {
     let folder = root.join("images");
     let end = Instant::now() + limit;
-    for image in images {
-        let stem = image
-            .file
-            .trim_end_matches(".zip")
-            .trim_end_matches(".tar.xz");
-        const SUM_BYTES: u64 = 4096;
-        let sum = read_regular(&folder.join(format!("{stem}.sha256")), SUM_BYTES);
-        let Some(sum) = sum else { continue };
-        let is = digest(&folder.join(&image.file), end)?;
-        let sum = String::from_utf8_lossy(&sum);
-        image.checksum = match sum.trim().eq_ignore_ascii_case(&is) {
-            true => Checksum::Right,
-            false => Checksum::Wrong,
-        };
+    let verify_one = |mut image: Image| match compare(&folder, &image, end) {
+        Ok(checksum) => {
+            image.checksum = checksum;
+            (image, None)
+        }
+        Err(error) => (image, Some(error)),
+    };
+    images.into_iter().map(verify_one).collect()
+}
+
+fn compare(folder: &Path, image: &Image, end: Instant) -> Result<Checksum> {
+    const SUM_BYTES: u64 = 4096;
+    if image.checksum == Checksum::Missing {
+        return Ok(Checksum::Missing);
     }
-    Ok(())
+    let path = folder.join(format!("{}.sha256", stem(&image.file)));
+    let sum = read_regular(&path, SUM_BYTES).ok_or_else(|| {
+        let message = format!("{} cannot be read", path.display());
+        Error::new(Code::Failed, message)
+    })?;
+    let is = digest(&folder.join(&image.file), end)?;
+    let sum = String::from_utf8_lossy(&sum);
+    Ok(match sum.trim().eq_ignore_ascii_case(&is) {
+        true => Checksum::Right,
+        false => Checksum::Wrong,
+    })
+}
+
+fn stem(file: &str) -> &str {
+    let stems = FORMATS.iter().filter_map(|(end, _)| file.strip_suffix(end));
+    stems.last().unwrap_or(file)
 }
 
 /// The SHA-256 of a file in hexadecimal digits.

@@ -113,6 +113,14 @@ impl Listing {
         self.survey.as_ref()?.files.defaults()
     }
 
+    /// Why the settings of all jails are not known, if they are not.
+    pub fn defaults_error(&self) -> Option<String> {
+        let broken = self.survey.as_ref()?.files.has_broken_defaults();
+        let root = self.root.as_deref().filter(|_| broken)?;
+        let file = root.join("defaults.json");
+        Some(format!("{} cannot be read", file.display()))
+    }
+
     /// The snapshot that the root of a jail is a clone of.
     pub fn origin(&self, jail: &Jail) -> Option<&str> {
         let members = self.survey.as_ref()?.datasets.members();

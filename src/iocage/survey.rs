@@ -57,6 +57,8 @@ struct File {
     settled: bool,
     /// What it says; none where it cannot be read.
     settings: Option<Arc<Settings>>,
+    /// Whether there is anything at its path.
+    is_there: bool,
 }
 
 /// What is known of a member's `config.json`.
@@ -268,6 +270,11 @@ impl Files {
         self.defaults.settings.as_deref()
     }
 
+    /// Whether there is a `defaults.json` that cannot be read.
+    pub fn has_broken_defaults(&self) -> bool {
+        self.defaults.is_there && self.defaults.settings.is_none()
+    }
+
     /// What is known of the `config.json` of a member.
     pub fn config(&self, member: &str) -> ConfigFile<'_> {
         match self.configs.get(member) {
@@ -310,9 +317,13 @@ impl File {
 
     fn read(path: &Path) -> Self {
         let Some((identity, text)) = read_identified(path, limits::CONFIG_FILE_BYTES) else {
-            return File::default();
+            return File {
+                is_there: path.symlink_metadata().is_ok(),
+                ..File::default()
+            };
         };
         File {
+            is_there: true,
             identity: Some(identity),
             settled: identity.is_settled(),
             settings: Settings::parse(&text).map(Arc::new),
