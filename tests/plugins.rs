@@ -194,6 +194,12 @@ fn iocages_clone_counts_where_it_is_newer_and_has_the_right_branch() {
     let Some((lab, plugin)) = lab_with_branches() else {
         return;
     };
+    clone_as_iocage(&lab, "master");
+    let (ids, error) = listed(&plugin);
+    assert_eq!(ids, [""; 0]);
+    let why = "no clone of it has branch 13.2-RELEASE on disk yet";
+    assert!(error.as_str().unwrap().contains(why), "{error}");
+    plugin.wait_for_job(REFRESH);
     refresh(&plugin);
     assert_eq!(listed(&plugin).0, ["thirteen"]);
     lab.publish_branch("13.2-RELEASE", &index(&["newer"]), true);

@@ -110,12 +110,23 @@ impl Clones {
     }
 
     fn why_none(&self) -> String {
-        match &self.habits.branch {
-            Some(branch) if self.all().next().is_some() => {
+        let Some(branch) = self.habits.branch.as_ref() else {
+            return "there is no clone of it yet".into();
+        };
+        let is_there = |branch: &String| {
+            let mut all = self.all();
+            all.any(|clone| branches::has(&clone.folder, branch))
+        };
+        let mut wanted = self.all().filter_map(|clone| self.branch_in(clone));
+        match (wanted.find(is_there), self.all().next()) {
+            (_, None) => "there is no clone of it yet".into(),
+            (Some(branch), _) => {
+                format!("no clone of it has branch {branch} on disk yet, which this iocage takes")
+            }
+            (None, _) => {
                 let branch = branch.in_words();
                 format!("no clone of it has {branch}, which this iocage takes")
             }
-            _ => "there is no clone of it yet".into(),
         }
     }
 
