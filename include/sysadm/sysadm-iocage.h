@@ -37,8 +37,8 @@ public:
 	static QJsonObject cleanReleases();
 
 	// Optional: answers a whole request, with access control. "args" is the value of the request's args, and
-	// "fullAccess" whether the user may change anything. Puts the reply's args into "out" and returns 200, or
-	// leaves "out" alone and returns 400, 403 or 500 for the server to make its own error of.
+	// "fullAccess" whether the user may change anything. Puts the reply's args into "out" and returns the status:
+	// 200, or 400, 403 or 500, with which the reply's args are {"error": {"code": ..., "message": ...}}.
 	static int evaluate(const QJsonValue &args, bool fullAccess, QJsonObject *out);
 
 	// Optional: what the dispatcher's log of a job means, as the arguments of an event (see sysadm_iocage_progress in
