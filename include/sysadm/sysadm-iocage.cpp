@@ -213,11 +213,8 @@ QJsonObject ask(const QString &action, QJsonObject args = QJsonObject()){
   QJsonObject out;
   int status = sysadm::Iocage::evaluate(args, true, &out);
   if(status==200){ return out.value(action).toObject(); }
-  return failure(out.value("error").toObject().value("message").toString(), "failed");
-}
-
-QJsonObject notOffered(const QString &function){
-  return failure(function+" is not offered by the iocage library", "unavailable");
+  // An action that the library does not have is no request to it.
+  return failure(out.value("error").toObject().value("message").toString(), status==400 ? "unavailable" : "failed");
 }
 
 } //end of namespace
@@ -269,13 +266,13 @@ QJsonObject Iocage::fetchPlugin(QJsonObject args){ return ask("createplugin", ar
 QJsonObject Iocage::cleanTemplates(){ return ask("cleantemplates", QJsonObject{ {"detail", true} }); }
 QJsonObject Iocage::cleanReleases(){ return ask("cleanreleases", QJsonObject{ {"detail", true} }); }
 
-QJsonObject Iocage::cleanAll(){ return notOffered("cleanAll"); }
-QJsonObject Iocage::df(){ return notOffered("df"); }
-QJsonObject Iocage::createJail(QJsonObject){ return notOffered("createJail"); }
-QJsonObject Iocage::destroyJail(QJsonObject){ return notOffered("destroyJail"); }
-QJsonObject Iocage::cleanJails(){ return notOffered("cleanJails"); }
-QJsonObject Iocage::stopJail(QJsonObject){ return notOffered("stopJail"); }
-QJsonObject Iocage::startJail(QJsonObject){ return notOffered("startJail"); }
-QJsonObject Iocage::execJail(QJsonObject){ return notOffered("execJail"); }
-QJsonObject Iocage::capJail(QJsonObject){ return notOffered("capJail"); }
-QJsonObject Iocage::getJailSettings(QJsonObject){ return notOffered("getJailSettings"); }
+QJsonObject Iocage::cleanAll(){ return ask("cleanall"); }
+QJsonObject Iocage::df(){ return ask("df"); }
+QJsonObject Iocage::createJail(QJsonObject args){ return ask("createjail", args); }
+QJsonObject Iocage::destroyJail(QJsonObject args){ return ask("destroyjail", args); }
+QJsonObject Iocage::cleanJails(){ return ask("cleanjails"); }
+QJsonObject Iocage::stopJail(QJsonObject args){ return ask("stopjail", args); }
+QJsonObject Iocage::startJail(QJsonObject args){ return ask("startjail", args); }
+QJsonObject Iocage::execJail(QJsonObject args){ return ask("execjail", args); }
+QJsonObject Iocage::capJail(QJsonObject args){ return ask("capjail", args); }
+QJsonObject Iocage::getJailSettings(QJsonObject args){ return ask("getjailsettings", args); }

@@ -49,7 +49,8 @@ public:
 	// /usr/local/etc/sysadm/iocage.json. To be called before any other function.
 	static void setConfigFile(const QString &path);
 
-	// What the old class declared too, and no server calls; each answers that it is not offered.
+	// What the old class declared too, and no server calls. If the library does not have the action, the code is
+	// "unavailable".
 	static QJsonObject cleanAll();
 	static QJsonObject df();
 	static QJsonObject createJail(QJsonObject);

@@ -49,6 +49,7 @@ static QJsonObject call(const QString &function, const QJsonObject &args){
   static const QHash<QString, QJsonObject(*)(QJsonObject)> withArgs = {
     {"activatePool", Iocage::activatePool}, {"deactivatePool", Iocage::deactivatePool},
     {"fetchReleases", Iocage::fetchReleases}, {"fetchPlugin", Iocage::fetchPlugin},
+    {"destroyJail", Iocage::destroyJail},
   };
   if(plain.contains(function)){ return plain.value(function)(); }
   return withArgs.value(function)(args);
