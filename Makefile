@@ -40,7 +40,7 @@ install-header:
 	$(INSTALL) -d $(INCLUDEDIR)
 	$(INSTALL) -m 644 include/sysadm_iocage.h $(INCLUDEDIR)
 
-# The two files for the sysadm server's source go to share/sysadm-iocage/server; docs/server.md.
+# The two files and the patch for the sysadm server's source go to share/sysadm-iocage/server; docs/server.md.
 # Linux finds a new library only after ldconfig has seen it, and only in the folders of its configuration
 # (Debian's has /usr/local/lib); FreeBSD looks into the folder.
 install-library: build
@@ -54,7 +54,8 @@ install-library: build
 		'Libs: -L$${prefix}/lib -lsysadm_iocage' >$(PCDIR)/sysadm_iocage.pc
 	$(INSTALL) -m 644 docs/sysadm_iocage.3 $(MANDIR)/man3
 	$(INSTALL) -m 644 docs/sysadm-iocage.7 $(MANDIR)/man7
-	$(INSTALL) -m 644 include/sysadm/sysadm-iocage.h include/sysadm/sysadm-iocage.cpp $(DATADIR)/server
+	$(INSTALL) -m 644 include/sysadm/sysadm-iocage.h include/sysadm/sysadm-iocage.cpp include/sysadm/optional.patch \
+		$(DATADIR)/server
 	@case "$(DESTDIR)$$(uname)" in Linux) \
 		$(LDCONFIG) || echo "run $(LDCONFIG) as root" >&2; \
 		$(LDCONFIG) -p 2>/dev/null | grep -q $(SONAME) || \

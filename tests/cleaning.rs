@@ -347,3 +347,64 @@ fn a_clone_that_was_made_meanwhile_is_not_destroyed() {
     assert_eq!(code, "in_use", "{message}");
     assert!(datasets(&lab).contains(&late), "{message}");
 }
+
+#[test]
+fn what_was_destroyed_is_told_in_order_with_detail() {
+    let Some(lab) = lab_with_clones() else { return };
+    let pool = lab.pool(0);
+    // The download of a release goes with it; one without its release has only its own name.
+    for release in ["13.2-RELEASE", "9.3-RELEASE"] {
+        lab.zfs(&["create", &format!("{pool}/iocage/download/{release}")]);
+    }
+    let outside = format!("{pool}/mine");
+    let snapshot = format!("{pool}/iocage/releases/13.2-RELEASE/root@web");
+    lab.zfs(&["clone", &snapshot, &outside]);
+    let plugin = Instance::of(&lab);
+    let before = datasets(&lab);
+
+    // It changes nothing about what is refused, and nothing about a dry run.
+    let answer = clean(&plugin, "cleanreleases", json!({"detail": true}));
+    assert_eq!(error_of(&answer).0, "in_use");
+    let answer = clean(&plugin, "cleanreleases", json!({"detail": "yes"}));
+    assert_eq!(error_of(&answer).0, "invalid_argument");
+    let dry_run = |detail: bool| {
+        let options = json!({"dryrun": true, "force": true, "detail": detail});
+        clean(&plugin, "cleanreleases", options)
+    };
+    assert_eq!(dry_run(true), dry_run(false));
+    assert_eq!(datasets(&lab), before);
+
+    let templates = json!("All templates have been cleaned.");
+    let releases = json!("All RELEASEs have been cleaned.");
+    let with_force = json!({"detail": true, "force": true});
+    assert_eq!(
+        clean(&plugin, "cleantemplates", with_force.clone()),
+        json!({"success": templates, "destroyed": ["copy", "from-base", "base"]})
+    );
+    // Everything goes after what was cloned from it, and what can go at once goes by its name.
+    assert_eq!(
+        clean(&plugin, "cleanreleases", with_force),
+        json!({
+            "success": releases,
+            "destroyed": ["9.3-RELEASE", "web", "10.3-RELEASE", &outside, "13.2-RELEASE"],
+        })
+    );
+
+    // Where there is nothing to do, nothing was destroyed; without it, nothing is said of that.
+    for detail in [json!(true), json!("true")] {
+        for (action, done) in [("cleanreleases", &releases), ("cleantemplates", &templates)] {
+            assert_eq!(
+                clean(&plugin, action, json!({ "detail": detail })),
+                json!({"success": done, "destroyed": []})
+            );
+            assert_eq!(
+                clean(&plugin, action, json!({"detail": false})),
+                json!({ "success": done })
+            );
+            assert_eq!(
+                clean(&plugin, action, json!({})),
+                json!({ "success": done })
+            );
+        }
+    }
+}

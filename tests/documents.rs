@@ -39,12 +39,26 @@ const NOT_HERE: &[(&str, &str)] = &[
         "make port",
         "it writes to the source; tests/port.rs runs what it runs",
     ),
+    (
+        "make -C /usr/ports/sysutils/sysadm clean patch",
+        "it takes FreeBSD and its ports tree",
+    ),
+    (
+        "cp /usr/local/share/sysadm-iocage/server/sysadm-iocage.* \
+         $(make -C /usr/ports/sysutils/sysadm -V WRKSRC)/server/library/",
+        "it takes FreeBSD and its ports tree",
+    ),
+    (
+        "make -C /usr/ports/sysutils/sysadm build deinstall install",
+        "it takes FreeBSD and its ports tree",
+    ),
+    ("pkg lock sysadm", "it takes FreeBSD"),
 ];
 
 /// What a document shows apart from its text.
 struct Snippet {
     place: String,
-    /// `sh`, `c`, `cpp`, `json`, `text`, or `none` for a REST request.
+    /// `sh`, `c`, `json`, `text`, or `none` for a REST request.
     language: String,
     /// What a fence has behind the language: the name of a file.
     name: String,
@@ -531,8 +545,6 @@ fn every_snippet_is_run() {
                 "json" => run_json(&mut household, snippet),
                 "c" => workshop.run_c(&household.lab, snippet),
                 "sh" => run_elsewhere.extend(workshop.run_shell(snippet)),
-                // That is compiled by the_optional_lines_for_the_server_compile.
-                "cpp" => assert_eq!(document, "docs/server.md", "{}", snippet.place),
                 // the_picture_has_every_module looks at it.
                 "mermaid" => assert_eq!(document, "docs/architecture.md", "{}", snippet.place),
                 // Lines of a log, which tests/audit.rs compares.
@@ -637,7 +649,11 @@ impl Workshop {
         let _ = fs::remove_dir_all(&folder);
         let stage = folder.join("stage");
         fs::create_dir_all(&stage).unwrap();
-        fs::create_dir_all(folder.join("src/server/library")).unwrap();
+        fs::create_dir_all(folder.join("src")).unwrap();
+        run(Command::new("cp")
+            .arg("-R")
+            .arg(source("tests/server/skeleton/server"))
+            .arg(folder.join("src")));
         for file in [
             "Makefile",
             "Cargo.toml",
@@ -721,7 +737,7 @@ impl Workshop {
             false => line,
         };
         let script = here.into_iter().map(line).collect::<Vec<_>>().join("\n");
-        let script = ["/usr/local", "/var/db"]
+        let script = ["/usr/local", "/usr/ports", "/var/db"]
             .into_iter()
             .fold(script, |script, path| {
                 script.replace(path, &format!("{stage}{path}"))
@@ -755,46 +771,6 @@ fn pkg_config_path(stage: &Path) -> String {
         .map(staged)
         .collect::<Vec<_>>()
         .join(":")
-}
-
-#[test]
-fn the_optional_lines_for_the_server_compile() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("optional");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    symlink(source("include/sysadm"), folder.join("library")).unwrap();
-    let of_server = snippets("docs/server.md").into_iter();
-    let lines: Vec<Snippet> = of_server
-        .filter(|snippet| snippet.language == "cpp")
-        .collect();
-    let harness = fs::read_to_string(source("tests/server/optional.cpp")).unwrap();
-    for snippet in &lines {
-        let file = format!("{}.inc", snippet.name);
-        assert!(harness.contains(&file), "{}: {file}", snippet.place);
-        fs::write(folder.join(file), &snippet.text).unwrap();
-    }
-    assert_eq!(lines.len(), harness.matches(".inc\"").count());
-
-    let flags = Command::new("pkg-config")
-        .args(["--cflags", "Qt5Core"])
-        .output();
-    let Some(flags) = flags.ok().filter(|output| output.status.success()) else {
-        return skip("Qt 5");
-    };
-    let flags = String::from_utf8(flags.stdout).unwrap();
-    run(Command::new("c++")
-        .args([
-            "-std=c++11",
-            "-fPIC",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-fsyntax-only",
-            "-I",
-        ])
-        .arg(&folder)
-        .args(flags.split_whitespace())
-        .arg(source("tests/server/optional.cpp")));
 }
 
 /// The modules of the library, as `iocage/properties/kind`; not those that only tests have.

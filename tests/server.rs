@@ -52,19 +52,101 @@ fn compiler(standard: &str, flags: &[String]) -> Command {
     command
 }
 
+const PATCH: &str = "include/sysadm/optional.patch";
+
+/// What it changes.
+const PATCHED: [&str; 4] = [
+    "server/AuthorizationManager.h",
+    "server/DispatcherParsing.cpp",
+    "server/WebBackend.cpp",
+    "server/WebSocket.cpp",
+];
+
+/// A copy of the skeleton of the server, with the pair in it.
+fn skeleton(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    run(Command::new("cp")
+        .arg("-R")
+        .arg(source("tests/server/skeleton"))
+        .arg(&folder));
+    for file in ["sysadm-iocage.h", "sysadm-iocage.cpp"] {
+        let pair = source("include/sysadm").join(file);
+        fs::copy(pair, folder.join("server/library").join(file)).unwrap();
+    }
+    folder
+}
+
+/// Applies a patch, whose every line has to fit.
+fn patch(folder: &Path, patch: &Path) -> Command {
+    let mut command = Command::new("patch");
+    command.args(["-p0", "-F0", "-d"]).arg(folder);
+    command.stdin(fs::File::open(patch).unwrap());
+    command
+}
+
+#[test]
+fn the_optional_patch_applies_whole_and_not_where_a_line_differs() {
+    let text = fs::read_to_string(source(PATCH)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_of_server = |line: &&str| {
+        let header = line.starts_with("--- ") || line.starts_with("+++ ");
+        line.starts_with([' ', '-']) && !header
+    };
+    // It takes little of the server's own text, so it fits many revisions.
+    let of_server: Vec<&str> = lines.iter().copied().filter(is_of_server).collect();
+    assert!(of_server.len() <= 15, "{of_server:#?}");
+    let hunks = lines.iter().filter(|line| line.starts_with("@@ ")).count();
+    assert_eq!(hunks, 6);
+
+    let good = skeleton("good");
+    let output = patch(&good, &source(PATCH)).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let read = |folder: &Path| {
+        PATCHED
+            .map(|file| fs::read_to_string(folder.join(file)).unwrap())
+            .concat()
+    };
+    let patched = read(&good);
+    for line in lines.iter().filter(|line| line.starts_with('+')) {
+        assert!(line.starts_with("+++ ") || patched.contains(&line[1..]));
+    }
+    // Backwards it leaves the server's own files.
+    let mut backwards = patch(&good, &source(PATCH));
+    let output = backwards.arg("-R").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(read(&good), read(&source("tests/server/skeleton")));
+
+    let broken = Path::new(env!("CARGO_TARGET_TMPDIR")).join("broken.patch");
+    for line in of_server {
+        let changed = text.replace(&format!("\n{line}\n"), &format!("\n{line} other\n"));
+        assert_ne!(changed, text, "{line}");
+        fs::write(&broken, changed).unwrap();
+        let output = patch(&skeleton("broken"), &broken).output().unwrap();
+        assert!(!output.status.success(), "{line}: {output:?}");
+    }
+}
+
 /// The test host, compiled once.
 fn host() -> Option<&'static Path> {
     static HOST: OnceLock<Option<PathBuf>> = OnceLock::new();
     let host = HOST.get_or_init(|| {
         let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join("qt-host");
+        let flags = qt_flags("5", "--cflags")?;
+        let patched = skeleton("patched");
+        let output = patch(&patched, &source(PATCH)).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
         let files = [
             "include/sysadm/sysadm-iocage.cpp",
             "tests/server/dispatcher.cpp",
             "tests/server/host.cpp",
         ];
-        let mut command = compiler("-std=c++11", &qt_flags("5", "--cflags")?);
+        let mut command = compiler("-std=c++11", &flags);
         command
             .args(files.map(source))
+            .args(PATCHED[1..].iter().map(|file| patched.join(file)))
+            .arg("-I")
+            .arg(patched.join("server"))
             .arg("-o")
             .arg(&host)
             .args(qt_flags("5", "--libs")?);
@@ -92,9 +174,13 @@ impl Server {
         config["library"] = json!(library);
         let file = lab.dir().join("iocage.json");
         fs::write(&file, config.to_string()).unwrap();
-        let mut child = Command::new(host()?)
-            .arg(file)
-            .arg(threads.to_string())
+        let mut command = Command::new(host()?);
+        command.arg(file).arg(threads.to_string());
+        Some(Self::run(&mut command))
+    }
+
+    fn run(command: &mut Command) -> Server {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .env("QT_LOGGING_RULES", "*.debug=false;*.warning=false")
@@ -108,13 +194,13 @@ impl Server {
             }
         });
         let input = Mutex::new(child.stdin.take());
-        Some(Server {
+        Server {
             child,
             input,
             lines,
             next_id: Default::default(),
             events: Default::default(),
-        })
+        }
     }
 
     fn send(&self, mut request: Value) -> u64 {
@@ -182,6 +268,8 @@ fn the_pair_is_clean_and_agrees_with_the_header() {
         for file in files {
             run(compiler(standard, &flags)
                 .arg("-fsyntax-only")
+                .arg("-I")
+                .arg(source("tests/server/skeleton/server"))
                 .arg(source(file)));
         }
     }
@@ -198,13 +286,19 @@ fn all_eleven_actions_answer_as_through_the_c_interface() {
     let same = |function: &str, action: &str, args: Value| {
         let mut request = args.clone();
         request["action"] = json!(action);
-        let expected = plugin.ask(&request);
-        assert_eq!(server.call(function, args), expected, "{function}");
-        let evaluated = server.ask(json!({"evaluate": request, "full": true}));
-        assert_eq!(
-            (&evaluated["status"], &evaluated["reply"][action]),
-            (&json!(200), &expected)
-        );
+        // How old a list is may differ by a second.
+        let ageless = |mut answer: Value| {
+            if let Some(age) = answer.get_mut("remote_age_seconds") {
+                assert!(age.as_str().unwrap().parse::<u64>().is_ok(), "{age}");
+                *age = json!("some");
+            }
+            answer
+        };
+        let expected = ageless(plugin.ask(&request));
+        assert_eq!(ageless(server.call(function, args)), expected, "{function}");
+        let backend = server.ask(json!({"backend": request, "full": true}));
+        assert_eq!(backend["code"], "OK");
+        assert_eq!(ageless(backend["reply"][action].clone()), expected);
     };
     for (function, action) in [
         ("activateStatus", "activatestatus"),
@@ -245,28 +339,125 @@ fn all_eleven_actions_answer_as_through_the_c_interface() {
         json!({"started_dispatcher_id": "sysadm_iocage_fetch_plugin_gitlab"})
     );
 
-    // With the optional lines: the access level counts, and new arguments reach the plugin.
-    let dry_run = json!({"action": "cleanreleases", "dryrun": true});
-    assert_eq!(
-        server.ask(json!({"evaluate": dry_run, "full": false}))["status"],
-        403
-    );
-    let evaluated = server.ask(json!({"evaluate": dry_run, "full": true}));
-    assert_eq!(evaluated["reply"]["cleanreleases"]["dryrun"], "true");
-    for args in [
-        json!([]),
-        json!("x"),
-        json!({}),
-        json!({"action": "nonesuch"}),
-    ] {
-        let evaluated = server.ask(json!({"evaluate": args, "full": true}));
+    // What no server calls goes the same way, and says so if the library does not have it.
+    same("df", "df", json!({}));
+    let destroyed = server.call("destroyJail", json!({"jail": "web"}));
+    if sysadm_iocage::actions::find("destroyjail").is_none() {
         assert_eq!(
-            (&evaluated["status"], &evaluated["reply"]),
-            (&json!(400), &json!({}))
+            error_of(&destroyed),
+            ("unavailable", "unknown action \"destroyjail\"")
         );
     }
-    assert_eq!(error_of(&server.call("df", json!({}))).0, "unavailable");
     assert_eq!(server.finish().last().unwrap()["jobs"], 3);
+}
+
+#[test]
+fn with_the_optional_lines_readers_are_refused_and_arguments_arrive() {
+    let Some(lab) = furnished() else { return };
+    let Some(mut server) = Server::start(&lab, library().to_str().unwrap(), 4) else {
+        return;
+    };
+    let active = lab.active_pools();
+    let changes = [
+        json!({"action": "activatepool", "pool": lab.pool(1)}),
+        json!({"action": "deactivatepool", "pool": lab.pool(0)}),
+        json!({"action": "cleanreleases", "dryrun": true}),
+        json!({"action": "cleantemplates", "force": true}),
+        json!({"action": "fetchreleases", "releases": "13.2-RELEASE"}),
+        json!({"action": "createplugin", "plugin": "gitlab"}),
+        json!({"action": "listreleases", "refresh": true}),
+    ];
+    for args in &changes {
+        let action = args["action"].as_str().unwrap();
+        let why = format!("{action} changes something and needs full access");
+        let refusal = json!({"error": {"code": "403", "message": why}});
+        // A WebSocket gets the error as an answer: FORBIDDEN would end the server.
+        for (rest, code) in [(false, "OK"), (true, "FORBIDDEN")] {
+            let answer = server.ask(json!({"backend": args, "full": false, "rest": rest}));
+            assert_eq!(
+                (&answer["code"], &answer["reply"]),
+                (&json!(code), &refusal)
+            );
+        }
+    }
+    assert_eq!(lab.active_pools(), active);
+
+    let looks = json!({"backend": {"action": "listjails"}, "full": false});
+    assert!(server.ask(looks)["reply"]["listjails"]["jails"].is_object());
+    let dry_run = server.ask(json!({"backend": changes[2], "full": true}));
+    assert_eq!(dry_run["reply"]["cleanreleases"]["dryrun"], "true");
+
+    for (args, why) in [
+        (json!([]), "the request's args are not a JSON object"),
+        (json!("x"), "the request's args are not a JSON object"),
+        (json!({}), "\"action\" is missing"),
+        (json!({"action": "nonesuch"}), "unknown action \"nonesuch\""),
+    ] {
+        let answer = server.ask(json!({"backend": args, "full": true}));
+        let error = json!({"error": {"code": "400", "message": why}});
+        assert_eq!(
+            (&answer["code"], &answer["reply"]),
+            (&json!("BADREQUEST"), &error)
+        );
+    }
+    // Who is it? Whoever has the whole token, or logs in with the request itself; nobody else.
+    for (token, auth, who) in [
+        ("adminToken", "", "adminToken::::operator::::admin"),
+        ("adminToken", "reader:", "readerToken::::user::::reader"),
+        ("", "reader:", "readerToken::::user::::reader"),
+        ("", "", ""),
+        ("n", "", ""),
+        (".*", "", ""),
+    ] {
+        let answer = server.ask(json!({"token": token, "auth": auth}));
+        assert_eq!(answer["who"], who, "{token:?} {auth:?}");
+    }
+    assert_eq!(server.finish().last().unwrap()["jobs"], 0);
+}
+
+#[test]
+fn without_arguments_cleaning_forces_nothing_and_says_what_went() {
+    let Some(lab) = furnished() else { return };
+    let Some(mut server) = Server::start(&lab, library().to_str().unwrap(), 4) else {
+        return;
+    };
+    // Whatever a client sends, the server's handler calls these without it.
+    let jails = server.call("listJails", json!({}));
+    let templates = server.call("listTemplates", json!({}));
+    let releases = server.call("listReleases", json!({}))["local"].clone();
+    for function in ["cleanReleases", "cleanTemplates"] {
+        let answer = server.call(function, json!({"force": true}));
+        assert_eq!(error_of(&answer).0, "in_use", "{answer}");
+    }
+    assert_eq!(server.call("listJails", json!({})), jails);
+    assert_eq!(server.call("listTemplates", json!({})), templates);
+    let left = server.call("listReleases", json!({}))["local"].clone();
+    assert_eq!(left, releases);
+
+    let pool = lab.pool(1);
+    lab.lay_out(pool);
+    lab.add_release(pool, "13.2-RELEASE");
+    lab.add_release(pool, "14.1-RELEASE");
+    lab.add_template(pool, "base", None, &json!({"type": "template"}));
+    let answer = server.call("activatePool", json!({ "pool": pool }));
+    assert!(answer["success"].is_string(), "{answer}");
+    for (function, what, destroyed) in [
+        (
+            "cleanReleases",
+            "RELEASEs",
+            json!(["13.2-RELEASE", "14.1-RELEASE"]),
+        ),
+        ("cleanTemplates", "templates", json!(["base"])),
+        ("cleanReleases", "RELEASEs", json!([])),
+        ("cleanTemplates", "templates", json!([])),
+    ] {
+        let done = format!("All {what} have been cleaned.");
+        assert_eq!(
+            server.call(function, json!({})),
+            json!({"success": done, "destroyed": destroyed})
+        );
+    }
+    server.finish();
 }
 
 #[test]
@@ -307,20 +498,194 @@ fn without_a_usable_library_every_action_says_so_and_the_server_goes_on() {
             let (code, message) = error_of(&answer);
             assert!(code == "unavailable" && message.contains(part), "{message}");
         }
-        let status = json!({"evaluate": {"action": "activatestatus"}, "full": true});
+        let status = json!({"backend": {"action": "activatestatus"}, "full": true});
         assert_eq!(
             error_of(&server.ask(status)["reply"]["activatestatus"]).0,
             "unavailable"
         );
         server.finish();
     }
-    // A configuration that is not right is said too.
+    // What is mended meanwhile is seen by the next request.
     let Some(mut server) = Server::start(&lab, "relative.so", 4) else {
         return;
     };
     let answer = server.call("activateStatus", json!({}));
-    assert_eq!(error_of(&answer).0, "unavailable");
+    let (code, message) = error_of(&answer);
+    assert_eq!(code, "unavailable");
+    let part = "iocage.json: configuration key \"library\": must be an absolute path";
+    assert!(message.contains(part), "{message}");
+    let mut config = lab.config();
+    config["library"] = json!(library());
+    fs::write(lab.dir().join("iocage.json"), config.to_string()).unwrap();
+    let answer = server.call("activateStatus", json!({}));
+    assert_eq!(answer, json!({"activated": "false"}));
     server.finish();
+}
+
+const CONFIG_FILE: &str = "/usr/local/etc/sysadm/iocage.json";
+const DEFAULT_LIBRARY: &str = "/usr/local/lib/libsysadm_iocage.so";
+
+/// A program in a mount namespace of its own. There `/usr/local/lib` and `/usr/local/etc` have
+/// nothing but the configuration of the server, and what `prepare` puts there from `$LIBRARY`.
+fn in_own_usr_local(config: &str, prepare: &str, program: &Path) -> Command {
+    let script = format!(
+        "mount -t tmpfs none /usr/local/lib
+         mount -t tmpfs none /usr/local/etc
+         mkdir /usr/local/etc/sysadm
+         printf %s \"$CONFIG\" >{CONFIG_FILE}
+         {prepare}
+         exec \"$@\""
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-euc", &script, "sh"]);
+    command.env("CONFIG", config).env("LIBRARY", library());
+    command.env_remove("LD_LIBRARY_PATH"); // cargo's, in which the library is found
+    command.arg(program);
+    command
+}
+
+/// Whether this system has such namespaces.
+fn has_namespaces() -> bool {
+    let status = Command::new("unshare").args(["--mount", "true"]).status();
+    let has = status.is_ok_and(|status| status.success());
+    if !has {
+        common::skip("unshare");
+    }
+    has
+}
+
+#[test]
+fn the_library_is_where_the_configuration_says_or_where_it_usually_is() {
+    let Some(lab) = Lab::or_skip(0) else { return };
+    let (true, Some(host)) = (has_namespaces(), host()) else {
+        return;
+    };
+    let nothing = "";
+    let installed = format!("cp \"$LIBRARY\" {DEFAULT_LIBRARY}");
+    let elsewhere = "mkdir /usr/local/lib/elsewhere
+        cp \"$LIBRARY\" /usr/local/lib/elsewhere/libsysadm_iocage.so";
+    let searched = format!("{elsewhere}; export LD_LIBRARY_PATH=/usr/local/lib/elsewhere");
+    let broken = format!("{searched}; echo no library >{DEFAULT_LIBRARY}");
+    let with = |key: &str, value: Value| {
+        let mut config = lab.config();
+        config[key] = value;
+        config.to_string()
+    };
+    let usual = lab.config().to_string();
+    let named = with(
+        "library",
+        json!("/usr/local/lib/elsewhere/libsysadm_iocage.so"),
+    );
+    let mistyped = with(
+        "libary",
+        json!("/usr/local/lib/elsewhere/libsysadm_iocage.so"),
+    );
+    let relative = with("library", json!("libsysadm_iocage.so"));
+    let number = with("library", json!(5));
+    let unknown = format!("{CONFIG_FILE}: unknown configuration key \"libary\"");
+    let not_absolute =
+        format!("{CONFIG_FILE}: configuration key \"library\": must be an absolute path");
+    let not_json = format!("{CONFIG_FILE}: the configuration is not JSON");
+    let no_object = format!("{CONFIG_FILE}: the configuration is not a JSON object");
+    let not_installed = format!("not installed: there is no {DEFAULT_LIBRARY}, and ");
+
+    // What is answered: that no pool is active, or an error with this in it.
+    for (config, prepare, error) in [
+        (&*usual, &*installed, ""),
+        (&usual, &searched, ""),
+        (&named, elsewhere, ""),
+        (&usual, nothing, &*not_installed),
+        (&usual, elsewhere, &not_installed),
+        (&usual, &broken, "cannot be loaded: "),
+        (&named, &installed, "not installed: "),
+        (&mistyped, elsewhere, &unknown),
+        (&mistyped, &installed, &unknown),
+        (&relative, nothing, &not_absolute),
+        (&relative, &searched, &not_absolute),
+        (&number, nothing, &not_absolute),
+        (&number, &installed, &not_absolute),
+        ("{\"pools\": [\"tank\"]", nothing, &not_json),
+        ("{\"pools\": [\"tank\"]", &installed, &not_json),
+        ("", nothing, &not_json),
+        ("", &installed, &not_json),
+        ("[]", nothing, &no_object),
+        ("[]", &installed, &no_object),
+    ] {
+        let place = format!("{config}\n{prepare}");
+        let mut command = in_own_usr_local(config, prepare, host);
+        let mut server = Server::run(command.args(["-", "1"]));
+        let answer = server.call("activateStatus", json!({}));
+        if error.is_empty() {
+            assert_eq!(answer, json!({"activated": "false"}), "{place}");
+        } else {
+            let (code, message) = error_of(&answer);
+            assert_eq!(code, "unavailable", "{place}");
+            assert!(message.contains(error), "{place}: {message}");
+        }
+        server.finish();
+    }
+
+    // Every key that there is, is known.
+    let readme = fs::read_to_string(source("README.md")).unwrap();
+    let all = readme.split("```json\n").skip(1);
+    let all = all.map(|text| text.split("```").next().unwrap());
+    let all = all
+        .filter(|text| text.contains("\"state_directory\""))
+        .next();
+    let mut command = in_own_usr_local(all.unwrap(), nothing, host);
+    let mut server = Server::run(command.args(["-", "1"]));
+    let answer = server.call("activateStatus", json!({}));
+    let (_, message) = error_of(&answer);
+    assert!(
+        message.starts_with("the iocage library is not installed: "),
+        "{message}"
+    );
+    server.finish();
+}
+
+#[test]
+fn the_administrators_check_reads_the_servers_own_configuration() {
+    let Some(lab) = furnished() else { return };
+    if !has_namespaces() {
+        return;
+    }
+    let document = fs::read_to_string(source("docs/server.md")).unwrap();
+    let code = document.split("```c check.c\n").nth(1).unwrap();
+    let code = code.split("```").next().unwrap();
+    let check = Path::new(env!("CARGO_TARGET_TMPDIR")).join("check");
+    fs::write(check.with_extension("c"), code).unwrap();
+    let folder = library().parent().unwrap().display().to_string();
+    run(Command::new("cc")
+        .args(["-std=c99", "-I"])
+        .arg(source("include"))
+        .arg("-o")
+        .arg(&check)
+        .arg(check.with_extension("c"))
+        .args([&format!("-L{folder}"), "-lsysadm_iocage"])
+        .arg(format!("-Wl,-rpath,{folder}"))
+        .args(sanitizer_flags()));
+    let run_check = |config: &str| {
+        let output = in_own_usr_local(config, "", &check).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), common::parse(&printed))
+    };
+    let expected = Instance::of(&lab).ask_for("listjails");
+    let (code, reply) = run_check(&lab.config().to_string());
+    assert_eq!((code, &reply["listjails"]), (Some(0), &expected));
+    for (config, why) in [
+        ("{\"pool\": \"tank\"}", "unknown configuration key \"pool\""),
+        (
+            "{\"pools\": \"tank\"}",
+            "configuration key \"pools\": must be an array",
+        ),
+        ("{", "the configuration is not JSON"),
+    ] {
+        let (code, reply) = run_check(config);
+        assert_eq!(code, Some(1), "{reply}");
+        let message = reply["error"]["message"].as_str().unwrap();
+        let expected = format!("{CONFIG_FILE}: {why}");
+        assert!(message.starts_with(&expected), "{message}");
+    }
 }
 
 #[test]

@@ -91,6 +91,15 @@ void logMessage(void *, qint32 level, const char *message){
 
 // ---- The library ----
 
+// Where the library is unless the configuration says something else.
+const char *const DEFAULT_LIBRARY = "/usr/local/lib/libsysadm_iocage.so";
+
+// The keys of the configuration. The library checks them; but if it is not found, a mistyped key may be why.
+const char *const KEYS[] = {
+  "catalogue_max_age_seconds", "command_timeout_seconds", "commands", "end_of_life_url", "environment", "library",
+  "plugin_repositories", "pools", "state_directory",
+};
+
 QMutex MUTEX; // of the three below, until PLUGIN is there
 QString CONFIG_FILE = "/usr/local/etc/sysadm/iocage.json";
 Functions LIBRARY;
@@ -101,17 +110,51 @@ template<typename F> bool resolve(QLibrary &library, const char *name, F &functi
   return function!=NULL;
 }
 
+// What is wrong with the configuration, as far as that can be seen without the library; or nothing.
+QString wrongWith(const QByteArray &config){
+  QJsonParseError error;
+  QJsonDocument document = QJsonDocument::fromJson(config, &error);
+  if(document.isNull()){ return "the configuration is not JSON: "+error.errorString(); }
+  if(!document.isObject()){ return "the configuration is not a JSON object"; }
+  QStringList known;
+  for(size_t i=0; i<sizeof(KEYS)/sizeof(KEYS[0]); i++){ known << KEYS[i]; }
+  QStringList keys = document.object().keys();
+  for(int i=0; i<keys.length(); i++){
+    if(!known.contains(keys[i])){ return "unknown configuration key \""+keys[i]+"\""; }
+  }
+  QJsonValue path = document.object().value("library");
+  if(!path.isUndefined() && !path.toString().startsWith("/")){
+    return "configuration key \"library\": must be an absolute path";
+  }
+  return QString();
+}
+
+// Loads the library from where the configuration says; if it says nothing, from the default place, or if there is none,
+// from where the system looks for libraries. Returns what went wrong, or nothing.
+QString loadLibrary(QLibrary &library, const QByteArray &config){
+  QString path = QJsonDocument::fromJson(config).object().value("library").toString();
+  bool isNamed = path.startsWith("/");
+  if(!isNamed){ path = DEFAULT_LIBRARY; }
+  bool isThere = QFile::exists(path);
+  library.setFileName(isNamed || isThere ? path : QString("sysadm_iocage"));
+  if(library.load()){ return QString(); }
+  QString error = isThere ? "the iocage library cannot be loaded: " : "the iocage library is not installed: ";
+  if(!isNamed && !isThere){ error += "there is no "+path+", and "; }
+  error += library.errorString();
+  QString wrong = wrongWith(config);
+  return wrong.isEmpty() ? error : CONFIG_FILE+": "+wrong+"; "+error;
+}
+
 // Loads the library and opens an instance; returns what went wrong, or nothing.
 QString load(){
-  QByteArray config;
+  QByteArray config("{}"); // as good as no file
   QFile file(CONFIG_FILE);
   if(file.open(QIODevice::ReadOnly)){ config = file.readAll(); }
   else if(file.exists()){ return CONFIG_FILE+": "+file.errorString(); }
 
-  // The library checks the configuration when it is loaded; here only its own place matters.
-  QString path = QJsonDocument::fromJson(config).object().value("library").toString();
-  QLibrary library(path.isEmpty() ? QString("sysadm_iocage") : path);
-  if(!library.load()){ return "the iocage library is not installed: "+library.errorString(); }
+  QLibrary library;
+  QString error = loadLibrary(library, config);
+  if(!error.isEmpty()){ return error; }
   Functions functions;
   if(!resolve(library, "sysadm_iocage_abi_version", functions.abi_version)){
     return library.fileName()+" is not the iocage library";
@@ -127,12 +170,12 @@ QString load(){
     return library.fileName()+": "+library.errorString();
   }
   Host host = { sizeof(Host), NULL, queueProcess, isJobActive, logMessage, NULL };
-  char *error = NULL;
-  void *plugin = functions.open(config.isEmpty() ? NULL : config.constData(), &host, &error);
+  char *why = NULL;
+  void *plugin = functions.open(config.constData(), &host, &why);
   if(plugin==NULL){
-    QString why = QString::fromUtf8(error);
-    functions.free(error);
-    return CONFIG_FILE+": "+why;
+    error = CONFIG_FILE+": "+QString::fromUtf8(why);
+    functions.free(why);
+    return error;
   }
   LIBRARY = functions;
   PLUGIN = plugin;
@@ -169,13 +212,9 @@ QJsonObject ask(const QString &action, QJsonObject args = QJsonObject()){
   args.insert("action", action);
   QJsonObject out;
   int status = sysadm::Iocage::evaluate(args, true, &out);
-  QJsonObject answer = out.value(action).toObject();
-  if(answer.isEmpty()){ answer = failure(QString("%1 was refused with status %2").arg(action).arg(status), "failed"); }
-  return answer;
-}
-
-QJsonObject notOffered(const QString &function){
-  return failure(function+" is not offered by the iocage library", "unavailable");
+  if(status==200){ return out.value(action).toObject(); }
+  // An action that the library does not have is no request to it.
+  return failure(out.value("error").toObject().value("message").toString(), status==400 ? "unavailable" : "failed");
 }
 
 } //end of namespace
@@ -191,13 +230,12 @@ int Iocage::evaluate(const QJsonValue &args, bool fullAccess, QJsonObject *out){
     out->insert(action, failure(error, "unavailable"));
     return 200;
   }
-  if(!args.isObject()){ return 400; }
+  // Anything but an object is no request; the library says so.
+  QByteArray request = args.isObject() ? toText(args.toObject()) : QByteArray("[]");
   qint32 status = 500;
-  QJsonObject reply = take( LIBRARY.evaluate(instance, toText(args.toObject()).constData(),
+  QJsonObject reply = take( LIBRARY.evaluate(instance, request.constData(),
                                              fullAccess ? ACCESS_FULL : ACCESS_READ, &status) );
-  if(status==200){
-    for(QJsonObject::const_iterator i=reply.constBegin(); i!=reply.constEnd(); ++i){ out->insert(i.key(), i.value()); }
-  }
+  for(QJsonObject::const_iterator i=reply.constBegin(); i!=reply.constEnd(); ++i){ out->insert(i.key(), i.value()); }
   return status;
 }
 
@@ -223,16 +261,18 @@ QJsonObject Iocage::listReleases(){ return ask("listreleases"); }
 QJsonObject Iocage::listPlugins(){ return ask("listplugins"); }
 QJsonObject Iocage::fetchReleases(QJsonObject args){ return ask("fetchreleases", args); }
 QJsonObject Iocage::fetchPlugin(QJsonObject args){ return ask("createplugin", args); }
-QJsonObject Iocage::cleanTemplates(){ return ask("cleantemplates"); }
-QJsonObject Iocage::cleanReleases(){ return ask("cleanreleases"); }
+// These get no arguments from the server, so a client cannot ask first what would go. They never force, and say what
+// has gone.
+QJsonObject Iocage::cleanTemplates(){ return ask("cleantemplates", QJsonObject{ {"detail", true} }); }
+QJsonObject Iocage::cleanReleases(){ return ask("cleanreleases", QJsonObject{ {"detail", true} }); }
 
-QJsonObject Iocage::cleanAll(){ return notOffered("cleanAll"); }
-QJsonObject Iocage::df(){ return notOffered("df"); }
-QJsonObject Iocage::createJail(QJsonObject){ return notOffered("createJail"); }
-QJsonObject Iocage::destroyJail(QJsonObject){ return notOffered("destroyJail"); }
-QJsonObject Iocage::cleanJails(){ return notOffered("cleanJails"); }
-QJsonObject Iocage::stopJail(QJsonObject){ return notOffered("stopJail"); }
-QJsonObject Iocage::startJail(QJsonObject){ return notOffered("startJail"); }
-QJsonObject Iocage::execJail(QJsonObject){ return notOffered("execJail"); }
-QJsonObject Iocage::capJail(QJsonObject){ return notOffered("capJail"); }
-QJsonObject Iocage::getJailSettings(QJsonObject){ return notOffered("getJailSettings"); }
+QJsonObject Iocage::cleanAll(){ return ask("cleanall"); }
+QJsonObject Iocage::df(){ return ask("df"); }
+QJsonObject Iocage::createJail(QJsonObject args){ return ask("createjail", args); }
+QJsonObject Iocage::destroyJail(QJsonObject args){ return ask("destroyjail", args); }
+QJsonObject Iocage::cleanJails(){ return ask("cleanjails"); }
+QJsonObject Iocage::stopJail(QJsonObject args){ return ask("stopjail", args); }
+QJsonObject Iocage::startJail(QJsonObject args){ return ask("startjail", args); }
+QJsonObject Iocage::execJail(QJsonObject args){ return ask("execjail", args); }
+QJsonObject Iocage::capJail(QJsonObject args){ return ask("capjail", args); }
+QJsonObject Iocage::getJailSettings(QJsonObject args){ return ask("getjailsettings", args); }

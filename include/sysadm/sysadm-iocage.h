@@ -37,8 +37,8 @@ public:
 	static QJsonObject cleanReleases();
 
 	// Optional: answers a whole request, with access control. "args" is the value of the request's args, and
-	// "fullAccess" whether the user may change anything. Puts the reply's args into "out" and returns 200, or
-	// leaves "out" alone and returns 400, 403 or 500 for the server to make its own error of.
+	// "fullAccess" whether the user may change anything. Puts the reply's args into "out" and returns the status:
+	// 200, or 400, 403 or 500, with which the reply's args are {"error": {"code": ..., "message": ...}}.
 	static int evaluate(const QJsonValue &args, bool fullAccess, QJsonObject *out);
 
 	// Optional: what the dispatcher's log of a job means, as the arguments of an event (see sysadm_iocage_progress in
@@ -49,7 +49,8 @@ public:
 	// /usr/local/etc/sysadm/iocage.json. To be called before any other function.
 	static void setConfigFile(const QString &path);
 
-	// What the old class declared too, and no server calls; each answers that it is not offered.
+	// What the old class declared too, and no server calls. If the library does not have the action, the code is
+	// "unavailable".
 	static QJsonObject cleanAll();
 	static QJsonObject df();
 	static QJsonObject createJail(QJsonObject);

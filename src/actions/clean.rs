@@ -7,8 +7,9 @@ use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::{self, Family};
 use crate::iocage::dependents::{self, Dependents, Names};
+use crate::names::PoolName;
 use crate::reply::{Answer, Object};
-use crate::request::{Arguments, DRYRUN, FORCE};
+use crate::request::{Arguments, DETAIL, DRYRUN, FORCE};
 use crate::resources::{Claim, Resource};
 
 /// What is cleaned, and how.
@@ -76,13 +77,43 @@ fn clean(context: &Context, arguments: &Arguments, target: &Target) -> Result<Ob
         return Ok(would_destroy(members, dependents, what));
     }
     dependents.require_none(what, force)?;
-    plan.carry_out(system)?;
+    let gone = plan.carry_out(system)?;
     let left = datasets::members(system, &pool, target.family)?;
     if !left.is_empty() {
         let message = format!("still there: {}", left.join(", "));
         return Err(Error::new(Code::Failed, message));
     }
-    Ok(Object::new().with("success", target.done))
+    let mut answer = Object::new().with("success", target.done);
+    if arguments.flag(&DETAIL)? {
+        answer.insert("destroyed", list(names(&pool, &gone)));
+    }
+    Ok(answer)
+}
+
+/// What was destroyed, by name: a jail's, a template's, a release's, or that of a dataset which
+/// iocage has not made. A release has its name once, though its download was destroyed too.
+fn names<'a>(pool: &PoolName, gone: &[&'a str]) -> Vec<&'a str> {
+    const FAMILIES: [Family; 4] = [
+        Family::Download,
+        Family::Jails,
+        Family::Releases,
+        Family::Templates,
+    ];
+    let is_gone = |release: &str| {
+        let dataset = Family::Releases.member_dataset(pool, release);
+        dataset.is_some_and(|dataset| gone.contains(&&*dataset))
+    };
+    let is_named = |dataset: &&&'a str| {
+        let download = Family::Download.member(pool, dataset);
+        !download.is_some_and(is_gone)
+    };
+    let name = |dataset: &&'a str| {
+        let member = FAMILIES
+            .iter()
+            .find_map(|family| family.member(pool, dataset));
+        member.unwrap_or(dataset)
+    };
+    gone.iter().filter(is_named).map(name).collect()
 }
 
 /// What goes; what only mounts its files, and so breaks; and what would be in the way.
@@ -116,6 +147,10 @@ fn by_kind(names: Names) -> Object {
         .with("templates", list(names.templates))
 }
 
-fn list(names: impl IntoIterator<Item = String>) -> Answer {
-    names.into_iter().collect::<Vec<_>>().into()
+fn list(names: impl IntoIterator<Item = impl Into<String>>) -> Answer {
+    names
+        .into_iter()
+        .map(Into::into)
+        .collect::<Vec<String>>()
+        .into()
 }

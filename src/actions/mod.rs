@@ -98,8 +98,8 @@ const CLEAN_TEMPLATES: Change = Change {
 pub static ACTIONS: &[Action] = &[
     Action { name: "activatepool", fields: &[&POOL], how: How::ChangesWith(&POOL, ACTIVATE, pools::current) },
     Action { name: "activatestatus", fields: &[], how: How::Looks(pools::status) },
-    Action { name: "cleanreleases", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_RELEASES) },
-    Action { name: "cleantemplates", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_TEMPLATES) },
+    Action { name: "cleanreleases", fields: &[&FORCE, &DRYRUN, &DETAIL], how: How::Changes(CLEAN_RELEASES) },
+    Action { name: "cleantemplates", fields: &[&FORCE, &DRYRUN, &DETAIL], how: How::Changes(CLEAN_TEMPLATES) },
     Action { name: "createplugin", fields: &[&PLUGIN, &NET_DEVICE, &IP4, &IP6, &DHCP, &NAME, &BOOT, &PROPERTIES, &ACCEPT_LICENSE], how: How::Starts(plugins::create, Many::One) },
     Action { name: "deactivatepool", fields: &[&POOL], how: How::Changes(DEACTIVATE) },
     Action { name: "df", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::Looks(space::df) },

@@ -94,11 +94,11 @@ impl Plan {
         units.map(|(unit, _)| unit).chain(&self.tangled)
     }
 
-    /// Destroys all of it.
+    /// Destroys all of it, and gives the datasets in the order in which they went.
     ///
     /// # Errors
     /// At the first dataset that ZFS does not destroy, saying what is gone already.
-    pub fn carry_out(&self, system: &System) -> Result<()> {
+    pub fn carry_out(&self, system: &System) -> Result<Vec<&str>> {
         if !self.tangled.is_empty() {
             let names: Vec<&str> = self.tangled.iter().map(|name| &**name).collect();
             let message = format!(
@@ -115,7 +115,7 @@ impl Plan {
             })?;
             gone.push(dataset);
         }
-        Ok(())
+        Ok(gone)
     }
 }
 

@@ -22,6 +22,7 @@ public:
 	void queueProcess(QString id, QString command);
 	void queueProcess(PROC_QUEUE, QString id, QString command){ queueProcess(id, command); }
 	bool isJobActive(QString id);
+	QJsonObject CreateDispatcherEventNotification(QString ID, QJsonObject log, bool full_log);
 	int queued() const{ return total; }
 	bool idle() const{ return jobs.isEmpty(); }
 

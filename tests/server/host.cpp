@@ -3,13 +3,15 @@
 //
 //     host CONFIG THREADS
 //
-// It reads requests as lines of JSON and writes a line of JSON for each, in the order in which they are done:
+// CONFIG is a file, or "-" for the one that the pair reads unless it is told otherwise. The host reads requests as lines of JSON and writes a line of JSON for each, in the order in which they are done:
 //
 //     {"id": 1, "function": "listJails", "args": {...}}       {"id": 1, "reply": {...}}
-//     {"id": 2, "evaluate": ARGS, "full": true}               {"id": 2, "status": 200, "reply": {...}}
-//     {"id": 3, "child": 7}                                   {"id": 3, "exit": 7}
+//     {"id": 2, "backend": ARGS, "full": true, "rest": true}  {"id": 2, "code": "OK", "reply": {...}}
+//     {"id": 3, "token": "x", "auth": "user:"}                {"id": 3, "who": "userToken::::user::::user"}
+//     {"id": 4, "child": 7}                                   {"id": 4, "exit": 7}
 //
-// The last one runs a child process of the host's own, which ends with that code. Meanwhile it writes
+// The second and the third go by the skeleton of the server that include/sysadm/optional.patch has patched: a request, and
+// whose access one has on a connection with that token, or with a login of its own. The last one runs a child process of the host's own, which ends with that code. Meanwhile it writes
 // {"event": {...}} for each event of the dispatcher, and at the end of its input, when all jobs are done,
 // {"jobs": how many were queued}.
 #include <QCoreApplication>
@@ -23,6 +25,7 @@
 #include <iostream>
 #include <string>
 
+#include "WebSocket.h"
 #include "globals.h"
 #include "sysadm-iocage.h"
 
@@ -46,6 +49,7 @@ static QJsonObject call(const QString &function, const QJsonObject &args){
   static const QHash<QString, QJsonObject(*)(QJsonObject)> withArgs = {
     {"activatePool", Iocage::activatePool}, {"deactivatePool", Iocage::deactivatePool},
     {"fetchReleases", Iocage::fetchReleases}, {"fetchPlugin", Iocage::fetchPlugin},
+    {"destroyJail", Iocage::destroyJail},
   };
   if(plain.contains(function)){ return plain.value(function)(); }
   return withArgs.value(function)(args);
@@ -56,10 +60,21 @@ static void answer(const QJsonObject &request){
   line.insert("id", request.value("id"));
   if(request.contains("function")){
     line.insert("reply", call(request.value("function").toString(), request.value("args").toObject()));
-  }else if(request.contains("evaluate")){
+  }else if(request.contains("backend")){
+    static const char *const CODES[] = { "OK", "BADREQUEST", "FORBIDDEN" };
+    static char socket; // nobody looks into it
+    WebSocket connection(request.value("rest").toBool() ? NULL : reinterpret_cast<QWebSocket*>(&socket), NULL);
+    RestInputStruct in = { "sysadm", "iocage", QString(), request.value("backend"), request.value("full").toBool() };
     QJsonObject reply;
-    line.insert("status", Iocage::evaluate(request.value("evaluate"), request.value("full").toBool(), &reply));
+    line.insert("code", CODES[connection.EvaluateBackendRequest(in, &reply)]);
     line.insert("reply", reply);
+  }else if(request.contains("token")){
+    AuthorizationManager authorization;
+    authorization.HASH.insert("adminToken::::operator::::admin", 0);
+    WebSocket connection(NULL, &authorization);
+    connection.SockAuthToken = request.value("token").toString();
+    RestInputStruct in = { "sysadm", "iocage", request.value("auth").toString(), QJsonValue(), false };
+    line.insert("who", connection.EvaluateRequest(in));
   }else{
     QProcess child;
     child.start("/bin/sh", QStringList() << "-c" << QString("exit %1").arg(request.value("child").toInt()));
@@ -72,13 +87,14 @@ static void answer(const QJsonObject &request){
 int main(int argc, char **argv){
   QCoreApplication application(argc, argv);
   if(argc!=3){ std::cerr << "usage: host CONFIG THREADS" << std::endl; return 2; }
-  Iocage::setConfigFile(QString::fromLocal8Bit(argv[1]));
+  if(std::string(argv[1])!="-"){ Iocage::setConfigFile(QString::fromLocal8Bit(argv[1])); }
   QThreadPool::globalInstance()->setMaxThreadCount(QString(argv[2]).toInt());
 
   QThread thread;
   DISPATCHER = new Dispatcher();
   DISPATCHER->onLog = [](const QString &id, const QJsonObject &log){
-    QJsonObject event = Iocage::progress(id, log);
+    bool finished = log.value("state")=="finished";
+    QJsonObject event = DISPATCHER->CreateDispatcherEventNotification(id, log, finished);
     QJsonObject line;
     line.insert("event", event.isEmpty() ? log : event);
     write(line);

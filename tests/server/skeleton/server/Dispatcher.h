@@ -1,0 +1,2 @@
+// The test's own dispatcher, under the name that it has in the server.
+#include "dispatcher.h"

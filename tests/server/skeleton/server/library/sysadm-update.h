@@ -1,0 +1,1 @@
+// Another class of the server's. Nothing here needs it.
