@@ -141,8 +141,8 @@ fn compare(folder: &Path, image: &Image, end: Instant) -> Result<Checksum> {
 }
 
 fn stem(file: &str) -> &str {
-    let stems = FORMATS.iter().filter_map(|(end, _)| file.strip_suffix(end));
-    stems.last().unwrap_or(file)
+    let mut stems = FORMATS.iter().filter_map(|(end, _)| file.strip_suffix(end));
+    stems.next().unwrap_or(file)
 }
 
 /// The SHA-256 of a file in hexadecimal digits.
