@@ -634,7 +634,13 @@ pub fn check_settings(instance: &Instance) {
         }
     }
     let defaults = instance.ask(json!({"action": "getdefaultsettings"}));
-    assert!(defaults["defaults"]["boot"].is_string(), "{defaults}");
+    match plain.get("defaults_error") {
+        Some(why) => {
+            check_line(why.as_str().unwrap());
+            check_failure(&defaults, "failed");
+        }
+        None => assert!(defaults["defaults"]["boot"].is_string(), "{defaults}"),
+    }
 
     let list = instance.ask(json!({"action": "listjails"}));
     let detail = instance.ask(json!({"action": "listjails", "detail": true}));
