@@ -9,7 +9,7 @@ use sysadm_iocage::host::{Host, Level};
 use sysadm_iocage::instance::Instance;
 use sysadm_iocage::iocage::datasets;
 use sysadm_iocage::iocage::jails::{Details, Jail, State};
-use sysadm_iocage::reply::{self, Object, Reply};
+use sysadm_iocage::reply::{jails, Object, Reply};
 
 /// A host that has a log. (Without one, a line about a refusal would go to syslog(3), which is not
 /// in the process.)
@@ -77,15 +77,16 @@ fn jail(number: usize) -> Jail {
             ip6: None,
             dhcp: false,
             plugin: None,
+            basejail: false,
             base_release: None,
         }),
     }
 }
 
 fn replies(criterion: &mut Criterion) {
-    let jails: Vec<Jail> = (0..1000).map(jail).collect();
+    let list: Vec<Jail> = (0..1000).map(jail).collect();
     let reply = || {
-        let jails = reply::jails(&jails, "jails", reply::jail_key);
+        let jails = jails::keyed(&list, "jails", jails::key, jails::jail);
         Reply::of_action("listjails", Ok(Object::new().with("jails", jails)))
     };
     let built = reply();

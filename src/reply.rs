@@ -1,29 +1,32 @@
 //! Answers and replies. An answer has only texts, lists and objects.
 
 pub mod jails;
+mod settings;
+mod write;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::value::{RawValue, Value};
 
 use crate::error::{Error, Result};
+pub use settings::{Common, Effective};
 
 /// A value of an answer. Every scalar value is a text, as in the class document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Text(Cow<'static, str>),
     List(Vec<Answer>),
     Object(Object),
+    /// An object of all settings of a jail.
+    Settings(Effective),
 }
 
-/// Members by name; what an action answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Object(BTreeMap<Cow<'static, str>, Answer>);
+/// Members by name; what an action answers. A clone costs nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Object(Arc<BTreeMap<Cow<'static, str>, Answer>>);
 
 impl Object {
     pub fn new() -> Self {
@@ -47,7 +50,7 @@ impl Object {
     }
 
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Answer>) {
-        self.0.insert(name.into(), value.into());
+        Arc::make_mut(&mut self.0).insert(name.into(), value.into());
     }
 
     pub fn get(&self, name: &str) -> Option<&Answer> {
@@ -56,12 +59,10 @@ impl Object {
 
     /// As JSON. Nothing in an answer can fail to be written.
     pub fn to_json(&self) -> String {
-        to_json(self)
+        let mut text = String::new();
+        write::object(self, &mut text);
+        text
     }
-}
-
-fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 impl Answer {
@@ -73,7 +74,7 @@ impl Answer {
             Value::Object(members) => {
                 let members = members.into_iter();
                 let members = members.map(|(name, value)| (name.into(), Answer::of_json(value)));
-                Answer::Object(Object(members.collect()))
+                Answer::Object(Object(Arc::new(members.collect())))
             }
             other => other.to_string().into(),
         }
@@ -129,24 +130,8 @@ pub struct Reply {
 #[derive(Clone, Debug)]
 enum Args {
     Answer(Object),
-    Refusal(Refusal),
-}
-
-/// Why a request reaches no action.
-#[derive(Clone, Debug, Serialize)]
-struct Refusal {
-    code: String,
-    message: String,
-}
-
-/// A whole response message, as the server writes it.
-#[derive(Serialize)]
-struct Message<'a, A> {
-    args: &'a A,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a RawValue>,
-    name: &'a str,
-    namespace: &'a str,
+    /// Why the request reaches no action.
+    Refusal(Object),
 }
 
 impl Reply {
@@ -163,10 +148,11 @@ impl Reply {
     pub fn refusal(status: Status, message: impl Into<String>) -> Self {
         Reply {
             status,
-            args: Args::Refusal(Refusal {
-                code: (status as u16).to_string(),
-                message: message.into(),
-            }),
+            args: Args::Refusal(
+                Object::new()
+                    .with("code", (status as u16).to_string())
+                    .with("message", message.into()),
+            ),
         }
     }
 
@@ -174,26 +160,24 @@ impl Reply {
     pub fn to_json(&self) -> String {
         match &self.args {
             Args::Answer(answer) => answer.to_json(),
-            Args::Refusal(refusal) => to_json(&BTreeMap::from([("error", refusal)])),
+            Args::Refusal(refusal) => Object::new().with("error", refusal.clone()).to_json(),
         }
     }
 
-    /// The whole response message to a WebSocket message, with its `id` as it came.
+    /// The whole response message to a WebSocket message, with its `id` as it came: as the server
+    /// writes it, with its members in order.
     pub fn to_message(&self, id: Option<&RawValue>) -> String {
-        match &self.args {
-            Args::Answer(args) => to_json(&Message {
-                args,
-                id,
-                name: "response",
-                namespace: "sysadm",
-            }),
-            Args::Refusal(args) => to_json(&Message {
-                args,
-                id,
-                name: "error",
-                namespace: "error",
-            }),
+        let (args, name, namespace) = match &self.args {
+            Args::Answer(args) => (args, "response", "sysadm"),
+            Args::Refusal(args) => (args, "error", "error"),
+        };
+        let mut text = String::from("{\"args\":");
+        write::object(args, &mut text);
+        if let Some(id) = id {
+            text.push_str(",\"id\":");
+            text.push_str(id.get());
         }
+        text + &format!(",\"name\":\"{name}\",\"namespace\":\"{namespace}\"}}")
     }
 }
 

@@ -1,6 +1,7 @@
 //! What any right answer needs, done bare: no parsing, no checking, no reply.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,24 @@ pub fn cold(bench: &Bench, action: &str) -> Duration {
     match action {
         "activatestatus" => {}
         "listreleases" => list(bench, "releases", "1", "name"),
+        "listimages" => images(bench),
+        "df" => space(bench),
+        "listsnapshots" => snapshots(bench),
         _ => {
-            let family = family(action);
+            let read = |path: &Path| assert!(fs::read(path).is_ok());
             side_by_side(
-                || list(bench, family, "2", "name,origin"),
+                || {
+                    for family in families(action) {
+                        list(bench, family, "2", "name,origin");
+                    }
+                },
                 || {
                     mount_table();
                     jls(bench);
-                    configs(bench, family, |path| assert!(fs::read(path).is_ok()));
+                    files(bench, action, "config.json", read);
+                    if action == "listmounts" {
+                        files(bench, action, "fstab", read);
+                    }
                 },
             );
         }
@@ -29,9 +40,10 @@ pub fn cold(bench: &Bench, action: &str) -> Duration {
 }
 
 /// What has to be asked where everything is known that cannot have changed: which pool is active,
-/// which jails run, what is mounted, and which file each `config.json` is.
+/// which jails run, what is mounted, and which file each `config.json` is. No fstab and nothing of
+/// space is remembered.
 pub fn warm(bench: &Bench, action: &str) -> Duration {
-    if !lists_jails(action) {
+    if families(action).is_empty() {
         return cold(bench, action); // there is nothing to know
     }
     let started = Instant::now();
@@ -44,13 +56,9 @@ pub fn warm(bench: &Bench, action: &str) -> Duration {
     started.elapsed()
 }
 
-fn lists_jails(action: &str) -> bool {
-    matches!(action, "listjails" | "listtemplates" | "listplugins")
-}
-
 /// The same without the question which pool is active.
 pub fn without_pool(bench: &Bench, action: &str) -> Duration {
-    if !lists_jails(action) {
+    if families(action).is_empty() {
         return cold(bench, action);
     }
     let started = Instant::now();
@@ -58,19 +66,25 @@ pub fn without_pool(bench: &Bench, action: &str) -> Duration {
         || jls(bench),
         || {
             mount_table();
-            configs(bench, family(action), |path| {
-                assert!(fs::symlink_metadata(path).is_ok())
-            });
+            let look = |path: &Path| assert!(fs::symlink_metadata(path).is_ok());
+            files(bench, action, "config.json", look);
+            if action == "listmounts" {
+                files(bench, action, "fstab", |path| {
+                    assert!(fs::read(path).is_ok())
+                });
+            }
         },
     );
     started.elapsed()
 }
 
-fn family(action: &str) -> &'static str {
-    if action == "listtemplates" {
-        "templates"
-    } else {
-        "jails"
+/// The families of which the answer is made, if it takes what is remembered of them.
+fn families(action: &str) -> &'static [&'static str] {
+    match action {
+        "listjails" | "listjails detail" | "listplugins" => &["jails"],
+        "listtemplates" => &["templates"],
+        "getjailsettings" | "listmounts" => &["jails", "templates"],
+        _ => &[],
     }
 }
 
@@ -120,10 +134,56 @@ fn mount_table() {
     fs::read("/proc/self/mountinfo").unwrap();
 }
 
-fn configs(bench: &Bench, family: &str, look: impl Fn(&std::path::Path)) {
-    let folder = bench.lab.iocage_root(bench.pool).join(family);
-    // By name, as the table of mounts gives them; reading the folder would be one more thing.
-    for number in 0..if family == "jails" { bench.jails } else { 0 } {
-        look(&folder.join(format!("jail{number}/config.json")));
+/// Looks at this file of each jail; the bench has no templates.
+fn files(bench: &Bench, action: &str, name: &str, look: impl Fn(&Path)) {
+    if !families(action).contains(&"jails") {
+        return;
     }
+    let folder = bench.lab.iocage_root(bench.pool).join("jails");
+    // By name, as the table of mounts gives them; reading the folder would be one more thing.
+    for number in 0..bench.jails {
+        look(&folder.join(format!("jail{number}/{name}")));
+    }
+}
+
+fn images(bench: &Bench) {
+    mount_table();
+    for entry in fs::read_dir(bench.images()).unwrap() {
+        assert!(entry.unwrap().metadata().is_ok());
+    }
+}
+
+/// Asks for properties of the jails and templates.
+fn get(bench: &Bench, depth: &[&str], properties: &str) {
+    let family = |name: &str| format!("{}/iocage/{name}", bench.pool);
+    let (jails, templates) = (family("jails"), family("templates"));
+    let asked = ["-o", "name,property,value", properties, &jails, &templates];
+    run(
+        bench,
+        "zfs",
+        &[&["get", "-Hp", "-r"], depth, &asked].concat(),
+    );
+}
+
+fn space(bench: &Bench) {
+    let columns = "available,compressratio,quota,referenced,reservation,used,usedbychildren,\
+                   usedbydataset,usedbysnapshots";
+    get(bench, &["-d", "1"], columns);
+}
+
+/// Those of the jails and templates, beside all origins of the pool: a clone may be anywhere.
+fn snapshots(bench: &Bench) {
+    let everything = [
+        "list",
+        "-H",
+        "-r",
+        "-t",
+        "filesystem,volume",
+        "-o",
+        "name,origin",
+    ];
+    side_by_side(
+        || run(bench, "zfs", &[&everything[..], &[bench.pool]].concat()),
+        || get(bench, &[], "creation,used,referenced"),
+    );
 }

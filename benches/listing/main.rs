@@ -5,7 +5,13 @@
 //!     make bench                                     10, 100, 400 and 950 jails; about ten minutes
 //!     BENCH_JAILS=10,100 make bench                  other numbers of jails
 //!     BENCH_SNAPSHOTS=0 make bench                   without the second pool, which has 10,000 snapshots
-//!     BENCH_IOCAGE=/usr/local/bin/iocage make bench  beside `iocage list -lh`, on the lab's pool
+//!     BENCH_MANY=0 make bench                        without the 10,000 jails of a made-up host
+//!     BENCH_JAILS=0 make bench                       with nothing but these
+//!     BENCH_RUNS=1 make bench                        one measured run of each instead of five
+//!     BENCH_LEAST=1 make bench                       the least of each instead of the median: on a
+//!                                                    machine that is loaded
+//!     BENCH_IOCAGE=/usr/local/bin/iocage make bench  beside `iocage list -lh` and `iocage get all`,
+//!                                                    on the lab's pool
 //!
 //! "cold" is the first request of a new instance, "warm" a later one of the same. The lab is on
 //! whatever ZFS there is; on zfs-fuse a dataset costs about 1 ms to list, on a kernel's ZFS some
@@ -15,8 +21,10 @@
 mod clients;
 mod floor;
 mod footprint;
+mod many;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -33,16 +41,24 @@ use sysadm_iocage_lab::Lab;
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const RELEASE: &str = "13.2-RELEASE";
-const RUNS: usize = 5;
 /// How many jails may be mounted in all, of zfs-fuse's thousand file systems.
 const MOUNTS: usize = 950;
-const ACTIONS: [&str; 5] = [
+/// Each with the argument that follows it, if any: a flag that is set.
+const ACTIONS: [&str; 11] = [
     "activatestatus",
     "listjails",
+    "listjails detail",
+    "getjailsettings",
     "listtemplates",
     "listplugins",
     "listreleases",
+    "listmounts",
+    "listimages",
+    "df",
+    "listsnapshots",
 ];
+/// How many jails the real iocage is asked about, one after the other.
+const ASKED_OF_IOCAGE: usize = 5;
 
 fn main() {
     // cargo passes --bench, and test runners ask what there is.
@@ -51,6 +67,10 @@ fn main() {
     }
     let sizes = numbers("BENCH_JAILS", "10,100,400,950");
     let snapshots = numbers("BENCH_SNAPSHOTS", "10000")[0];
+    let many = many::measure(numbers("BENCH_MANY", "10000")[0]);
+    if sizes == [0] {
+        return;
+    }
     let lab = Lab::open(2).unwrap_or_else(|why| panic!("no bench without a ZFS: {why}"));
     let mut pools = vec![Bench::new(&lab, 0, 0)];
     if snapshots > 0 {
@@ -58,7 +78,7 @@ fn main() {
     }
 
     println!(
-        "{:>14} {:>6} {:>9} {:>8} {:>8} {:>6} {:>8} {:>8} {:>6} {:>9} {:>8}",
+        "{:>16} {:>6} {:>9} {:>8} {:>8} {:>6} {:>8} {:>8} {:>6} {:>9} {:>8}",
         "action",
         "jails",
         "snapshots",
@@ -93,7 +113,7 @@ fn main() {
     }
     pools[0].activate();
     let inside = footprint::measure(&pools[0]);
-    let report = json!({ "listing": rows, "clients": load, "footprint": inside });
+    let report = json!({ "listing": rows, "clients": load, "footprint": inside, "many": many });
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench.json");
     fs::write(file, format!("{report:#}\n")).unwrap();
     println!("\nas JSON: {file}");
@@ -148,7 +168,13 @@ impl<'a> Bench<'a> {
             let address = format!("re0|10.0.{}.{}", number / 250, number % 250);
             let config = json!({ "host_hostuuid": name, "release": RELEASE, "ip4_addr": address });
             let file = self.lab.config_file(self.pool, &name);
-            fs::write(file, config.to_string()).unwrap();
+            fs::write(&file, config.to_string()).unwrap();
+            fs::write(file.with_file_name("fstab"), self.fstab(&name)).unwrap();
+            if number % 10 == 0 {
+                let image = self.images().join(format!("{name}_2026-11-25"));
+                fs::write(image.with_extension("zip"), "").unwrap();
+                fs::write(image.with_extension("sha256"), "").unwrap();
+            }
         }
         self.jails = size;
         if had_none {
@@ -158,6 +184,25 @@ impl<'a> Bench<'a> {
                 self.lab.zfs(&["snapshot", "-r", &name]);
             }
         }
+    }
+
+    /// As iocage writes it for a base jail.
+    fn fstab(&self, name: &str) -> String {
+        let root = self.lab.iocage_root(self.pool).display().to_string();
+        let folders = [
+            "bin", "boot", "lib", "libexec", "rescue", "sbin", "usr/bin", "usr/lib",
+        ];
+        let mount = |folder: &str| {
+            format!(
+                "{root}/releases/{RELEASE}/root/{folder}\t{root}/jails/{name}/root/{folder}\tnullfs\t\
+                 ro\t0\t0 # Added by iocage on 2026-11-25\n"
+            )
+        };
+        folders.map(mount).concat()
+    }
+
+    pub fn images(&self) -> PathBuf {
+        self.lab.iocage_root(self.pool).join("images")
     }
 
     /// Makes this the active pool, of which half of the jails run.
@@ -183,6 +228,8 @@ impl<'a> Bench<'a> {
     /// A configuration without the lab's recording, which takes a millisecond a command.
     pub fn config(&self) -> Value {
         let mut config = self.lab.config();
+        // 10,000 snapshots take a zfs-fuse half a minute.
+        config["command_timeout_seconds"] = json!(600);
         for name in ["zfs", "zpool", "jls"] {
             config["commands"][name] = json!(self.lab.dir().join("real").join(name));
         }
@@ -209,8 +256,14 @@ fn open(config: &Value) -> Instance {
 }
 
 /// Asks, and gives how long it took and how long the reply is.
-pub fn ask(plugin: &Instance, action: &str) -> (Duration, usize) {
-    let args = json!({ "action": action }).to_string();
+pub fn ask(plugin: &Instance, request: &str) -> (Duration, usize) {
+    let mut words = request.split(' ');
+    let action = words.next().unwrap();
+    let mut args = json!({ "action": action });
+    for flag in words {
+        args[flag] = json!(true);
+    }
+    let args = args.to_string();
     let started = Instant::now();
     let reply = plugin.evaluate(&args, Access::Read);
     let text = reply.to_json();
@@ -235,8 +288,13 @@ struct Times {
 /// all.
 fn measure(pools: &[Bench], action: &str, jails: usize) -> Vec<Value> {
     let mut times: Vec<Times> = pools.iter().map(|_| Times::default()).collect();
-    for run in 0..=RUNS {
+    let runs = numbers("BENCH_RUNS", "5")[0];
+    for run in 0..=runs {
         for (pool, times) in pools.iter().zip(&mut times) {
+            // Each takes a zfs-fuse half a minute.
+            if action == "listsnapshots" && pool.snapshots > 0 && run > 1 {
+                continue;
+            }
             pool.activate();
             let cold_floor = floor::cold(pool, action);
             let plugin = pool.open();
@@ -269,7 +327,7 @@ fn measure(pools: &[Bench], action: &str, jails: usize) -> Vec<Value> {
             [times.cold, times.cold_floor, times.warm, times.warm_floor].map(median);
         let snapshots = pool.snapshots;
         println!(
-            "{action:>14} {jails:>6} {snapshots:>9} {cold:>8.2} {cold_floor:>8.2} {:>6.2} {warm:>8.2} \
+            "{action:>16} {jails:>6} {snapshots:>9} {cold:>8.2} {cold_floor:>8.2} {:>6.2} {warm:>8.2} \
              {warm_floor:>8.2} {:>6.2} {:>9} {:>8}",
             cold / cold_floor,
             warm / warm_floor,
@@ -283,10 +341,10 @@ fn measure(pools: &[Bench], action: &str, jails: usize) -> Vec<Value> {
             "warm_floor_without_pool_ms": median(times.without_pool),
             "peak_bytes": times.peak, "commands_cold": commands[0], "commands_warm": commands[1],
         });
-        if let Some(iocage) = iocage(action) {
+        if let Some((words, iocage)) = iocage(action, jails) {
             println!(
-                "{:>14} {jails:>6} {snapshots:>9} {iocage:>8.0}  ({:.0} times warm)",
-                "iocage list",
+                "{:>16} {jails:>6} {snapshots:>9} {iocage:>8.0}  ({:.0} times warm)",
+                words,
                 iocage / warm
             );
             row["iocage_ms"] = json!(iocage);
@@ -296,22 +354,37 @@ fn measure(pools: &[Bench], action: &str, jails: usize) -> Vec<Value> {
     rows
 }
 
-/// How long a real iocage takes for the same list, where one is named. It has to see the lab's pool
-/// as the active one.
-fn iocage(action: &str) -> Option<f64> {
-    let iocage = std::env::var_os("BENCH_IOCAGE").filter(|_| action == "listjails")?;
-    let started = Instant::now();
-    let output = Command::new(iocage).args(["list", "-lh"]).output().unwrap();
-    let took = started.elapsed();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Some(took.as_secs_f64() * 1000.0)
+/// How many milliseconds a real iocage takes to tell the same, where one is named, and by which
+/// command. It has to see the lab's pool as the active one. What it tells of one jail at a time is
+/// asked of a few and multiplied.
+fn iocage(action: &str, jails: usize) -> Option<(&'static str, f64)> {
+    let iocage = std::env::var_os("BENCH_IOCAGE")?;
+    let run = |arguments: &[&str]| {
+        let started = Instant::now();
+        let output = Command::new(&iocage).args(arguments).output().unwrap();
+        let took = started.elapsed();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        took.as_secs_f64() * 1000.0
+    };
+    match action {
+        "listjails" => Some(("iocage list", run(&["list", "-lh"]))),
+        "getjailsettings" => {
+            let asked = jails.min(ASKED_OF_IOCAGE);
+            let each = (0..asked).map(|number| run(&["get", "all", &format!("jail{number}")]));
+            let all = each.sum::<f64>() / asked as f64 * jails as f64;
+            Some(("get all, by a few", all))
+        }
+        _ => None,
+    }
 }
 
+/// The one in the middle, in milliseconds; the least on a machine that is loaded.
 pub fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
-    times[times.len() / 2].as_secs_f64() * 1000.0
+    let index = match std::env::var_os("BENCH_LEAST") {
+        None => times.len() / 2,
+        Some(_) => 0,
+    };
+    times[index].as_secs_f64() * 1000.0
 }

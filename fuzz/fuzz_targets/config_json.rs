@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use sysadm_iocage_fuzz::{check_jail, home, write, Instance};
+use sysadm_iocage_fuzz::{check_jail, check_settings, home, write, Instance};
 
 fuzz_target!(|data: &[u8]| {
     let jails = home().join("mnt/tank1/iocage/jails");
@@ -24,4 +24,5 @@ fuzz_target!(|data: &[u8]| {
         .unwrap()
         .values()
         .for_each(check_jail);
+    check_settings(&instance);
 });

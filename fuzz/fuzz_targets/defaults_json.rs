@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use sysadm_iocage_fuzz::{check_jail, home, write, Instance};
+use sysadm_iocage_fuzz::{check_jail, check_settings, home, write, Instance};
 
 fuzz_target!(|data: &[u8]| {
     write(&home().join("mnt/tank1/iocage/defaults.json"), data);
@@ -24,4 +24,5 @@ fuzz_target!(|data: &[u8]| {
         listed.values().any(|jail| jail["uuid"] == "web"),
         "{answer}"
     );
+    check_settings(&instance);
 });

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{json, Value};
 use sysadm_iocage::iocage::datasets::Family;
-use sysadm_iocage::iocage::jails;
+use sysadm_iocage::iocage::jails as iocage;
 use sysadm_iocage::iocage::survey::Memory;
-use sysadm_iocage::reply;
+use sysadm_iocage::reply::jails;
 use sysadm_iocage::system::System;
 use sysadm_iocage_fuzz::{check_jail, on_host, pool, system, Instance, Says};
 
@@ -43,18 +43,26 @@ fuzz_target!(|data: &[u8]| {
         || {
             // The same through Rust, to see that no jail is left out.
             let memory = Memory::default();
-            let jails = jails::list(&SYSTEM, &memory, &pool(), Family::Jails).unwrap();
-            let jails = jails.map(|listing| listing.jails).unwrap_or_default();
-            let names: HashSet<&String> = jails.iter().map(|jail| &jail.name).collect();
-            let listed = reply::jails(&jails, "jails", reply::jail_key).to_json();
+            let listed = iocage::list(&SYSTEM, &memory, &pool(), Family::Jails).unwrap();
+            let list = listed.map(|listing| listing.jails).unwrap_or_default();
+            let names: HashSet<&String> = list.iter().map(|jail| &jail.name).collect();
+            let listed = jails::keyed(&list, "jails", jails::key, jails::jail).to_json();
             let listed: Value = serde_json::from_str(&listed).unwrap();
             let listed = listed.as_object().unwrap();
             listed.values().for_each(check_jail);
             assert!(
-                names.len() != jails.len() || listed.len() == jails.len(),
-                "{jails:?}"
+                names.len() != list.len() || listed.len() == list.len(),
+                "{list:?}"
             );
-            for action in ["listtemplates", "listreleases", "cleantemplates"] {
+            for action in [
+                "listtemplates",
+                "listreleases",
+                "cleantemplates",
+                "getjailsettings",
+                "listmounts",
+                "df",
+                "listsnapshots",
+            ] {
                 ask(action);
             }
             dry_run("cleanreleases");

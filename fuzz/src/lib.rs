@@ -31,8 +31,14 @@ pub struct Says {
     pub pools: Option<Vec<u8>>,
     /// `zfs list` of anything below.
     pub datasets: Option<Vec<u8>>,
-    /// `zfs get`.
+    /// `zfs list` of a whole pool with its origins.
+    pub origins: Option<Vec<u8>>,
+    /// `zfs get` of a pool.
     pub properties: Option<Vec<u8>>,
+    /// `zfs get -p` of the space of jails.
+    pub space: Option<Vec<u8>>,
+    /// `zfs get -p` of snapshots.
+    pub snapshots: Option<Vec<u8>>,
     /// On standard error by a `zfs` that fails.
     pub zfs_fails: Option<Vec<u8>>,
     /// On standard error by a `zfs destroy` that fails.
@@ -183,9 +189,15 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
                 (Some("jails"), false) => Printed::said(seed!("zfs/members-jails.txt")),
                 (Some("releases"), false) => Printed::said(seed!("zfs/members-releases.txt")),
                 (Some("templates"), false) => Printed::said(seed!("zfs/members-templates.txt")),
-                (Some("tank1"), true) => Printed::said(seed!("zfs/datasets.txt")),
+                (Some("tank1"), true) => or(&says.origins, seed!("zfs/datasets.txt")),
                 _ => Printed::failed(seed!("zfs/none.txt")),
             }
+        }
+        (Program::Zfs, ["get", "-H", "-p", "-r", "-d", "1", ..]) => {
+            or(&says.space, seed!("zfs/space.txt"))
+        }
+        (Program::Zfs, ["get", "-H", "-p", "-r", ..]) => {
+            or(&says.snapshots, seed!("zfs/snapshots.txt"))
         }
         (Program::Zfs, ["get", ..]) => or(&says.properties, seed!("zfs/properties.txt")),
         (Program::Zfs, ["set", _, pool]) => {
@@ -259,6 +271,9 @@ pub fn home() -> &'static Path {
                 seed!("config_json/roaming.json"),
             ),
             ("jails/web/config.json", seed!("config_json/web.json")),
+            ("jails/web/fstab", seed!("fstab/fstab.txt")),
+            ("images/web_2026-11-25.zip", b"abc"),
+            ("images/web_2026-11-25.sha256", b"ba78"),
             (
                 "templates/base/config.json",
                 b"{\"type\":\"template\",\"template\":1}",
@@ -322,7 +337,7 @@ pub fn pool() -> PoolName {
 fn check_command(words: &[&str]) {
     #[rustfmt::skip]
     const OPTIONS: &[&str] = &[
-        "-", "-H", "-P", "-R", "-T", "-d", "-g", "-n", "-o", "-q", "-r", "-t", "-v",
+        "-", "-H", "-P", "-R", "-T", "-d", "-g", "-n", "-o", "-p", "-q", "-r", "-t", "-v",
         "--accept", "--depth", "--libxo", "--name", "--quiet", "--version",
     ];
     for word in words {
@@ -522,7 +537,9 @@ pub fn check_answer(answer: &Value) {
         "failed",
     ];
     let object = answer.as_object().expect("an object");
-    if let Some(error) = object.get("error") {
+    // What a job is at is no error, whatever it has come to.
+    let is_event = object.contains_key("event_system");
+    if let Some(error) = object.get("error").filter(|_| !is_event) {
         let keys: Vec<&String> = object.keys().collect();
         assert_eq!(keys, ["code", "error"], "{answer}");
         check_line(error.as_str().unwrap());
@@ -561,13 +578,119 @@ pub fn check_strings(value: &Value) {
     }
 }
 
+/// The jails and templates of the seeds' host.
+pub const MEMBERS: [&str; 7] = [
+    "5",
+    "base",
+    "db",
+    "jenkins",
+    "mail.example.org",
+    "roaming",
+    "web",
+];
+
+/// What an answer says of each jail and template, none of which is left out.
+pub fn members(answer: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let jails = answer["jails"].as_object().expect("an object");
+    let names: Vec<&String> = jails.keys().collect();
+    assert_eq!(names, MEMBERS, "{answer}");
+    jails.iter()
+}
+
+/// The keys of an object, in order.
+pub fn keys(object: &Value) -> Vec<&str> {
+    let object = object.as_object().expect("an object");
+    object.keys().map(String::as_str).collect()
+}
+
+/// That it is one member's error with this code, and nothing else.
+pub fn check_failure(answer: &Value, code: &str) {
+    check_answer(answer);
+    assert_eq!(answer["code"], code, "{answer}");
+}
+
+/// What a jail's settings and addresses are, however it is asked.
+pub fn check_settings(instance: &Instance) {
+    let get = |detail: bool| instance.ask(json!({"action": "getjailsettings", "detail": detail}));
+    let (plain, detailed) = (get(false), get(true));
+    for ((name, plain), (_, detailed)) in members(&plain).zip(members(&detailed)) {
+        if plain
+            .get("code")
+            .is_some_and(|_| plain.get("error").is_some())
+        {
+            // A config can have settings called so, but has others besides.
+            if plain.as_object().unwrap().len() == 2 {
+                check_failure(plain, "unavailable");
+                continue;
+            }
+        }
+        assert_eq!(keys(plain), keys(detailed), "{name}");
+        for (property, value) in plain.as_object().unwrap() {
+            let of = &detailed[property];
+            assert_eq!(keys(of), ["source", "value"], "{name} {property}");
+            assert_eq!(of["value"], *value, "{name} {property}");
+            let source = of["source"].as_str().unwrap();
+            assert!(["jail", "defaults", "iocage"].contains(&source), "{of}");
+        }
+    }
+    let defaults = instance.ask(json!({"action": "getdefaultsettings"}));
+    match plain.get("defaults_error") {
+        Some(why) => {
+            check_line(why.as_str().unwrap());
+            check_failure(&defaults, "failed");
+        }
+        None => assert!(defaults["defaults"]["boot"].is_string(), "{defaults}"),
+    }
+
+    let list = instance.ask(json!({"action": "listjails"}));
+    let detail = instance.ask(json!({"action": "listjails", "detail": true}));
+    let (list, detail) = (list["jails"].as_object().unwrap(), &detail["jails"]);
+    assert_eq!(list.len(), detail.as_object().unwrap().len(), "{detail}");
+    for (key, jail) in list {
+        check_jail(jail);
+        check_detailed(jail, &detail[key], &plain["jails"]);
+    }
+}
+
+/// A jail that is listed with all that is known of it, beside what else is said of it.
+fn check_detailed(jail: &Value, detailed: &Value, settings: &Value) {
+    for (key, value) in jail.as_object().unwrap() {
+        assert_eq!(detailed[key], *value, "{detailed}");
+    }
+    let more = [
+        "addresses",
+        "basejail",
+        "hostname",
+        "mountpoint",
+        "name",
+        "origin",
+        "settings",
+    ];
+    assert_eq!(keys(detailed).len(), 10 + more.len(), "{detailed}");
+    assert!(more.iter().all(|key| detailed.get(key).is_some()));
+    let basejail = detailed["basejail"].as_str().unwrap();
+    assert!(["yes", "no", "N/A"].contains(&basejail), "{detailed}");
+    let own = &settings[detailed["name"].as_str().unwrap()];
+    if ["up", "down"].contains(&jail["state"].as_str().unwrap()) {
+        assert_eq!(detailed["settings"], *own);
+    }
+    for (family, property) in [("ip4", "ip4_addr"), ("ip6", "ip6_addr")] {
+        let list = detailed["addresses"][family].as_array().unwrap();
+        for one in list {
+            assert_eq!(keys(one), ["address", "interface", "prefix"], "{detailed}");
+        }
+        let text = detailed["settings"][property].as_str().unwrap_or("");
+        let parts = text.split(',').filter(|part| !part.trim().is_empty());
+        assert_eq!(list.len(), parts.count(), "one is dropped: {detailed}");
+    }
+}
+
 /// A listed jail: ten strings, and a state that there is.
 pub fn check_jail(jail: &Value) {
-    let keys: Vec<&String> = jail.as_object().expect("an object").keys().collect();
     let expected = [
         "boot", "ip4", "ip6", "jid", "release", "state", "tag", "template", "type", "uuid",
     ];
-    assert_eq!(keys, expected);
+    assert_eq!(keys(jail), expected);
     assert!(
         ["on", "off"].contains(&jail["boot"].as_str().unwrap()),
         "{jail}"

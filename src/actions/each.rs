@@ -1,6 +1,7 @@
 //! Doing one thing for each of the jails and templates that a request means.
 
 use crate::error::Result;
+use crate::iocage::datasets::Family;
 pub use crate::iocage::selection::Member;
 use crate::iocage::selection::{Members, Selection};
 use crate::reply::{failure, Answer, Object};
@@ -22,14 +23,10 @@ pub fn look<T: Into<Answer>>(
     };
     match selection {
         Selection::All => {
-            for member in members.all() {
-                // A template and a jail may have one name.
-                let name = match jails.get(&member.jail.name) {
-                    None => member.jail.name.clone(),
-                    Some(_) => member.place(),
-                };
-                jails.insert(name, or_failure(answer(member)));
-            }
+            return Ok(all(members.all().map(|one| {
+                let answer = or_failure(answer(one));
+                (one.family(), one.jail.name.as_str(), answer)
+            })));
         }
         Selection::One(label) => {
             let member = members.find(label)?;
@@ -47,4 +44,25 @@ pub fn look<T: Into<Answer>>(
         }
     }
     Ok(Object::new().with("jails", jails))
+}
+
+/// The answers about all jails and templates, by name. A template that is called as a jail is, is
+/// there by its dataset's place: `templates/web`.
+pub fn all<'a, T: Into<Answer>>(answers: impl Iterator<Item = (Family, &'a str, T)>) -> Object {
+    let mut jails = Object::new();
+    let mut templates = Vec::new();
+    for (family, name, answer) in answers {
+        match family {
+            Family::Jails => jails.insert(name.to_string(), answer),
+            _ => templates.push((family, name, answer)),
+        }
+    }
+    for (family, name, answer) in templates {
+        let name = match jails.get(name) {
+            None => name.to_string(),
+            Some(_) => format!("{}/{name}", family.as_str()),
+        };
+        jails.insert(name, answer);
+    }
+    Object::new().with("jails", jails)
 }

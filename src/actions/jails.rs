@@ -5,8 +5,9 @@ use crate::error::Result;
 use crate::iocage::datasets::Family;
 use crate::iocage::jails::Jail;
 use crate::iocage::selection::Label;
+use crate::iocage::settings::Settings;
 use crate::reply::jails::{detailed, jail, key, keyed};
-use crate::reply::Object;
+use crate::reply::{Common, Object};
 use crate::request::{Arguments, DETAIL, JAILS, RELEASE, STATE, TYPE};
 
 pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
@@ -15,7 +16,12 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let listing = context.jails(Family::Jails)?;
     let jails = listing.jails.iter().filter(|jail| wanted(jail));
     let keyed = match detail {
-        true => keyed(jails, "jails", key, |jail| detailed(&listing, jail)),
+        true => {
+            let none = Settings::default();
+            let common = Common::of(listing.defaults().unwrap_or(&none));
+            let detailed = |jail: &Jail| detailed(&listing, &common, jail);
+            keyed(jails, "jails", key, detailed)
+        }
         false => keyed(jails, "jails", key, jail),
     };
     Ok(Object::new().with("jails", keyed))

@@ -4,10 +4,11 @@ use super::each;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Family;
+use crate::iocage::jails::Listing;
 use crate::iocage::settings::Settings;
 use crate::iocage::{pools, properties};
-use crate::reply::jails::values;
-use crate::reply::Object;
+use crate::reply::jails::{all_values, values};
+use crate::reply::{Common, Object};
 use crate::request::{wrong, Arguments, DETAIL, PROP};
 
 pub fn get(context: &Context, arguments: &Arguments) -> Result<Object> {
@@ -30,11 +31,17 @@ pub fn get(context: &Context, arguments: &Arguments) -> Result<Object> {
         return Err(wrong("prop", &why));
     }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    let common = |listing: &Listing| Common::of(listing.defaults().unwrap_or(&none));
+    let common = [&members.jails, &members.templates].map(common);
     let answer = each::look(&members, &selection, |member| {
         let own = member.listing.settings(member.jail);
         let own = own.ok_or_else(|| member.unreadable())?;
+        if wanted.is_empty() && !detail {
+            let common = &common[usize::from(member.family() != Family::Jails)];
+            return Ok(all_values(own, common));
+        }
         let defaults = member.listing.defaults().unwrap_or(&none);
-        Ok(values(own, defaults, is_wanted, detail))
+        Ok(values(own, defaults, is_wanted, detail).into())
     })?;
     Ok(answer.with_some("defaults_error", members.jails.defaults_error()))
 }

@@ -6,7 +6,7 @@ use super::each;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Family;
-use crate::iocage::selection::{Member, Members};
+use crate::iocage::selection::Selection;
 use crate::iocage::space::{self, Snapshot};
 use crate::names::PoolName;
 use crate::reply::Object;
@@ -14,59 +14,71 @@ use crate::request::Arguments;
 use crate::system::{utc_time, System};
 
 pub fn df(context: &Context, arguments: &Arguments) -> Result<Object> {
-    let selection = arguments.selection()?;
-    let (members, space) = beside_members(context, space::of_members)?;
-    each::look(&members, &selection, |member| {
+    look(context, arguments, space::of_members, |_, space| {
         let mut answer = Object::new();
-        let of = of(&space, member).ok_or_else(|| {
-            let message = format!("ZFS says nothing of {}", member.place());
-            Error::new(Code::Unavailable, message)
-        })?;
-        for (name, value) in of {
+        for (name, value) in space {
             answer.insert(*name, value.clone());
         }
-        Ok(answer)
+        answer
     })
 }
 
 pub fn list_snapshots(context: &Context, arguments: &Arguments) -> Result<Object> {
-    let selection = arguments.selection()?;
-    let (members, snapshots) = beside_members(context, space::snapshots)?;
-    each::look(&members, &selection, |member| {
+    look(context, arguments, space::snapshots, |pool, snapshots| {
         let mut answer = Object::new();
-        for (name, snapshot) in of(&snapshots, member).into_iter().flatten() {
-            answer.insert(name.clone(), describe(&members, snapshot));
+        for (name, snapshot) in snapshots {
+            answer.insert(name.clone(), describe(pool, snapshot));
         }
-        Ok(answer)
+        answer
     })
 }
 
-/// The jails and templates of the active pool, and what ZFS says of them.
-fn beside_members<T: Send>(
+/// What ZFS says of each jail and template, by the dataset's name.
+type Told<T> = HashMap<(Family, String), T>;
+
+fn look<T: Send>(
     context: &Context,
-    ask: impl Fn(&System, &PoolName) -> Result<T> + Sync,
-) -> Result<(Members, T)> {
+    arguments: &Arguments,
+    ask: impl Fn(&System, &PoolName) -> Result<Told<T>> + Sync,
+    answer: impl Fn(&PoolName, &T) -> Object,
+) -> Result<Object> {
+    let selection = arguments.selection()?;
     let pool = context.require_active_pool()?;
+    // What ZFS says of all of them says which there are.
+    if selection == Selection::All {
+        let told = match ask(&context.system, &pool) {
+            Ok(told) if !told.is_empty() => told,
+            // If the pool went away meanwhile, that is why.
+            told => {
+                context.require_active_pool()?;
+                told?
+            }
+        };
+        return Ok(each::all(told.iter().map(|((family, name), told)| {
+            (*family, name.as_str(), answer(&pool, told))
+        })));
+    }
     let (told, members) = context
         .system
         .side_by_side(|| ask(&context.system, &pool), || context.members());
     let members = members?;
-    match members.jails.pool == pool {
-        true => Ok((members, told?)),
+    let told = match members.jails.pool == pool {
+        true => told?,
         // Another pool was activated at this moment.
-        false => {
-            let told = ask(&context.system, &members.jails.pool)?;
-            Ok((members, told))
-        }
-    }
+        false => ask(&context.system, &members.jails.pool)?,
+    };
+    each::look(&members, &selection, |member| {
+        let of = told.get(&(member.family(), member.jail.name.clone()));
+        let of = of.ok_or_else(|| {
+            let message = format!("ZFS says nothing of {}", member.place());
+            Error::new(Code::Unavailable, message)
+        })?;
+        Ok(answer(&members.jails.pool, of))
+    })
 }
 
-fn of<'a, T>(told: &'a HashMap<(Family, String), T>, member: Member) -> Option<&'a T> {
-    told.get(&(member.family(), member.jail.name.clone()))
-}
-
-fn describe(members: &Members, snapshot: &Snapshot) -> Object {
-    let clone = |dataset: &String| clone_name(&members.jails.pool, dataset);
+fn describe(pool: &PoolName, snapshot: &Snapshot) -> Object {
+    let clone = |dataset: &String| clone_name(pool, dataset);
     let created = utc_time(snapshot.created).map(|time| time + "Z");
     Object::new()
         .with("created", created.unwrap_or_default())

@@ -1,14 +1,14 @@
 //! A jail's `config.json` over the pool's `defaults.json` over what iocage has built in.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
 use super::properties::{self, Kind, Property};
 
-/// A property of the table, as a small number: memory holds the settings of many jails.
+/// A property of the table, as a small number: memory holds the settings of many jails. They are in
+/// the order of the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(u16);
 
@@ -29,18 +29,22 @@ impl Key {
     /// not compile.
     const fn of(name: &str) -> Key {
         let all = properties::all();
-        let mut index = 0;
-        loop {
-            if same(all[index].name, name) {
-                return Key(index as u16);
+        let (mut before, mut same, mut index) = (0, 0, 0);
+        while index < all.len() {
+            match order(all[index].name, name) {
+                -1 => before += 1,
+                0 => same += 1,
+                _ => {}
             }
             index += 1;
         }
+        assert!(same == 1);
+        Key(before)
     }
 
     fn find(name: &str) -> Option<Key> {
         static KEYS: LazyLock<HashMap<&str, Key>> = LazyLock::new(|| {
-            let numbered = properties::all().iter().zip(0..);
+            let numbered = BY_NAME.iter().zip(0..);
             numbered
                 .map(|(property, index)| (property.name, Key(index)))
                 .collect()
@@ -49,17 +53,30 @@ impl Key {
     }
 
     fn property(self) -> &'static Property {
-        &properties::all()[usize::from(self.0)]
+        BY_NAME[usize::from(self.0)]
     }
 }
 
-const fn same(one: &str, other: &str) -> bool {
+static BY_NAME: LazyLock<Vec<&Property>> = LazyLock::new(|| {
+    let mut all: Vec<&Property> = properties::all().iter().collect();
+    all.sort_unstable_by_key(|property| property.name);
+    all
+});
+
+/// -1, 0 or 1, as `one` comes before `other`, is the same or comes after it.
+const fn order(one: &str, other: &str) -> i8 {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut index = 0;
     while index < one.len() && index < other.len() && one[index] == other[index] {
         index += 1;
     }
-    index == one.len() && index == other.len()
+    match (index < one.len(), index < other.len()) {
+        (false, false) => 0,
+        (false, true) => -1,
+        (true, false) => 1,
+        (true, true) if one[index] < other[index] => -1,
+        (true, true) => 1,
+    }
 }
 
 /// Where an effective value comes from.
@@ -83,42 +100,38 @@ impl Source {
 /// A value as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stored {
-    /// What iocage has built in, which most settings of a file that lists all of them are.
-    BuiltIn,
     Text(Box<str>),
     /// Not a text, a number or a truth value, so iocage makes nothing of it; its JSON.
     Other(Box<str>),
 }
 
 impl Stored {
-    fn of(value: &Value, built_in: Option<&str>) -> Self {
-        let text: Cow<str> = match value {
-            Value::String(text) => text.into(),
-            Value::Number(number) => number.to_string().into(),
-            Value::Bool(truth) => truth.to_string().into(),
-            other => return Stored::Other(other.to_string().into()),
-        };
-        match built_in == Some(&*text) {
-            true => Stored::BuiltIn,
-            false => Stored::Text(text.into()),
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::String(text) => Stored::Text(text.as_str().into()),
+            Value::Number(number) => Stored::Text(number.to_string().into()),
+            Value::Bool(truth) => Stored::Text(truth.to_string().into()),
+            other => Stored::Other(other.to_string().into()),
         }
     }
 
-    fn size(&self) -> usize {
+    fn text(&self) -> &str {
         match self {
-            Stored::BuiltIn => 0,
-            Stored::Text(text) | Stored::Other(text) => text.len(),
+            Stored::Text(text) | Stored::Other(text) => text,
         }
     }
 }
 
-/// The settings in a file.
+/// The settings in a file. Each part is in the order of the names; a clone costs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Properties of the table, in its order.
-    known: Box<[(Key, Stored)]>,
+    /// Properties of the table.
+    known: Arc<[(Key, Stored)]>,
+    /// Properties of the table with the value that iocage has built in, which most are in a file
+    /// that lists all of them.
+    built_in: Arc<[Key]>,
     /// What older or newer versions of iocage have.
-    others: Box<[(Box<str>, Stored)]>,
+    others: Arc<[(Box<str>, Stored)]>,
 }
 
 impl Settings {
@@ -131,36 +144,50 @@ impl Settings {
     }
 
     fn of(all: &Map<String, Value>) -> Self {
-        let (mut known, mut others) = (Vec::new(), Vec::new());
+        let (mut known, mut built_in, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for (name, value) in all {
+            let value = Stored::of(value);
             match Key::find(name) {
-                Some(key) => known.push((key, Stored::of(value, key.property().default))),
-                None => others.push((name.as_str().into(), Stored::of(value, None))),
+                Some(key) => match (&value, key.property().default) {
+                    (Stored::Text(text), Some(default)) if **text == *default => built_in.push(key),
+                    _ => known.push((key, value)),
+                },
+                None => others.push((name.as_str().into(), value)),
             }
         }
         known.sort_unstable_by_key(|(key, _)| *key);
+        built_in.sort_unstable();
+        others.sort_unstable_by(|(one, _): &(Box<str>, _), (other, _)| one.cmp(other));
         Settings {
             known: known.into(),
+            built_in: built_in.into(),
             others: others.into(),
         }
     }
 
+    /// A value with one of its own, as it is stored.
+    fn own(&self, key: Key) -> Option<&Stored> {
+        let index = self.known.binary_search_by_key(&key, |(key, _)| *key);
+        Some(&self.known[index.ok()?].1)
+    }
+
+    fn built_in(&self, key: Key) -> Option<&'static str> {
+        self.built_in.binary_search(&key).ok()?;
+        key.property().default
+    }
+
     /// A value as it is stored; a value that is not a text, a number or a truth value as JSON.
     fn stored(&self, key: Key) -> Option<&str> {
-        let index = self.known.binary_search_by_key(&key, |(key, _)| *key);
-        match &self.known[index.ok()?].1 {
-            Stored::BuiltIn => key.property().default,
-            Stored::Text(text) | Stored::Other(text) => Some(text),
-        }
+        let own = self.own(key).map(Stored::text);
+        own.or_else(|| self.built_in(key))
     }
 
     /// What the property says; an empty text for no value.
     fn get(&self, key: Key) -> Option<&str> {
-        let index = self.known.binary_search_by_key(&key, |(key, _)| *key);
-        let text = match &self.known[index.ok()?].1 {
-            Stored::BuiltIn => key.property().default?,
-            Stored::Text(text) => text,
-            Stored::Other(_) => "",
+        let text = match self.own(key) {
+            Some(Stored::Text(text)) => text,
+            Some(Stored::Other(_)) => "",
+            None => self.built_in(key)?,
         };
         // iocage writes `none` for "no value" where it has no better word.
         Some(if text == "none" { "" } else { text })
@@ -183,13 +210,33 @@ impl Settings {
         }
     }
 
+    /// All of them by name, truth values in one spelling.
+    pub fn all(&self) -> Vec<(&str, &str)> {
+        let own = self.known.iter().map(|(key, value)| (*key, value.text()));
+        let built_in = self.built_in.iter();
+        let built_in = built_in.map(|key| (*key, key.property().default.unwrap_or_default()));
+        let mut known: Vec<(Key, &str)> = own.chain(built_in).collect();
+        // Of parts that are in order already.
+        known.sort_by_key(|(key, _)| *key);
+        let known = known.into_iter().map(|(key, value)| {
+            let property = key.property();
+            (property.name, in_one_spelling(property, value))
+        });
+        let others = self.others.iter();
+        let others = others.map(|(name, value)| (&**name, value.text()));
+        let mut all: Vec<(&str, &str)> = known.chain(others).collect();
+        all.sort_by_key(|(name, _)| *name);
+        all
+    }
+
     /// The bytes that this takes in memory.
     pub fn size(&self) -> usize {
-        let known = self.known.iter().map(|(_, stored)| stored.size());
+        let known = self.known.iter().map(|(_, value)| value.text().len());
         let others = self.others.iter();
-        let others = others.map(|(name, stored)| name.len() + stored.size());
+        let others = others.map(|(name, value)| name.len() + value.text().len());
         known.chain(others).sum::<usize>()
             + std::mem::size_of_val(&*self.known)
+            + std::mem::size_of_val(&*self.built_in)
             + std::mem::size_of_val(&*self.others)
     }
 }
@@ -229,15 +276,8 @@ pub fn effective<'a>(
         }
     }
     for (settings, source) in [(defaults, Source::Defaults), (config, Source::Jail)] {
-        for (key, _) in &settings.known {
-            let property = key.property();
-            let value = settings.stored(*key).unwrap_or_default();
-            all.insert(property.name, (in_one_spelling(property, value), source));
-        }
-        for (name, stored) in &settings.others {
-            if let Stored::Text(text) | Stored::Other(text) = stored {
-                all.insert(name, (text, source));
-            }
+        for (name, value) in settings.all() {
+            all.insert(name, (value, source));
         }
     }
     all
@@ -325,6 +365,7 @@ mod tests {
     fn what_is_built_in_takes_no_memory_of_its_own() {
         let same = settings(json!({"exec_start": "/bin/sh /etc/rc"}));
         let other = settings(json!({"exec_start": "/bin/sh /etc/rd"}));
-        assert_eq!(same.size() + "/bin/sh /etc/rd".len(), other.size());
+        assert_eq!(same.size(), size_of::<Key>());
+        assert!(other.size() > "/bin/sh /etc/rd".len());
     }
 }

@@ -41,6 +41,7 @@ pub fn of_members(system: &System, pool: &PoolName) -> Result<HashMap<(Family, S
     ]);
     let line = line.list(&COLUMNS);
     let mut space: HashMap<(Family, String), Space> = HashMap::new();
+    let mut volumes = Vec::new();
     for row in ask_both(system, line, pool)? {
         let [name, property, value] = &row[..] else {
             continue;
@@ -56,7 +57,14 @@ pub fn of_members(system: &System, pool: &PoolName) -> Result<HashMap<(Family, S
         if let Some((family, member)) = member {
             let of = space.entry((family, member.into())).or_default();
             of.insert(column, in_words(column, value));
+            if *column == "quota" && value == "-" {
+                volumes.push((family, member.to_string()));
+            }
         }
+    }
+    // A volume is no jail.
+    for volume in volumes {
+        space.remove(&volume);
     }
     Ok(space)
 }
@@ -102,7 +110,7 @@ pub struct Snapshot {
 /// The snapshots of a member, by name.
 pub type Snapshots = BTreeMap<String, Snapshot>;
 
-/// The snapshots of all jails and templates.
+/// The snapshots of all jails and templates, of which some have none.
 pub fn snapshots(system: &System, pool: &PoolName) -> Result<HashMap<(Family, String), Snapshots>> {
     let line = CommandLine::new(Program::Zfs);
     let line = line.words(&["get", "-H", "-p", "-r", "-o", "name,property,value"]);
@@ -147,7 +155,10 @@ fn gather(
             clones.entry(origin).or_default().push(row[0].clone());
         }
     }
-    let mut found: HashMap<(Family, String), Snapshots> = HashMap::new();
+    let every = datasets
+        .keys()
+        .map(|member| (member.clone(), Snapshots::new()));
+    let mut found: HashMap<(Family, String), Snapshots> = every.collect();
     for row in told {
         let [name, property, value] = &row[..] else {
             continue;

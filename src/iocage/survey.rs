@@ -45,8 +45,8 @@ pub struct Member {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     defaults: File,
-    /// The `config.json` of each member that is mounted, by its name.
-    configs: HashMap<String, File>,
+    /// The `config.json` of each member that is mounted, in the order of their names.
+    configs: Vec<(Arc<str>, File)>,
 }
 
 /// A settings file.
@@ -254,10 +254,19 @@ impl Files {
         let defaults = datasets::folder(mounts, pool)
             .map(|root| root.join("defaults.json"))
             .map(|path| File::look(&path, before.map(|files| &files.defaults)));
+        let mut known = before.map_or(&[][..], |files| &files.configs);
         let config = |(name, mountpoint): (&str, &Path)| {
-            let before = before.and_then(|files| files.configs.get(name));
+            // Both are in the same order.
+            while known.first().is_some_and(|(other, _)| **other < *name) {
+                known = &known[1..];
+            }
+            let before = known.first().filter(|(other, _)| **other == *name);
             let path = mountpoint.join("config.json");
-            (name.into(), File::look(&path, before))
+            let file = File::look(&path, before.map(|(_, file)| file));
+            (
+                before.map_or_else(|| name.into(), |(name, _)| Arc::clone(name)),
+                file,
+            )
         };
         Files {
             defaults: defaults.unwrap_or_default(),
@@ -277,27 +286,29 @@ impl Files {
 
     /// What is known of the `config.json` of a member.
     pub fn config(&self, member: &str) -> ConfigFile<'_> {
-        match self.configs.get(member) {
-            Some(file) => match &file.settings {
-                Some(settings) => ConfigFile::Read(settings),
-                None => ConfigFile::Unreadable,
-            },
-            None => ConfigFile::NotMounted,
+        let index = self
+            .configs
+            .binary_search_by(|(name, _)| (**name).cmp(member));
+        match index.map(|index| &self.configs[index].1.settings) {
+            Ok(Some(settings)) => ConfigFile::Read(settings),
+            Ok(None) => ConfigFile::Unreadable,
+            Err(_) => ConfigFile::NotMounted,
         }
     }
 
     /// Whether every `config.json` is the file that it was.
     fn are_those_of(&self, before: &Files) -> bool {
-        let same = |(name, file): (&String, &File)| {
-            let before = before.configs.get(name);
-            before.is_some_and(|before| before.identity == file.identity)
-        };
-        self.configs.len() == before.configs.len() && self.configs.iter().all(same)
+        let pairs = self.configs.iter().zip(&before.configs);
+        let mut pairs = pairs.map(|((name, file), (other, before))| {
+            name == other && file.identity == before.identity
+        });
+        self.configs.len() == before.configs.len() && pairs.all(|same| same)
     }
 
     /// The bytes that the settings take in memory.
     fn size(&self) -> usize {
-        let files = self.configs.values().chain([&self.defaults]);
+        let configs = self.configs.iter().map(|(_, file)| file);
+        let files = configs.chain([&self.defaults]);
         files
             .filter_map(|file| file.settings.as_ref())
             .map(|settings| settings.size())

@@ -1,6 +1,8 @@
 //! Jails and templates in an answer.
 
-use super::{Answer, Object};
+use std::sync::Arc;
+
+use super::{Answer, Common, Effective, Object};
 use crate::iocage::addresses;
 use crate::iocage::jails::{Jail, Listing};
 use crate::iocage::settings::{self, Key, Settings};
@@ -63,8 +65,8 @@ pub fn jail(jail: &Jail) -> Object {
         .with("template", or_none(&jail.template))
 }
 
-/// A jail's ten strings, and what else is known of it.
-pub fn detailed(listing: &Listing, one: &Jail) -> Object {
+/// A jail's ten strings, and what else is known of it. `common` are the settings of all jails.
+pub fn detailed(listing: &Listing, common: &Arc<Common>, one: &Jail) -> Object {
     let none = Settings::default();
     let defaults = listing.defaults().unwrap_or(&none);
     let own = listing.settings(one);
@@ -85,7 +87,7 @@ pub fn detailed(listing: &Listing, one: &Jail) -> Object {
     let both = Object::new()
         .with("ip4", addresses(Key::IP4_ADDR))
         .with("ip6", addresses(Key::IP6_ADDR));
-    let all = own.map(|own| values(own, defaults, |_| true, false));
+    let all = own.map(|own| all_values(own, common));
     jail(one)
         .with("name", one.name.clone())
         .with("hostname", hostname.unwrap_or_else(|| NOT_KNOWN.into()))
@@ -96,7 +98,7 @@ pub fn detailed(listing: &Listing, one: &Jail) -> Object {
         )
         .with("origin", listing.origin(one).unwrap_or(NONE).to_string())
         .with("addresses", both)
-        .with("settings", all.unwrap_or_default())
+        .with("settings", all.unwrap_or_else(|| Object::new().into()))
 }
 
 fn address(one: addresses::Address) -> Object {
@@ -105,6 +107,14 @@ fn address(one: addresses::Address) -> Object {
         .with("interface", or_none(one.interface))
         .with("address", one.address)
         .with("prefix", or_none(one.prefix))
+}
+
+/// The effective values of all properties.
+pub fn all_values(own: &Settings, common: &Arc<Common>) -> Answer {
+    Answer::Settings(Effective {
+        own: own.clone(),
+        common: Arc::clone(common),
+    })
 }
 
 /// The effective values of the properties that are `wanted`, and where each comes from if `detail`
