@@ -338,7 +338,7 @@ fn check_command(words: &[&str]) {
     #[rustfmt::skip]
     const OPTIONS: &[&str] = &[
         "-", "-H", "-P", "-R", "-T", "-d", "-g", "-n", "-o", "-p", "-q", "-r", "-t", "-v",
-        "--accept", "--depth", "--libxo", "--name", "--quiet", "--version",
+        "--accept", "--depth", "--libxo", "--name", "--no-single-branch", "--quiet", "--version",
     ];
     for word in words {
         assert!(
