@@ -405,7 +405,7 @@ fn a_plugin_jail_is_made_as_the_request_says() {
     refused(
         json!({"plugin": "gitlap", "ip4": ip4}),
         "not_found",
-        &["gitlap", "there is gitlab"],
+        &["gitlap", "similar: gitlab"],
     );
     refused(
         json!({"name": "taken", "ip4": ip4}),

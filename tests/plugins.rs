@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use common::{error_of, run, Instance};
 use serde_json::{json, Value};
@@ -128,6 +129,8 @@ fn lab_with_branches() -> Option<(Lab, Instance)> {
 fn clone_as_iocage(lab: &Lab, branch: &str) -> PathBuf {
     let clone = lab.index_clone(lab.pool(0));
     let _ = fs::remove_dir_all(&clone);
+    // zfs-fuse counts whole seconds: what is newer than a file elsewhere has to have another one.
+    std::thread::sleep(Duration::from_secs(1));
     run(Command::new("git")
         .args(["clone", "--quiet"])
         .arg(lab.repository())
@@ -229,11 +232,6 @@ fn before_1_2_iocage_takes_its_own_clone_as_it_is() {
         let _ = fs::remove_dir_all(lab.index_clone(lab.pool(0)));
         refresh(&plugin);
         let (ids, _) = listed(&plugin);
-        let answer = create(&plugin, &ids[0]);
-        let (code, message) = error_of(&answer);
-        assert_eq!(code, "unavailable", "{message}");
-        assert!(message.contains("iocage list -PR"), "{message}");
-
         clone_as_iocage(&lab, "15.0-RELEASE");
         assert_eq!(listed(&plugin), (vec!["fifteen".into()], Value::Null));
         assert_eq!(error_of(&create(&plugin, &ids[0])).0, "not_found");

@@ -173,8 +173,10 @@ fn a_pool_whose_iocage_is_not_mounted_is_refused_everywhere() {
     // Marked by hand, or unmounted since.
     lab.mark(one, false);
     lab.mark(two, true);
-    lab.zfs(&["create", &format!("{root}/jails")]);
-    lab.zfs(&["create", &format!("{root}/jails/web")]);
+    let parts = ["", "/jails", "/jails/web"].map(|part| format!("{root}{part}"));
+    for part in &parts[1..] {
+        lab.zfs(&["create", "-o", "canmount=noauto", part]);
+    }
     lab.forget_commands();
     refused(json!({"action": "fetchreleases", "releases": "13.2-RELEASE"}));
     let network = json!({"net_device": "re0", "ip4": "10.0.0.5"});
@@ -193,7 +195,10 @@ fn a_pool_whose_iocage_is_not_mounted_is_refused_everywhere() {
     let error = plugins["local_error"].as_str().unwrap();
     assert!(error.contains(&why) && error.contains("web"), "{plugins}");
 
-    lab.zfs(&["mount", &root]);
+    for part in &parts {
+        lab.zfs(&["mount", part]);
+    }
+    std::fs::write(lab.config_file(two, "web"), "{}").unwrap();
     let answer = plugin.ask(&json!({"action": "activatepool", "pool": two}));
     assert!(answer["success"].is_string(), "{answer}");
     assert_eq!(plugin.ask_for("listplugins")["local_error"], Value::Null);

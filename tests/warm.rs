@@ -66,11 +66,21 @@ fn dataset(lab: &Lab, rest: &str) -> String {
     format!("{}/iocage/{rest}", lab.pool(0))
 }
 
-/// Unmounting is not instant: right after a look inside, ZFS may find a dataset busy.
+/// Unmounting is not instant: right after a look inside, ZFS may find a dataset busy; and zfs-fuse
+/// may leave what it has renamed in the mount table for a moment, under its old name.
 fn patiently(lab: &Lab, arguments: &[&str]) {
     eventually(&format!("zfs {}", arguments.join(" ")), || {
         lab.try_zfs(arguments).status.success()
     });
+    if let ["rename", old, _] = arguments {
+        eventually(&format!("{old} is mounted no longer"), || {
+            let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+            !mounts.lines().any(|line| {
+                let source = line.split(' ').next().unwrap_or("");
+                source == *old || source.starts_with(&format!("{old}/"))
+            })
+        });
+    }
 }
 
 #[test]

@@ -235,11 +235,6 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
     };
     let named = version.can(Ability::NamePluginJails);
     let line = command::fetch_plugin(version, &new)?;
-    if !version.can(Ability::RefreshIndex) && !known.is_as_iocage_has_it {
-        let message =
-            format!("iocage {version} has no plugin index yet; \"iocage list -PR\" gets it");
-        return Err(Error::new(Code::Unavailable, message));
-    }
     Ok(vec![Task {
         id: JobId::new("fetch_plugin", &new.plugin),
         line,

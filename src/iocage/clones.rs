@@ -63,24 +63,23 @@ impl Clones {
         let only = root
             .filter(|_| **repository == *PLUGIN_REPOSITORY)
             .map(|root| root.join(".plugin_index"));
-        let (named, only) = match habits.refreshes {
-            Some(true) => (named, None),
-            Some(false) => (None, only),
-            None => (named, only),
+        let at = |place: Option<PathBuf>| place.and_then(Candidate::of_iocage);
+        let (named, only) = (at(named), at(only));
+        // The one of another version, where the installed one has none yet.
+        let iocages: Vec<Candidate> = match habits.refreshes {
+            Some(true) => named.or(only).into_iter().collect(),
+            Some(false) => only.or(named).into_iter().collect(),
+            None => named.into_iter().chain(only).collect(),
         };
         Clones {
             own: own.filter_map(Candidate::own).collect(),
-            iocages: named
-                .into_iter()
-                .chain(only)
-                .filter_map(Candidate::of_iocage)
-                .collect(),
+            iocages,
             habits: habits.clone(),
         }
     }
 
     /// Whether iocage has a clone from which it makes plugins as it is.
-    pub fn is_as_iocage_has_it(&self) -> bool {
+    fn is_as_iocage_has_it(&self) -> bool {
         self.habits.refreshes == Some(false) && !self.iocages.is_empty()
     }
 

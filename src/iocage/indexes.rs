@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::branches::Habits;
 use super::clones::{Clones, Switch};
 use super::plugin::Plugin;
-use crate::configuration::{Configuration, PLUGIN_REPOSITORY};
+use crate::configuration::Configuration;
 use crate::error::Result;
 use crate::limits;
 use crate::names::{PluginId, Url};
@@ -31,8 +31,6 @@ pub struct Plugins {
     pub outdated: Vec<Url>,
     /// The clones that have another branch on disk than the one that iocage takes.
     pub switches: Vec<(Url, Switch)>,
-    /// Whether iocage has an index of its own default repository, and takes it as it is.
-    pub is_as_iocage_has_it: bool,
 }
 
 /// When each repository was last refreshed by this instance.
@@ -76,9 +74,6 @@ fn read_all(configuration: &Configuration, root: Option<&Path>, habits: &Habits)
     let mut plugins = Plugins::default();
     for repository in &configuration.plugin_repositories {
         let clones = Clones::find(configuration, root, repository, habits);
-        if **repository == *PLUGIN_REPOSITORY {
-            plugins.is_as_iocage_has_it = clones.is_as_iocage_has_it();
-        }
         let switch = clones.switch();
         plugins
             .switches
@@ -154,7 +149,7 @@ mod tests {
     use std::fs;
 
     fn repository() -> Url {
-        Url::parse(PLUGIN_REPOSITORY).unwrap()
+        Url::parse(crate::configuration::PLUGIN_REPOSITORY).unwrap()
     }
 
     #[test]
