@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
 
 use crate::limits;
-use crate::system::{private_folder, read_regular, remove_lock, replace, try_lock, Share};
+use crate::system::{
+    open_regular, private_folder, read_regular, remove_lock, replace, try_lock, Share,
+};
 
 /// What is written of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,7 +203,8 @@ impl Records {
     /// The end of what a job has printed.
     fn output(&self, id: &str) -> String {
         let read = || {
-            let mut file = File::open(self.path(id, "log"))?;
+            // Nothing that waits for a writer, and nothing elsewhere.
+            let mut file = open_regular(&self.path(id, "log"))?;
             let length = file.metadata()?.len();
             let keep = limits::JOB_LOG_BYTES as u64;
             file.seek(SeekFrom::Start(length.saturating_sub(keep)))?;

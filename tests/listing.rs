@@ -521,9 +521,24 @@ fn an_index_that_is_missing_or_broken_is_said_and_the_local_part_stays() {
         );
     };
     broken("plugin index");
+    let create = |plugin: &Instance| {
+        plugin.ask(&json!({
+            "action": "createplugin", "plugin": "plex", "net_device": "re0", "ip4": "10.0.0.5",
+        }))
+    };
     for index in ["{", "[]", ""] {
         lab.set_index(pool, index);
         broken("plugin index");
+        // It may have the plugin, and a license for it.
+        let (code, message) = (
+            create(&plugin)["code"].clone(),
+            create(&plugin)["error"].clone(),
+        );
+        assert_eq!(code, "unavailable", "{message}");
+        assert!(
+            message.as_str().unwrap().contains("plugin index"),
+            "{message}"
+        );
     }
     fs::remove_file(lab.iocage_root(pool).join(INDEX_CLONE).join("INDEX")).unwrap();
     fs::create_dir(lab.iocage_root(pool).join(INDEX_CLONE).join("INDEX")).unwrap();

@@ -241,6 +241,18 @@ fn a_listing_with_detail_has_all_of_a_jail_and_filters_choose() {
 }
 
 #[test]
+fn a_template_with_the_uuid_of_a_running_jail_is_down() {
+    let Some((lab, plugin)) = populate() else {
+        return;
+    };
+    let pool = lab.pool(0);
+    lab.add_template(pool, "same", None, &json!({"host_hostuuid": "uuid-of-up"}));
+    let templates = &plugin.ask_for("listtemplates")["templates"];
+    assert_eq!(templates["uuid-of-up"]["state"], "down", "{templates}");
+    assert_eq!(plugin.ask_for("listjails")["jails"]["7"]["state"], "up");
+}
+
+#[test]
 fn space_is_that_of_the_dataset_in_whole_bytes() {
     let Some((lab, plugin)) = populate() else {
         return;
@@ -448,6 +460,19 @@ fn jobs_are_listed_while_they_run_and_after_they_ended() {
     for job in ["sysadm_iocage_nosuch", "etc..passwd", "x"] {
         let answer = plugin.ask(&json!({"action": "jobstatus", "job": job}));
         assert_eq!(error_of(&answer).0, "not_found", "{job}");
+    }
+    // A log that is none is not waited for, and a link not followed.
+    let run = lab.dir().join("state/run");
+    let world = fs::read_dir(run).unwrap().next().unwrap().unwrap().path();
+    let log = world.join(format!("jobs/{id}.log"));
+    for command in ["mkfifo", "ln -s /etc/passwd"] {
+        fs::remove_file(&log).unwrap();
+        let mut words = command.split(' ');
+        let mut command = Command::new(words.next().unwrap());
+        assert!(command.args(words).arg(&log).status().unwrap().success());
+        let event = plugin.ask(&json!({"action": "jobstatus", "job": id}));
+        assert_eq!(event["state"], "finished", "{event}");
+        assert!(!event.to_string().contains("root:"), "{event}");
     }
     let missing = plugin.ask_for("jobstatus");
     assert_eq!(error_of(&missing).0, "invalid_argument");

@@ -40,7 +40,12 @@ fn filter(arguments: &Arguments) -> Result<impl Fn(&Jail) -> bool> {
             let patch = own.and_then(|own| own.strip_prefix(release.as_str()));
             patch.is_some_and(|patch| patch.is_empty() || patch.starts_with("-p"))
         };
-        let is_named = |names: &Vec<Label>| names.iter().any(|name| jail.is_called(name.as_str()));
+        let is_named = |names: &Vec<Label>| {
+            names.iter().any(|name| {
+                let name = name.as_str();
+                jail.is_called(name.strip_prefix("jails/").unwrap_or(name))
+            })
+        };
         state.is_none_or(|state| jail.state == state)
             && (kind.as_ref()).is_none_or(|kind| details.is_some_and(|own| own.kind == *kind))
             && release.as_ref().is_none_or(is_of)

@@ -298,7 +298,11 @@ fn check_plugin(
     new: &mut NewPlugin,
 ) -> Result<()> {
     if known.by_id.is_empty() {
-        return Ok(());
+        // It may have the plugin, and a license for it.
+        return match known.is_broken {
+            true => Err(Error::new(Code::Unavailable, known.errors.join("; "))),
+            false => Ok(()),
+        };
     }
     let Some(plugin) = known.by_id.get(&*new.plugin) else {
         let nearest = known.nearest(&new.plugin).join(", ");

@@ -109,7 +109,10 @@ fn name_and_date(stem: &str) -> (&str, Option<&str>) {
 
 /// Compares each image with its checksum, all of them within `limit`. What fails for one is told of
 /// that one: `Timeout` when the time is over, `Failed` if a file cannot be read.
-pub fn verify(root: &Path, images: Vec<Image>, limit: Duration) -> Vec<(Image, Option<Error>)> {
+///
+/// The smallest comes first, so that one large image is not in the way of all others.
+pub fn verify(root: &Path, mut images: Vec<Image>, limit: Duration) -> Vec<(Image, Option<Error>)> {
+    images.sort_by_key(|image| image.bytes);
     let folder = root.join("images");
     let end = Instant::now() + limit;
     let verify_one = |mut image: Image| match compare(&folder, &image, end) {

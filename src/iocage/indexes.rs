@@ -31,6 +31,8 @@ pub struct Plugins {
     pub outdated: Vec<Url>,
     /// The clones that have another branch on disk than the one that iocage takes.
     pub switches: Vec<(Url, Switch)>,
+    /// Whether there is an index that cannot be read.
+    pub is_broken: bool,
 }
 
 /// When each repository was last refreshed by this instance.
@@ -84,6 +86,7 @@ fn read_all(configuration: &Configuration, root: Option<&Path>, habits: &Habits)
             plugins.outdated.push(repository.clone());
         }
         plugins.age = plugins.age.max(age);
+        plugins.is_broken |= newest.as_ref().is_ok_and(|newest| newest.entries.is_err());
         match newest.and_then(|newest| Ok((newest.entries?, newest.folder))) {
             Ok((entries, clone)) => {
                 // A plugin's id is a word of a command line and of a path.

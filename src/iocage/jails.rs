@@ -294,8 +294,9 @@ fn find_running(
             Some(&index) => {
                 mark(index, run);
             }
-            // A jail of another pool, still running from before a switch.
-            None if is_jail_of_another_pool(source, pool) => {}
+            // A jail of another pool, still running from before a switch; or one of the other family,
+            // whatever its uuid is.
+            None if is_listed_elsewhere(source, pool, family) => {}
             None => others.push(run),
         }
     }
@@ -323,11 +324,14 @@ fn kernel_name(uuid: &str) -> String {
     format!("ioc-{}", uuid.replace('.', "_"))
 }
 
-fn is_jail_of_another_pool(source: &str, pool: &str) -> bool {
-    match source.split_once('/') {
-        Some((other, _)) => other != pool && Family::Jails.member(other, source).is_some(),
-        None => false,
-    }
+/// Whether a dataset is that of a jail or template which is in another listing than that of `family`
+/// in `pool`.
+fn is_listed_elsewhere(dataset: &str, pool: &str, family: Family) -> bool {
+    let Some((of, _)) = dataset.split_once('/') else {
+        return false;
+    };
+    let mut families = [Family::Jails, Family::Templates].into_iter();
+    families.any(|other| other.member(of, dataset).is_some() && (of, other) != (pool, family))
 }
 
 #[cfg(test)]

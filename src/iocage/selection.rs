@@ -18,7 +18,13 @@ impl Label {
         if text.is_empty() || text.len() > LONGEST {
             return Err(format!("must be 1 to {LONGEST} bytes long"));
         }
-        match text.chars().all(fits) {
+        // A template that is called as a jail is: `templates/web`.
+        let families = [Family::Jails, Family::Templates].into_iter();
+        let mut rests = families.filter_map(|family| {
+            let rest = text.strip_prefix(family.as_str())?.strip_prefix('/')?;
+            (!rest.is_empty()).then_some(rest)
+        });
+        match rests.next().unwrap_or(text).chars().all(fits) {
             true => Ok(Label(text.into())),
             false => Err(
                 "a jail's name has letters, digits, \"-\", \"_\", \".\", \":\" and \" \" only"
@@ -83,7 +89,8 @@ impl Members {
     /// `NotFound`; `Conflict` if that could be more than one.
     pub fn find(&self, label: &Label) -> Result<Member<'_>> {
         let label = label.as_str();
-        let named: Vec<Member> = self.all().filter(|one| one.jail.name == label).collect();
+        let is_named = |one: &Member| one.jail.name == label || one.place() == label;
+        let named: Vec<Member> = self.all().filter(is_named).collect();
         let found = match named.is_empty() {
             true => self.all().filter(|one| one.jail.uuid == label).collect(),
             false => named,
@@ -172,10 +179,13 @@ mod tests {
         assert_eq!(find("u2"), Ok("jails/u2".into()), "a dataset comes first");
         assert_eq!(find("same"), Err(Code::Conflict));
         assert_eq!(find("web"), Err(Code::Conflict), "a jail and a template");
+        assert_eq!(find("templates/web"), Ok("templates/web".into()));
+        assert_eq!(find("jails/web"), Ok("jails/web".into()));
+        assert_eq!(find("jails/base"), Err(Code::NotFound));
         for none in ["we", "web22", "WEB", "ALL", "u", " web"] {
             assert_eq!(find(none), Err(Code::NotFound), "{none}");
         }
-        assert!(["", "a\nb", "a/b", "a@b", "*"]
+        assert!(["", "a\nb", "a/b", "a@b", "*", "jails/", "jails/a/b"]
             .iter()
             .all(|text| Label::parse(text).is_err()));
     }
