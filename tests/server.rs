@@ -823,6 +823,11 @@ fn sixteen_threads_for_a_minute() {
                     "a child of the host's was stolen"
                 );
             }
+            // Its pool was switched off between the first look and the second.
+            4 if reply["code"] == "not_active" => {
+                let (_, message) = error_of(reply);
+                assert!(message.contains("no longer active"), "{reply}");
+            }
             4 => {
                 let new = reply["started_dispatcher_id"]
                     .as_array()
