@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::iocage::datasets::Family;
 use crate::iocage::jails::Jail;
+use crate::iocage::releases;
 use crate::iocage::selection::Label;
 use crate::iocage::settings::Settings;
 use crate::reply::jails::{detailed, jail, key, keyed};
@@ -37,8 +38,7 @@ fn filter(arguments: &Arguments) -> Result<impl Fn(&Jail) -> bool> {
         let details = jail.details.as_ref();
         let is_of = |release: &String| {
             let own = details.and_then(|details| details.release.as_deref());
-            let patch = own.and_then(|own| own.strip_prefix(release.as_str()));
-            patch.is_some_and(|patch| patch.is_empty() || patch.starts_with("-p"))
+            own.is_some_and(|own| releases::is_patched(own, release))
         };
         let is_named = |names: &Vec<Label>| {
             names.iter().any(|name| {

@@ -114,7 +114,7 @@ fn read_indexes(context: &Context, place: &Place) -> Result<Plugins> {
     }
     for repository in &context.configuration.plugin_repositories {
         if let Some(error) = context.jobs.last_error(&refresh_id(repository)) {
-            known.errors.push(index_error(repository, &error));
+            known.errors.push(indexes::error_of(repository, &error));
         }
     }
     Ok(known)
@@ -133,14 +133,10 @@ fn switch(context: &Context, read: &dyn Fn() -> Result<Plugins>) -> Result<Vec<S
     for (repository, switch) in read()?.switches {
         let done = context.system.run(&switch.line());
         if let Err(error) = done.and_then(|output| output.success()) {
-            errors.push(index_error(&repository, &error.message));
+            errors.push(indexes::error_of(&repository, &error.message));
         }
     }
     Ok(errors)
-}
-
-fn index_error(repository: &Url, why: &str) -> String {
-    format!("plugin index {}: {why}", repository.without_credentials())
 }
 
 fn refresh_id(repository: &Url) -> JobId {
@@ -234,10 +230,9 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
         None => JailName::parse(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
     };
     let named = version.can(Ability::NamePluginJails);
-    let line = command::fetch_plugin(version, &new)?;
     Ok(vec![Task {
         id: JobId::new("fetch_plugin", &new.plugin),
-        line,
+        line: command::fetch_plugin(version, &new)?,
         claims: vec![
             Resource::Marks.shared(),
             Resource::Releases.shared(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::each;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::iocage::datasets::Family;
+use crate::iocage::datasets::{jail_or_template, Family};
 use crate::iocage::selection::Selection;
 use crate::iocage::space::{self, Snapshot};
 use crate::names::PoolName;
@@ -94,13 +94,12 @@ fn describe(pool: &PoolName, snapshot: &Snapshot) -> Object {
 /// A clone by the name of its jail or template, if its root or its dataset is the clone; by that of
 /// its dataset otherwise.
 fn clone_name(pool: &PoolName, dataset: &str) -> String {
-    for family in [Family::Jails, Family::Templates] {
-        if let Some(name) = family.member(pool, dataset) {
-            let own = format!("{}/{name}", family.dataset(pool));
-            if dataset == own || *dataset == format!("{own}/root") {
-                return name.into();
-            }
-        }
+    let Some((family, name)) = jail_or_template(pool, dataset) else {
+        return dataset.into();
+    };
+    let own = format!("{}/{name}", family.dataset(pool));
+    match dataset == own || *dataset == format!("{own}/root") {
+        true => name.into(),
+        false => dataset.into(),
     }
-    dataset.into()
 }

@@ -100,6 +100,12 @@ impl Family {
     }
 }
 
+/// The jail or template that `dataset` is or belongs to.
+pub fn jail_or_template<'a>(pool: &str, dataset: &'a str) -> Option<(Family, &'a str)> {
+    let mut families = [Family::Jails, Family::Templates].into_iter();
+    families.find_map(|family| Some((family, family.member(pool, dataset)?)))
+}
+
 /// Asks ZFS for `columns` of `dataset` and of those below it, down to `depth` if given. A dataset
 /// that does not exist has no rows.
 pub fn list(

@@ -10,6 +10,7 @@ use super::datasets::{self, Dataset, Family};
 use super::destruction::Plan;
 use super::fstab::{self, Entry};
 use super::jails::{self, Jail};
+use super::releases;
 use super::survey::Memory;
 use crate::error::{Code, Error, Result};
 use crate::names::PoolName;
@@ -173,10 +174,7 @@ fn depends(
     let details = jail.details.as_ref();
     // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
     let base = details.and_then(|details| details.base_release.as_deref());
-    let is_base = |member: &String| {
-        base.and_then(|base| base.strip_prefix(member.as_str()))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("-p"))
-    };
+    let is_base = |member: &String| base.is_some_and(|base| releases::is_patched(base, member));
     let mounts = |member: &String| {
         let part = Path::new(family.as_str()).join(member);
         let sources = fstab.iter().flatten();

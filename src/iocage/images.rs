@@ -46,7 +46,7 @@ impl Checksum {
     }
 }
 
-/// The images below iocage's root on disk, by the names of their files.
+/// The images below iocage's root on disk, in any order.
 ///
 /// # Errors
 /// `Failed` if the folder cannot be read.
@@ -87,7 +87,6 @@ pub fn list(root: &Path) -> Result<Vec<Image>> {
             file,
         });
     }
-    images.sort_unstable_by(|one, other| one.file.cmp(&other.file));
     Ok(images)
 }
 

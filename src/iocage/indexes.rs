@@ -97,14 +97,16 @@ fn read_all(configuration: &Configuration, root: Option<&Path>, habits: &Habits)
                 }
             }
             Err(why) => {
-                let repository = repository.without_credentials();
-                plugins
-                    .errors
-                    .push(format!("plugin index {repository}: {why}"));
+                plugins.errors.push(error_of(repository, &why));
             }
         }
     }
     plugins
+}
+
+/// What is wrong with the index of a repository, in words.
+pub fn error_of(repository: &Url, why: &str) -> String {
+    format!("plugin index {}: {why}", repository.without_credentials())
 }
 
 impl Plugins {

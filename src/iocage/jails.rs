@@ -330,8 +330,7 @@ fn is_listed_elsewhere(dataset: &str, pool: &str, family: Family) -> bool {
     let Some((of, _)) = dataset.split_once('/') else {
         return false;
     };
-    let mut families = [Family::Jails, Family::Templates].into_iter();
-    families.any(|other| other.member(of, dataset).is_some() && (of, other) != (pool, family))
+    datasets::jail_or_template(of, dataset).is_some_and(|(other, _)| (of, other) != (pool, family))
 }
 
 #[cfg(test)]

@@ -106,6 +106,12 @@ pub fn offered(releases: &[String], end_of_life: &[String], host: Option<&str>) 
         .collect()
 }
 
+/// Whether a jail that says it has `of` (`13.2-RELEASE-p9`) has `release`, at any patch level.
+pub fn is_patched(of: &str, release: &str) -> bool {
+    let patch = of.strip_prefix(release);
+    patch.is_some_and(|patch| patch.is_empty() || patch.starts_with("-p"))
+}
+
 /// Whether this is a name as it stands in a list: a release, perhaps with the mark.
 pub fn is_listed(name: &str) -> bool {
     let bare = name.strip_suffix(END_OF_LIFE).unwrap_or(name);

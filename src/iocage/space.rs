@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::datasets::{rows, value, Dataset, Family};
+use super::datasets::{jail_or_template, rows, value, Dataset, Family};
 use crate::configuration::Program;
 use crate::error::Result;
 use crate::names::PoolName;
@@ -49,10 +49,7 @@ pub fn of_members(system: &System, pool: &PoolName) -> Result<HashMap<(Family, S
         let Some(column) = COLUMNS.iter().find(|column| *column == property) else {
             continue;
         };
-        let families = [Family::Jails, Family::Templates].into_iter();
-        let member = families
-            .filter_map(|family| Some((family, family.member(pool, name)?)))
-            .next()
+        let member = jail_or_template(pool, name)
             .filter(|(family, member)| *name == format!("{}/{member}", family.dataset(pool)));
         if let Some((family, member)) = member {
             let of = space.entry((family, member.into())).or_default();
@@ -139,11 +136,7 @@ fn gather(
     told: &[Vec<String>],
 ) -> HashMap<(Family, String), Snapshots> {
     let member = |dataset: &str| {
-        let families = [Family::Jails, Family::Templates].into_iter();
-        let found = families.filter_map(|family| Some((family, family.member(pool, dataset)?)));
-        found
-            .map(|(family, name)| (family, name.to_string()))
-            .next()
+        jail_or_template(pool, dataset).map(|(family, name)| (family, name.to_string()))
     };
     let mut datasets: HashMap<(Family, String), usize> = HashMap::new();
     let mut clones: HashMap<&str, Vec<String>> = HashMap::new();
