@@ -6,7 +6,6 @@ use crate::iocage::datasets::Family;
 use crate::iocage::jails::Jail;
 use crate::iocage::releases;
 use crate::iocage::selection::Label;
-use crate::iocage::settings::Settings;
 use crate::reply::jails::{detailed, jail, key, keyed};
 use crate::reply::{Common, Object};
 use crate::request::{Arguments, DETAIL, JAILS, RELEASE, STATE, TYPE};
@@ -18,8 +17,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let jails = listing.jails.iter().filter(|jail| wanted(jail));
     let keyed = match detail {
         true => {
-            let none = Settings::default();
-            let common = Common::of(listing.defaults().unwrap_or(&none));
+            let common = Common::of(listing.defaults());
             let detailed = |jail: &Jail| detailed(&listing, &common, jail);
             keyed(jails, "jails", key, detailed)
         }

@@ -16,14 +16,13 @@ pub fn get(context: &Context, arguments: &Arguments) -> Result<Object> {
     let wanted = arguments.optional(&PROP)?.unwrap_or_default();
     let detail = arguments.flag(&DETAIL)?;
     let members = context.members()?;
-    let none = Settings::default();
     // A name that neither iocage nor any file has is mistyped.
     let is_known = |name: &String| {
         let in_files = |member: each::Member| {
             let own = member.listing.settings(member.jail);
             own.is_some_and(|own| own.has(name))
         };
-        let defaults = members.jails.defaults().unwrap_or(&none);
+        let defaults = members.jails.defaults();
         properties::find(name).is_some() || defaults.has(name) || members.all().any(in_files)
     };
     if let Some(unknown) = wanted.iter().find(|name| !is_known(name)) {
@@ -31,7 +30,7 @@ pub fn get(context: &Context, arguments: &Arguments) -> Result<Object> {
         return Err(wrong("prop", &why));
     }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
-    let common = |listing: &Listing| Common::of(listing.defaults().unwrap_or(&none));
+    let common = |listing: &Listing| Common::of(listing.defaults());
     let common = [&members.jails, &members.templates].map(common);
     let answer = each::look(&members, &selection, |member| {
         let own = member.listing.settings(member.jail);
@@ -40,7 +39,7 @@ pub fn get(context: &Context, arguments: &Arguments) -> Result<Object> {
             let common = &common[usize::from(member.family() != Family::Jails)];
             return Ok(all_values(own, common));
         }
-        let defaults = member.listing.defaults().unwrap_or(&none);
+        let defaults = member.listing.defaults();
         Ok(values(own, defaults, is_wanted, detail).into())
     })?;
     Ok(answer.with_some("defaults_error", members.jails.defaults_error()))
@@ -54,8 +53,6 @@ pub fn get_defaults(context: &Context, _: &Arguments) -> Result<Object> {
     if let Some(why) = listing.defaults_error() {
         return Err(Error::new(Code::Failed, why));
     }
-    let none = Settings::default();
-    let defaults = listing.defaults().unwrap_or(&none);
-    let all = values(&none, defaults, |_| true, false);
+    let all = values(Settings::none(), listing.defaults(), |_| true, false);
     Ok(Object::new().with("defaults", all))
 }

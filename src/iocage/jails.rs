@@ -108,9 +108,10 @@ impl Listing {
         }
     }
 
-    /// The settings of all jails, in the pool's `defaults.json`, if it can be read.
-    pub fn defaults(&self) -> Option<&Settings> {
-        self.survey.as_ref()?.files.defaults()
+    /// The settings of all jails, in the pool's `defaults.json`; none if it cannot be read.
+    pub fn defaults(&self) -> &Settings {
+        let survey = self.survey.as_ref();
+        survey.map_or(Settings::none(), |survey| survey.files.defaults())
     }
 
     /// Why the settings of all jails are not known, if they are not.
@@ -155,8 +156,7 @@ pub fn list(
     let Some(survey) = survey(system, memory, pool, family)? else {
         return Ok(None);
     };
-    let no_defaults = Settings::default();
-    let defaults = survey.files.defaults().unwrap_or(&no_defaults);
+    let defaults = survey.files.defaults();
     let jail = |member: &Member| {
         let origin = member.origin.as_deref();
         let template = origin.and_then(|origin| template(pool, origin));
@@ -201,8 +201,8 @@ fn describe(name: &str, config: ConfigFile, template: Option<String>, defaults: 
     let is_on = |key| settings::is_on(config, defaults, key);
 
     // Never from the defaults: a name there would be the name of all jails.
-    let own = Settings::default();
-    let uuid = settings::text(config, &own, Key::HOST_HOSTUUID).unwrap_or_else(|| name.into());
+    let uuid =
+        settings::text(config, Settings::none(), Key::HOST_HOSTUUID).unwrap_or_else(|| name.into());
     let kind = text(Key::TYPE).unwrap_or_else(|| "jail".into());
     let tag = config.other("tag").or_else(|| defaults.other("tag"));
     let tag = tag.map(String::from);

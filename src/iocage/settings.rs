@@ -135,6 +135,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Those of a file that is not there.
+    pub fn none() -> &'static Self {
+        static NONE: LazyLock<Settings> = LazyLock::new(Settings::default);
+        &NONE
+    }
+
     /// Reads the text of a settings file; `None` where it is not a JSON object.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let Ok(Value::Object(all)) = serde_json::from_slice(text) else {

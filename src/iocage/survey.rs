@@ -274,9 +274,10 @@ impl Files {
         }
     }
 
-    /// What `defaults.json` says.
-    pub fn defaults(&self) -> Option<&Settings> {
-        self.defaults.settings.as_deref()
+    /// What `defaults.json` says; nothing if it cannot be read.
+    pub fn defaults(&self) -> &Settings {
+        let settings = self.defaults.settings.as_deref();
+        settings.unwrap_or(Settings::none())
     }
 
     /// Whether there is a `defaults.json` that cannot be read.

@@ -67,8 +67,7 @@ pub fn jail(jail: &Jail) -> Object {
 
 /// A jail's ten strings, and what else is known of it. `common` are the settings of all jails.
 pub fn detailed(listing: &Listing, common: &Arc<Common>, one: &Jail) -> Object {
-    let none = Settings::default();
-    let defaults = listing.defaults().unwrap_or(&none);
+    let defaults = listing.defaults();
     let own = listing.settings(one);
     let root = listing.root_of(one);
     let hostname = own.map(|own| {

@@ -34,8 +34,7 @@ pub struct Effective {
 impl Common {
     pub fn of(defaults: &Settings) -> Arc<Self> {
         let mut text = String::new();
-        let none = Settings::default();
-        let all = effective(&none, defaults).into_iter();
+        let all = effective(Settings::none(), defaults).into_iter();
         let members = all.map(|(name, (value, _))| {
             let start = text.len();
             member(name, value, &mut text);
