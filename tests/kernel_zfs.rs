@@ -300,9 +300,16 @@ fn lock(lab: &Lab, dataset: &str) {
     lab.zfs(&["unload-key", "-r", dataset]);
 }
 
+/// Loads the key and mounts what is below, by name: `zfs mount -a` would mount what other tests
+/// have unmounted, and fails where they change something meanwhile.
 fn unlock(lab: &Lab, dataset: &str) {
     lab.zfs(&["load-key", dataset]);
-    lab.zfs(&["mount", "-a"]);
+    let below = lab.zfs(&["list", "-H", "-r", "-o", "name,mounted,canmount", dataset]);
+    for line in below.lines() {
+        if let [name, "no", "on"] = line.split('\t').collect::<Vec<_>>()[..] {
+            lab.zfs(&["mount", name]);
+        }
+    }
 }
 
 // Keys.
