@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
-use crate::actions::{self, Access, Action, Change, How, Many};
+use crate::actions::{self, Access, Action, Change, Chosen, How, JailChange, Many};
 use crate::audit;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::host::Level;
+use crate::iocage::selection::{Label, Selection};
 use crate::jobs::{Start, Task};
-use crate::reply::{Object, Reply, Status};
-use crate::request::{shorten, Arguments};
+use crate::reply::{failure, Object, Reply, Status};
+use crate::request::{missing, shorten, Arguments};
+use crate::resources::Resource;
 use crate::sharing::Sharing;
 
 /// Answers a request's `args`.
@@ -60,6 +62,17 @@ fn carry_out(
         How::Changes(change) => audited(context, name, &arguments, || {
             make_change(context, &arguments, change)
         }),
+        How::ChangesJails(change) => audited(context, name, &arguments, || {
+            change_jails(context, &arguments, change)
+        }),
+        How::ChangesJailsOr(change, means_other, other) => {
+            audited(context, name, &arguments, || {
+                match means_other(&arguments) {
+                    true => make_change(context, &arguments, other),
+                    false => change_jails(context, &arguments, change),
+                }
+            })
+        }
         How::Starts(tasks, many) => audited(context, name, &arguments, || {
             start(context, tasks(context, &arguments)?, *many)
         }),
@@ -115,6 +128,78 @@ fn make_change(context: &Context, arguments: &Arguments, change: &Change) -> Res
     context.known.memory.note_change();
     drop(held);
     outcome
+}
+
+/// Changes the jails that are meant, one after the other. What fails for one of several is that
+/// one's answer, and hides no other's.
+fn change_jails(context: &Context, arguments: &Arguments, change: &JailChange) -> Result<Object> {
+    context.jobs.settle();
+    let labels = match arguments.selection()? {
+        Selection::All => return Err(missing("jail")),
+        Selection::One(label) => return change_jail(context, arguments, change, &label).1,
+        Selection::Several(labels) => labels,
+    };
+    let mut jails = Object::new();
+    for label in &labels {
+        let (name, outcome) = change_jail(context, arguments, change, label);
+        jails.insert(name, outcome.unwrap_or_else(|error| failure(&error)));
+    }
+    Ok(Object::new().with("jails", jails))
+}
+
+/// Changes one, while it and all that it needs is held; and gives its name.
+fn change_jail(
+    context: &Context,
+    arguments: &Arguments,
+    change: &JailChange,
+    label: &Label,
+) -> (String, Result<Object>) {
+    let mut name = label.as_str().to_string();
+    let outcome = context.members().and_then(|members| {
+        let member = members.find(label)?;
+        name.clone_from(&member.jail.name);
+        let chosen = Chosen {
+            members: &members,
+            member,
+        };
+        let mut claims = (change.needs)(context, arguments, &chosen)?;
+        let jail = Resource::Jail(member.in_kernel());
+        claims.push(if change.alone {
+            jail.alone()
+        } else {
+            jail.shared()
+        });
+        for all in [
+            Resource::Marks,
+            Resource::Releases,
+            Resource::Templates,
+            Resource::Jails,
+        ] {
+            claims.push(all.shared());
+        }
+        let held = context.resources.take(&claims, context.system.timeout())?;
+        // It may have gone, or become another, while this was waiting.
+        let now = context.members()?;
+        let again = now.find(label)?;
+        if again.dataset() != member.dataset() {
+            let message = format!("{} has become another meanwhile", member.place());
+            return Err(Error::new(Code::Conflict, message));
+        }
+        let outcome = (change.run)(
+            context,
+            arguments,
+            &Chosen {
+                members: &now,
+                member: again,
+            },
+        );
+        if change.moves {
+            context.known.memory.note_change();
+        }
+        drop(held);
+        outcome
+    });
+    (name, outcome)
 }
 
 /// Starts tasks, and answers which. If one cannot be started, those before it run anyway, and the

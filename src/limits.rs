@@ -116,3 +116,17 @@ pub const REMEMBERED_BYTES: usize = 32 << 20;
 
 /// The output of a job that `listjobs` shows, its end; `jobstatus` shows all of it.
 pub const LISTED_OUTPUT_BYTES: usize = 4096;
+
+/// The words of a command for a jail, together. FreeBSD takes 512 KiB at least; who needs more has a
+/// file.
+pub const COMMAND_BYTES: usize = 64 << 10;
+
+/// What `execjail` gives back of each of its outputs.
+pub const EXEC_OUTPUT_BYTES: usize = 1 << 20;
+
+/// For how long `execjail` may run. A client waits for the answer, so what takes longer belongs into
+/// the jail's own cron(8).
+pub const EXEC_SECONDS: u64 = 3600;
+
+/// A path, as PATH_MAX of FreeBSD and Linux is.
+pub const PATH_BYTES: usize = 1024;

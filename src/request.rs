@@ -1,128 +1,16 @@
-//! A request's arguments: what each is called, how it is read and checked, and what it means.
+//! A request's arguments, checked.
 //!
-//! A field is one constant, used in the row of an action and in its function, so that the two
-//! cannot differ. Every value that a client sends is checked before anything is run. An error names
-//! the argument and says what is wrong with it.
+//! Every value that a client sends is checked before anything is run. An error names the argument
+//! and says what is wrong with it.
+
+mod fields;
 
 use serde_json::{Map, Value};
 
+pub use fields::*;
+
 use crate::error::{Error, Result};
-use crate::iocage::jails::State;
-use crate::iocage::properties::{PropertyName, PropertyValue};
-use crate::iocage::selection::{Label, Selection};
-use crate::limits;
-use crate::names::{Interface, Ip4, Ip6, JailName, PluginId, PoolName, Release, Wrong};
-
-/// An argument of an action.
-pub struct Field<T: 'static> {
-    name: &'static str,
-    read: fn(&Value) -> std::result::Result<T, Wrong>,
-    /// Whether a value of it asks for a change.
-    changes: fn(&T) -> bool,
-    private: bool,
-}
-
-/// A field, whatever it reads.
-pub trait AnyField: Sync {
-    fn name(&self) -> &'static str;
-    /// What is wrong with `value`.
-    fn check(&self, value: &Value) -> std::result::Result<(), Wrong>;
-    /// Whether `value` asks for a change, which needs full access.
-    fn changes(&self, value: &Value) -> bool;
-    /// Whether nobody may see the value.
-    fn is_private(&self) -> bool;
-}
-
-impl<T> Field<T> {
-    const fn new(name: &'static str, read: fn(&Value) -> std::result::Result<T, Wrong>) -> Self {
-        Field {
-            name,
-            read,
-            changes: |_| false,
-            private: false,
-        }
-    }
-
-    const fn private(self) -> Self {
-        Field {
-            private: true,
-            ..self
-        }
-    }
-}
-
-impl Field<bool> {
-    /// A truth value; `"true"` and `"false"` are fine too.
-    const fn flag(name: &'static str) -> Self {
-        Field::new(name, truth)
-    }
-
-    /// One that asks for a change if it is true.
-    const fn changing(self) -> Self {
-        Field {
-            changes: |truth| *truth,
-            ..self
-        }
-    }
-}
-
-impl<T> AnyField for Field<T> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn check(&self, value: &Value) -> std::result::Result<(), Wrong> {
-        (self.read)(value).map(|_| ())
-    }
-
-    fn changes(&self, value: &Value) -> bool {
-        (self.read)(value).is_ok_and(|value| (self.changes)(&value))
-    }
-
-    fn is_private(&self) -> bool {
-        self.private
-    }
-}
-
-pub static ACCEPT_LICENSE: Field<bool> = Field::flag("accept_license");
-pub static BOOT: Field<bool> = Field::flag("boot");
-pub static DETAIL: Field<bool> = Field::flag("detail");
-pub static DHCP: Field<bool> = Field::flag("dhcp");
-pub static DRYRUN: Field<bool> = Field::flag("dryrun");
-pub static FORCE: Field<bool> = Field::flag("force");
-pub static IP4: Field<Ip4> = Field::new("ip4", |value| text(value, Ip4::parse));
-pub static IP6: Field<Ip6> = Field::new("ip6", |value| text(value, Ip6::parse));
-/// One jail or template.
-pub static JAIL: Field<Label> = Field::new("jail", |value| text(value, Label::parse));
-/// The same, as clients of 2017 call it.
-pub static JAIL_UUID: Field<Label> = Field::new("jail_uuid", |value| text(value, Label::parse));
-/// More than one jail or template, each once.
-pub static JAILS: Field<Vec<Label>> = Field::new("jails", |value| {
-    list(value, limits::JAILS_PER_REQUEST, Label::parse)
-});
-pub static JOB: Field<String> = Field::new("job", |value| text(value, name));
-pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::parse));
-pub static NET_DEVICE: Field<Interface> =
-    Field::new("net_device", |value| text(value, Interface::parse));
-pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, PluginId::parse));
-pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
-/// An object of iocage's properties and their values.
-pub static PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
-    Field::new("properties", properties).private();
-/// Names of properties; none of them for `all`.
-pub static PROP: Field<Vec<String>> = Field::new("prop", |value| match value {
-    Value::String(all) if all == "all" => Ok(Vec::new()),
-    _ => list(value, limits::PROPERTIES_PER_REQUEST, name),
-});
-pub static REFRESH: Field<bool> = Field::flag("refresh").changing();
-pub static RELEASE: Field<String> = Field::new("release", |value| text(value, name));
-/// One or more releases, each once.
-pub static RELEASES: Field<Vec<Release>> = Field::new("releases", |value| {
-    list(value, limits::RELEASES_PER_REQUEST, Release::parse)
-});
-pub static STATE: Field<State> = Field::new("state", |value| text(value, state));
-pub static TYPE: Field<String> = Field::new("type", |value| text(value, name));
-pub static VERIFY: Field<bool> = Field::flag("verify");
+use crate::iocage::selection::Selection;
 
 /// The arguments of one request, `action` among them, and the fields that its action has.
 #[derive(Clone, Copy)]
@@ -189,15 +77,37 @@ impl<'a> Arguments<'a> {
         self.optional(field)?.ok_or_else(|| missing(field.name))
     }
 
-    /// Which jails and templates are meant.
+    /// Which jails and templates are meant, by whichever of the fields for that the action has.
     pub fn selection(&self) -> Result<Selection> {
-        let (one, too) = (self.optional(&JAIL)?, self.optional(&JAIL_UUID)?);
-        match (one, too, self.optional(&JAILS)?) {
-            (None, None, None) => Ok(Selection::All),
-            (Some(one), None, None) | (None, Some(one), None) => Ok(Selection::One(one)),
-            (None, None, Some(several)) => Ok(Selection::Several(several)),
-            (Some(_), Some(_), _) => Err(wrong("jail_uuid", "cannot be combined with \"jail\"")),
-            (_, _, Some(_)) => Err(wrong("jails", "cannot be combined with \"jail\"")),
+        let mut selection: Option<(&str, Selection)> = None;
+        for field in [&JAIL, &JAIL_UUID, &TEMPLATE] {
+            let Some(label) = self.where_it_has(field)? else {
+                continue;
+            };
+            if let Some((other, _)) = selection {
+                return Err(wrong(
+                    field.name,
+                    &format!("cannot be combined with {other:?}"),
+                ));
+            }
+            selection = Some((field.name, Selection::One(label)));
+        }
+        match (selection, self.where_it_has(&JAILS)?) {
+            (None, None) => Ok(Selection::All),
+            (Some((_, one)), None) => Ok(one),
+            (None, Some(several)) => Ok(Selection::Several(several)),
+            (Some((other, _)), Some(_)) => Err(wrong(
+                "jails",
+                &format!("cannot be combined with {other:?}"),
+            )),
+        }
+    }
+
+    /// The value of a field, if the action has the field and it is given.
+    fn where_it_has<T>(&self, field: &Field<T>) -> Result<Option<T>> {
+        match self.fields.iter().any(|known| known.name() == field.name) {
+            true => self.optional(field),
+            false => Ok(None),
         }
     }
 
@@ -217,99 +127,10 @@ pub fn wrong(name: &str, why: &str) -> Error {
     Error::invalid(format!("argument {name:?}: {why}"))
 }
 
-/// A string, by its rule.
-fn text<T>(
-    value: &Value,
-    rule: impl Fn(&str) -> std::result::Result<T, Wrong>,
-) -> std::result::Result<T, Wrong> {
-    rule(value.as_str().ok_or("must be a string")?)
-}
-
-fn truth(value: &Value) -> std::result::Result<bool, Wrong> {
-    match value {
-        Value::Bool(truth) => Ok(*truth),
-        Value::String(text) if text == "true" => Ok(true),
-        Value::String(text) if text == "false" => Ok(false),
-        _ => Err("must be true or false".into()),
-    }
-}
-
-/// A string, or an array of at most `most` strings, by their rule; each once.
-fn list<T: PartialEq>(
-    value: &Value,
-    most: usize,
-    rule: impl Fn(&str) -> std::result::Result<T, Wrong>,
-) -> std::result::Result<Vec<T>, Wrong> {
-    let list = match value {
-        Value::String(text) => return Ok(vec![rule(text)?]),
-        Value::Array(list) => list,
-        _ => return Err("must be a string or an array of strings".into()),
-    };
-    if list.is_empty() {
-        return Err("must not be empty".into());
-    }
-    if list.len() > most {
-        return Err(format!("must have at most {most} entries"));
-    }
-    let mut read = Vec::new();
-    for item in list {
-        let item = rule(item.as_str().ok_or("must be an array of strings")?)?;
-        if !read.contains(&item) {
-            read.push(item);
-        }
-    }
-    Ok(read)
-}
-
-/// A name that is only looked for.
-fn name(text: &str) -> std::result::Result<String, Wrong> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    match starts && text.len() <= limits::ARGUMENT_BYTES && text.chars().all(fits) {
-        true => Ok(text.into()),
-        false => Err("must be letters, digits, \".\", \"_\" and \"-\"".into()),
-    }
-}
-
-fn state(text: &str) -> std::result::Result<State, Wrong> {
-    let known = State::ALL.into_iter();
-    known
-        .clone()
-        .find(|state| state.as_str() == text)
-        .ok_or_else(|| {
-            let words: Vec<&str> = known.map(State::as_str).collect();
-            format!("must be one of {}", words.join(", "))
-        })
-}
-
-fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
-    let object = value.as_object().ok_or("must be an object")?;
-    if object.len() > limits::PROPERTIES_PER_REQUEST {
-        return Err(format!(
-            "must have at most {} entries",
-            limits::PROPERTIES_PER_REQUEST
-        ));
-    }
-    let property = |(name, value): (&String, &Value)| {
-        let name = PropertyName::parse(&shorten(name))?;
-        let value = name.value(value)?;
-        Ok((name, value))
-    };
-    object.iter().map(property).collect()
-}
-
-/// What a client sent, short enough to quote.
-pub fn shorten(text: &str) -> String {
-    const READABLE: usize = 60;
-    match text.char_indices().nth(READABLE) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
     use serde_json::json;
 
     const FIELDS: &[&dyn AnyField] = &[&RELEASES, &FORCE, &DRYRUN, &REFRESH, &POOL];

@@ -1,4 +1,4 @@
-//! Jobs, those that run and those that have ended: `listjobs`, `jobstatus`.
+//! Jobs, those that run and those that have ended: `listjobs`, `jobstatus`, `stopjob`.
 
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
@@ -26,4 +26,9 @@ pub fn status(context: &Context, arguments: &Arguments) -> Result<Object> {
             Err(Error::new(Code::NotFound, message))
         }
     }
+}
+
+pub fn stop(context: &Context, arguments: &Arguments) -> Result<Object> {
+    let _ = (context, arguments);
+    todo!()
 }

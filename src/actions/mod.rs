@@ -4,25 +4,33 @@
 //! all of them. To add an action, write its function in the file of its family and its row here.
 
 mod clean;
+mod destroy;
 mod each;
+mod exec;
 mod images;
 mod jails;
 mod jobs;
 mod mounts;
 mod plugins;
 mod pools;
+mod power;
 mod releases;
+mod rename;
+mod set;
 mod settings;
+mod snapshots;
 mod space;
 
 use crate::context::Context;
 use crate::error::Result;
+use crate::iocage::selection::{Member, Members};
 use crate::jobs::Task;
 use crate::reply::Object;
 use crate::request::{
-    AnyField, Arguments, ACCEPT_LICENSE, BOOT, DETAIL, DHCP, DRYRUN, FORCE, IP4, IP6, JAIL, JAILS,
-    JAIL_UUID, JOB, NAME, NET_DEVICE, PLUGIN, POOL, PROP, PROPERTIES, REFRESH, RELEASE, RELEASES,
-    STATE, TYPE, VERIFY,
+    AnyField, Arguments, ACCEPT_LICENSE, BOOT, COMMAND, DESTINATION, DETAIL, DHCP, DRYRUN, FORCE,
+    IP4, IP6, JAIL, JAILS, JAIL_UUID, JOB, NAME, NET_DEVICE, OPTIONS, PLUGIN, POOL, PROP,
+    PROPERTIES, RECURSIVE, REFRESH, RELEASE, RELEASES, SETTINGS, SNAPSHOT, SOFT, SOURCE, STATE,
+    TEMPLATE, TIMEOUT_SECONDS, TYPE, USER, VERIFY,
 };
 use crate::resources::{Claim, Resource};
 
@@ -53,6 +61,11 @@ pub(crate) enum How {
     Changes(Change),
     /// It changes something where this argument is given, and only looks where it is not.
     ChangesWith(&'static dyn AnyField, Change, Look),
+    /// It changes the jails or templates that are meant, one after the other, and holds each of them
+    /// while it does.
+    ChangesJails(JailChange),
+    /// It does that, or makes this change instead where that is meant.
+    ChangesJailsOr(JailChange, fn(&Arguments) -> bool, Change),
     /// It starts tasks, each of which holds what it needs until it ends.
     Starts(fn(&Context, &Arguments) -> Result<Vec<Task>>, Many),
 }
@@ -63,6 +76,23 @@ pub(crate) struct Change {
     pub run: Look,
 }
 
+/// A change of a jail or template.
+pub(crate) struct JailChange {
+    /// Whether nobody else may change it meanwhile.
+    pub alone: bool,
+    /// Whether datasets may come, go or move, so that what is known of them no longer holds.
+    pub moves: bool,
+    /// What else it needs.
+    pub needs: fn(&Context, &Arguments, &Chosen) -> Result<Vec<Claim>>,
+    pub run: fn(&Context, &Arguments, &Chosen) -> Result<Object>,
+}
+
+/// A jail or template that is to be changed, among all the others.
+pub(crate) struct Chosen<'a> {
+    pub members: &'a Members,
+    pub member: Member<'a>,
+}
+
 /// How an action answers with the ids of its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Many {
@@ -70,6 +100,20 @@ pub(crate) enum Many {
     One,
     /// A list of ids, and another one of those that run already.
     List,
+}
+
+fn nothing_else(_: &Context, _: &Arguments, _: &Chosen) -> Result<Vec<Claim>> {
+    Ok(Vec::new())
+}
+
+/// A change that others wait for, and that needs nothing but the jail.
+const fn change(run: fn(&Context, &Arguments, &Chosen) -> Result<Object>) -> JailChange {
+    JailChange {
+        alone: true,
+        moves: false,
+        needs: nothing_else,
+        run,
+    }
 }
 
 fn the_marks(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
@@ -93,16 +137,57 @@ const CLEAN_TEMPLATES: Change = Change {
     run: clean::templates,
 };
 
+const EXEC: JailChange = JailChange {
+    alone: false,
+    ..change(exec::run)
+};
+const SET_DEFAULTS: Change = Change {
+    needs: set::defaults_need,
+    run: set::set_defaults,
+};
+const RENAME: JailChange = JailChange {
+    moves: true,
+    needs: rename::needs,
+    ..change(rename::rename)
+};
+const DESTROY: JailChange = JailChange {
+    moves: true,
+    needs: destroy::needs,
+    ..change(destroy::destroy)
+};
+const DESTROY_RELEASE: Change = Change {
+    needs: destroy::release_needs,
+    run: destroy::release,
+};
+const CLEAN_JAILS: Change = Change {
+    needs: destroy::all_need,
+    run: destroy::clean_jails,
+};
+const CLEAN_ALL: Change = Change {
+    needs: destroy::all_need,
+    run: destroy::clean_all,
+};
+const STOP_JOB: Change = Change {
+    needs: |_, _| Ok(Vec::new()),
+    run: jobs::stop,
+};
+
 /// Every action, by name.
 #[rustfmt::skip]
 pub static ACTIONS: &[Action] = &[
     Action { name: "activatepool", fields: &[&POOL], how: How::ChangesWith(&POOL, ACTIVATE, pools::current) },
     Action { name: "activatestatus", fields: &[], how: How::Looks(pools::status) },
+    Action { name: "addmount", fields: &[&JAIL, &JAIL_UUID, &SOURCE, &DESTINATION, &TYPE, &OPTIONS], how: How::ChangesJails(change(mounts::add)) },
+    Action { name: "capjail", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::ChangesJails(change(power::cap)) },
+    Action { name: "cleanall", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_ALL) },
+    Action { name: "cleanjails", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_JAILS) },
     Action { name: "cleanreleases", fields: &[&FORCE, &DRYRUN, &DETAIL], how: How::Changes(CLEAN_RELEASES) },
     Action { name: "cleantemplates", fields: &[&FORCE, &DRYRUN, &DETAIL], how: How::Changes(CLEAN_TEMPLATES) },
     Action { name: "createplugin", fields: &[&PLUGIN, &NET_DEVICE, &IP4, &IP6, &DHCP, &NAME, &BOOT, &PROPERTIES, &ACCEPT_LICENSE], how: How::Starts(plugins::create, Many::One) },
     Action { name: "deactivatepool", fields: &[&POOL], how: How::Changes(DEACTIVATE) },
+    Action { name: "destroyjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &RELEASE, &TEMPLATE, &FORCE, &RECURSIVE, &DRYRUN], how: How::ChangesJailsOr(DESTROY, |arguments| arguments.has(&RELEASE), DESTROY_RELEASE) },
     Action { name: "df", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::Looks(space::df) },
+    Action { name: "execjail", fields: &[&JAIL, &JAIL_UUID, &COMMAND, &USER, &TIMEOUT_SECONDS], how: How::ChangesJails(EXEC) },
     Action { name: "fetchreleases", fields: &[&RELEASES], how: How::Starts(releases::fetch, Many::List) },
     Action { name: "getdefaultsettings", fields: &[], how: How::Looks(settings::get_defaults) },
     Action { name: "getjailsettings", fields: &[&JAIL, &JAIL_UUID, &JAILS, &PROP, &DETAIL], how: How::Looks(settings::get) },
@@ -115,6 +200,16 @@ pub static ACTIONS: &[Action] = &[
     Action { name: "listreleases", fields: &[&REFRESH], how: How::Looks(releases::list) },
     Action { name: "listsnapshots", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::Looks(space::list_snapshots) },
     Action { name: "listtemplates", fields: &[], how: How::Looks(jails::list_templates) },
+    Action { name: "removemount", fields: &[&JAIL, &JAIL_UUID, &DESTINATION], how: How::ChangesJails(change(mounts::remove)) },
+    Action { name: "removesnapshot", fields: &[&JAIL, &JAIL_UUID, &SNAPSHOT], how: How::ChangesJails(change(snapshots::remove)) },
+    Action { name: "renamejail", fields: &[&JAIL, &JAIL_UUID, &NAME], how: How::ChangesJails(RENAME) },
+    Action { name: "restartjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SOFT], how: How::ChangesJails(change(power::restart)) },
+    Action { name: "rollbackjail", fields: &[&JAIL, &JAIL_UUID, &SNAPSHOT, &FORCE, &DRYRUN], how: How::ChangesJails(change(snapshots::roll_back)) },
+    Action { name: "setjailsettings", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SETTINGS, &FORCE], how: How::ChangesJailsOr(change(set::set), set::means_defaults, SET_DEFAULTS) },
+    Action { name: "snapshotjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SNAPSHOT], how: How::ChangesJails(change(snapshots::take)) },
+    Action { name: "startjail", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::ChangesJails(change(power::start)) },
+    Action { name: "stopjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &FORCE], how: How::ChangesJails(change(power::stop)) },
+    Action { name: "stopjob", fields: &[&JOB], how: How::Changes(STOP_JOB) },
 ];
 
 /// The action of this name.
@@ -133,7 +228,9 @@ impl Action {
         let changes = match &self.how {
             How::Looks(_) => false,
             How::ChangesWith(field, ..) => arguments.has(*field),
-            How::Changes(_) | How::Starts(..) => true,
+            How::Changes(_) | How::ChangesJails(_) | How::ChangesJailsOr(..) | How::Starts(..) => {
+                true
+            }
         };
         let asks_for_change = arguments.given().any(|(field, value)| field.changes(value));
         match changes || asks_for_change {

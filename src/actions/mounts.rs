@@ -1,8 +1,8 @@
-//! What is mounted in jails: `listmounts`.
+//! What is mounted in jails: `listmounts`, `addmount`, `removemount`.
 
 use std::path::{Path, PathBuf};
 
-use super::each;
+use super::{each, Chosen};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::fstab::{self, Entry};
@@ -34,6 +34,16 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
             None => Err(member.unreadable()),
         }
     })
+}
+
+pub fn add(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Object> {
+    let _ = (context, arguments, chosen);
+    todo!()
+}
+
+pub fn remove(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Object> {
+    let _ = (context, arguments, chosen);
+    todo!()
 }
 
 fn describe(entry: &Entry, root: &Path) -> Object {

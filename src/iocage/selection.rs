@@ -1,9 +1,9 @@
 //! Which jails and templates a request means.
 
-use super::datasets::Family;
+use super::datasets::{Dataset, Family};
 use super::jails::{Jail, Listing};
 use crate::error::{Code, Error, Result};
-use crate::names::Wrong;
+use crate::names::{JailName, Wrong};
 
 /// A jail as a client names it: by its dataset's name or its uuid, whole. It need not be a name
 /// that iocage takes.
@@ -30,6 +30,19 @@ impl Label {
                 "a jail's name has letters, digits, \"-\", \"_\", \".\", \":\" and \" \" only"
                     .into(),
             ),
+        }
+    }
+
+    /// The template of this name, also where a jail is called so too.
+    ///
+    /// # Errors
+    /// As [`Label::parse`].
+    pub fn template(text: &str) -> std::result::Result<Self, Wrong> {
+        Label::parse(text)?;
+        let place = format!("{}/", Family::Templates.as_str());
+        match text.starts_with(&place) {
+            true => Label::parse(text),
+            false => Label::parse(&format!("{place}{text}")),
         }
     }
 
@@ -118,6 +131,30 @@ impl Member<'_> {
 
     pub fn family(&self) -> Family {
         self.listing.family
+    }
+
+    /// Its dataset.
+    pub fn dataset(&self) -> Option<Dataset> {
+        let listing = self.listing;
+        listing
+            .family
+            .member_dataset(&listing.pool, &self.jail.name)
+    }
+
+    /// Its name as the kernel has it, whatever it may be; [`JailName::in_kernel`].
+    pub fn in_kernel(&self) -> String {
+        self.jail.name.replace('.', "_")
+    }
+
+    /// Its name as it can be given to iocage, which takes some names for something else.
+    ///
+    /// # Errors
+    /// `Unavailable`, saying why it cannot.
+    pub fn iocage_name(&self) -> Result<JailName> {
+        JailName::parse(&self.jail.name).map_err(|why| {
+            let message = format!("iocage cannot be asked about {}: {why}", self.place());
+            Error::new(Code::Unavailable, message)
+        })
     }
 
     /// That its files cannot be read.

@@ -1,0 +1,319 @@
+//! The arguments that actions have: what each is called, how it is read and checked.
+//!
+//! A field is one constant, used in the row of an action and in its function, so that the two
+//! cannot differ.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::iocage::jails::State;
+use crate::iocage::properties::{PropertyName, PropertyValue};
+use crate::iocage::selection::Label;
+use crate::limits;
+use crate::names::{
+    Interface, Ip4, Ip6, JailName, PluginId, PoolName, Release, SnapshotName, UserName, Wrong,
+};
+
+/// An argument of an action.
+pub struct Field<T: 'static> {
+    pub(super) name: &'static str,
+    pub(super) read: fn(&Value) -> std::result::Result<T, Wrong>,
+    /// Whether a value of it asks for a change.
+    changes: fn(&T) -> bool,
+    private: bool,
+}
+
+/// A field, whatever it reads.
+pub trait AnyField: Sync {
+    fn name(&self) -> &'static str;
+    /// What is wrong with `value`.
+    fn check(&self, value: &Value) -> std::result::Result<(), Wrong>;
+    /// Whether `value` asks for a change, which needs full access.
+    fn changes(&self, value: &Value) -> bool;
+    /// Whether nobody may see the value.
+    fn is_private(&self) -> bool;
+}
+
+impl<T> Field<T> {
+    const fn new(name: &'static str, read: fn(&Value) -> std::result::Result<T, Wrong>) -> Self {
+        Field {
+            name,
+            read,
+            changes: |_| false,
+            private: false,
+        }
+    }
+
+    const fn private(self) -> Self {
+        Field {
+            private: true,
+            ..self
+        }
+    }
+}
+
+impl Field<bool> {
+    /// A truth value; `"true"` and `"false"` are fine too.
+    const fn flag(name: &'static str) -> Self {
+        Field::new(name, truth)
+    }
+
+    /// One that asks for a change if it is true.
+    const fn changing(self) -> Self {
+        Field {
+            changes: |truth| *truth,
+            ..self
+        }
+    }
+}
+
+impl<T> AnyField for Field<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn check(&self, value: &Value) -> std::result::Result<(), Wrong> {
+        (self.read)(value).map(|_| ())
+    }
+
+    fn changes(&self, value: &Value) -> bool {
+        (self.read)(value).is_ok_and(|value| (self.changes)(&value))
+    }
+
+    fn is_private(&self) -> bool {
+        self.private
+    }
+}
+
+pub static ACCEPT_LICENSE: Field<bool> = Field::flag("accept_license");
+pub static BOOT: Field<bool> = Field::flag("boot");
+/// What is run in a jail.
+pub static COMMAND: Field<Words> = Field::new("command", words).private();
+/// Where something is mounted: a path in a jail.
+pub static DESTINATION: Field<String> = Field::new("destination", |value| text(value, path));
+pub static DETAIL: Field<bool> = Field::flag("detail");
+pub static DHCP: Field<bool> = Field::flag("dhcp");
+pub static DRYRUN: Field<bool> = Field::flag("dryrun");
+pub static FORCE: Field<bool> = Field::flag("force");
+pub static IP4: Field<Ip4> = Field::new("ip4", |value| text(value, Ip4::parse));
+pub static IP6: Field<Ip6> = Field::new("ip6", |value| text(value, Ip6::parse));
+/// One jail or template.
+pub static JAIL: Field<Label> = Field::new("jail", |value| text(value, Label::parse));
+/// The same, as clients of 2017 call it.
+pub static JAIL_UUID: Field<Label> = Field::new("jail_uuid", |value| text(value, Label::parse));
+/// More than one jail or template, each once.
+pub static JAILS: Field<Vec<Label>> = Field::new("jails", |value| {
+    list(value, limits::JAILS_PER_REQUEST, Label::parse)
+});
+pub static JOB: Field<String> = Field::new("job", |value| text(value, name));
+pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::parse));
+pub static NET_DEVICE: Field<Interface> =
+    Field::new("net_device", |value| text(value, Interface::parse));
+/// The options of a mount, as in fstab(5).
+pub static OPTIONS: Field<String> = Field::new("options", |value| text(value, fstab_word));
+pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, PluginId::parse));
+pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
+/// An object of iocage's properties and their values.
+pub static PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
+    Field::new("properties", properties).private();
+/// Names of properties; none of them for `all`.
+pub static PROP: Field<Vec<String>> = Field::new("prop", |value| match value {
+    Value::String(all) if all == "all" => Ok(Vec::new()),
+    _ => list(value, limits::PROPERTIES_PER_REQUEST, name),
+});
+/// That what was cloned from something goes with it.
+pub static RECURSIVE: Field<bool> = Field::flag("recursive");
+pub static REFRESH: Field<bool> = Field::flag("refresh").changing();
+pub static RELEASE: Field<String> = Field::new("release", |value| text(value, name));
+/// One or more releases, each once.
+pub static RELEASES: Field<Vec<Release>> = Field::new("releases", |value| {
+    list(value, limits::RELEASES_PER_REQUEST, Release::parse)
+});
+/// As [`PROPERTIES`], of a jail that is there.
+pub static SETTINGS: Field<Vec<(PropertyName, PropertyValue)>> =
+    Field::new("settings", properties).private();
+pub static SNAPSHOT: Field<SnapshotName> =
+    Field::new("snapshot", |value| text(value, SnapshotName::parse));
+/// That a jail's processes are started again, and not the jail.
+pub static SOFT: Field<bool> = Field::flag("soft");
+/// What is mounted: a path of the host, or what the type of the file system takes.
+pub static SOURCE: Field<String> = Field::new("source", |value| text(value, path));
+pub static STATE: Field<State> = Field::new("state", |value| text(value, state));
+/// One template.
+pub static TEMPLATE: Field<Label> = Field::new("template", |value| text(value, Label::template));
+pub static TIMEOUT_SECONDS: Field<Duration> = Field::new("timeout_seconds", seconds);
+pub static TYPE: Field<String> = Field::new("type", |value| text(value, name));
+/// A user of a jail.
+pub static USER: Field<UserName> = Field::new("user", |value| text(value, UserName::parse));
+pub static VERIFY: Field<bool> = Field::flag("verify");
+
+/// A string, by its rule.
+fn text<T>(
+    value: &Value,
+    rule: impl Fn(&str) -> std::result::Result<T, Wrong>,
+) -> std::result::Result<T, Wrong> {
+    rule(value.as_str().ok_or("must be a string")?)
+}
+
+fn truth(value: &Value) -> std::result::Result<bool, Wrong> {
+    match value {
+        Value::Bool(truth) => Ok(*truth),
+        Value::String(text) if text == "true" => Ok(true),
+        Value::String(text) if text == "false" => Ok(false),
+        _ => Err("must be true or false".into()),
+    }
+}
+
+/// A string, or an array of at most `most` strings, by their rule; each once.
+fn list<T: PartialEq>(
+    value: &Value,
+    most: usize,
+    rule: impl Fn(&str) -> std::result::Result<T, Wrong>,
+) -> std::result::Result<Vec<T>, Wrong> {
+    let list = match value {
+        Value::String(text) => return Ok(vec![rule(text)?]),
+        Value::Array(list) => list,
+        _ => return Err("must be a string or an array of strings".into()),
+    };
+    if list.is_empty() {
+        return Err("must not be empty".into());
+    }
+    if list.len() > most {
+        return Err(format!("must have at most {most} entries"));
+    }
+    let mut read = Vec::new();
+    for item in list {
+        let item = rule(item.as_str().ok_or("must be an array of strings")?)?;
+        if !read.contains(&item) {
+            read.push(item);
+        }
+    }
+    Ok(read)
+}
+
+/// A name that is only looked for.
+fn name(text: &str) -> std::result::Result<String, Wrong> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    match starts && text.len() <= limits::ARGUMENT_BYTES && text.chars().all(fits) {
+        true => Ok(text.into()),
+        false => Err("must be letters, digits, \".\", \"_\" and \"-\"".into()),
+    }
+}
+
+/// A command: words, or a line for the jail's shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// The program and its arguments.
+    Words(Vec<String>),
+    /// What the jail's own `/bin/sh -c` runs.
+    Line(String),
+}
+
+fn words(value: &Value) -> std::result::Result<Words, Wrong> {
+    let word = |text: &str| match text {
+        _ if text.contains('\0') => Err("must not contain NUL".to_string()),
+        _ => Ok(text.to_string()),
+    };
+    let words = match value {
+        Value::String(line) if line.trim().is_empty() => return Err("must not be empty".into()),
+        Value::String(line) if line.len() > limits::COMMAND_BYTES => return Err(too_long()),
+        Value::String(line) => return word(line).map(Words::Line),
+        Value::Array(words) => words,
+        _ => return Err("must be a string or an array of strings".into()),
+    };
+    let each = words.iter().map(|item| {
+        let text = item.as_str().ok_or("must be an array of strings")?;
+        word(text)
+    });
+    let words = each.collect::<std::result::Result<Vec<_>, Wrong>>()?;
+    match words.first() {
+        None => Err("must not be empty".into()),
+        Some(program) if program.is_empty() || program.starts_with('-') => {
+            Err("must begin with the name of a program".into())
+        }
+        _ if words.iter().map(String::len).sum::<usize>() > limits::COMMAND_BYTES => {
+            Err(too_long())
+        }
+        _ => Ok(Words::Words(words)),
+    }
+}
+
+fn too_long() -> Wrong {
+    format!("must be at most {} bytes long", limits::COMMAND_BYTES)
+}
+
+/// An absolute path without `.` and `..`.
+fn path(text: &str) -> std::result::Result<String, Wrong> {
+    let is_step = |part: &str| part == "." || part == "..";
+    match text {
+        _ if !text.starts_with('/') => Err("must be an absolute path".into()),
+        _ if text.len() > limits::PATH_BYTES => {
+            Err(format!("must be at most {} bytes long", limits::PATH_BYTES))
+        }
+        _ if text.chars().any(char::is_control) => {
+            Err("must not contain control characters".into())
+        }
+        _ if text.split('/').any(is_step) => Err("must not contain \".\" or \"..\"".into()),
+        _ => Ok(text.into()),
+    }
+}
+
+/// A word of fstab(5).
+fn fstab_word(text: &str) -> std::result::Result<String, Wrong> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "=,._/:-".contains(c);
+    match !text.is_empty() && text.len() <= limits::ARGUMENT_BYTES && text.chars().all(fits) {
+        true => Ok(text.into()),
+        false => Err("must be letters, digits and \"=,._/:-\"".into()),
+    }
+}
+
+fn seconds(value: &Value) -> std::result::Result<Duration, Wrong> {
+    const MOST: u64 = limits::EXEC_SECONDS;
+    let number = match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    match number {
+        Some(number @ 1..=MOST) => Ok(Duration::from_secs(number)),
+        _ => Err(format!("must be a whole number from 1 to {MOST}")),
+    }
+}
+
+fn state(text: &str) -> std::result::Result<State, Wrong> {
+    let known = State::ALL.into_iter();
+    known
+        .clone()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| {
+            let words: Vec<&str> = known.map(State::as_str).collect();
+            format!("must be one of {}", words.join(", "))
+        })
+}
+
+fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
+    let object = value.as_object().ok_or("must be an object")?;
+    if object.len() > limits::PROPERTIES_PER_REQUEST {
+        return Err(format!(
+            "must have at most {} entries",
+            limits::PROPERTIES_PER_REQUEST
+        ));
+    }
+    let property = |(name, value): (&String, &Value)| {
+        let name = PropertyName::parse(&shorten(name))?;
+        let value = name.value(value)?;
+        Ok((name, value))
+    };
+    object.iter().map(property).collect()
+}
+
+/// What a client sent, short enough to quote.
+pub fn shorten(text: &str) -> String {
+    const READABLE: usize = 60;
+    match text.char_indices().nth(READABLE) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.into(),
+    }
+}
