@@ -1,5 +1,6 @@
 //! What an instance has for its actions to work with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::catalogue::Catalogue;
@@ -93,47 +94,50 @@ impl Context {
     /// # Errors
     /// As [`Context::require_active_pool`], and where the jails cannot be listed.
     pub fn jails(&self, family: Family) -> Result<Listing> {
-        let memory = &self.known.memory;
-        let list = |pool: &PoolName| jails::list(&self.system, memory, pool, family);
-        // Most likely the active pool is that of the last time, so both are asked at once.
-        let likely = memory.last_pool(family);
-        let (active, listed) = self
-            .system
-            .side_by_side(|| self.require_active_pool(), || likely.as_ref().map(list));
-        let active = active?;
-        let listing = match listed.filter(|_| likely.as_ref() == Some(&active)) {
-            Some(listing) => listing,
-            None => list(&active),
-        };
-        // If the pool went away while it was listed, that is why.
-        let listing = match listing {
-            Err(error) if error.code == Code::Failed => {
-                return Err(self.require_active_pool().err().unwrap_or(error));
-            }
-            listing => listing?,
-        };
-        if let Some(listing) = listing {
-            return Ok(listing);
-        }
-        // The pool has no such family, or it has gone in the meantime, which is not the same.
-        let pool = self.require_active_pool()?;
-        let mounts = self.system.mounts()?;
-        let root = datasets::folder(&mounts, &pool).map(Into::into);
-        Ok(Listing::empty(pool, family, root))
+        let [listing] = self.listings([family])?;
+        Ok(listing)
     }
 
-    /// The jails and the templates of the active pool.
+    /// The jails and the templates of the active pool, at one moment.
     ///
     /// # Errors
     /// As [`Context::jails`].
     pub fn members(&self) -> Result<Members> {
-        let (templates, jails) = self.system.side_by_side(
-            || self.jails(Family::Templates),
-            || self.jails(Family::Jails),
-        );
-        Ok(Members {
-            jails: jails?,
-            templates: templates?,
-        })
+        let [jails, templates] = self.listings([Family::Jails, Family::Templates])?;
+        Ok(Members { jails, templates })
+    }
+
+    fn listings<const N: usize>(&self, families: [Family; N]) -> Result<[Listing; N]> {
+        let memory = &self.known.memory;
+        let list = |pool: &PoolName| jails::list(&self.system, memory, pool, &families);
+        // Most likely the active pool is that of the last time, so both are asked at once.
+        let likely = memory.last_pool(families[0]);
+        let (active, listed) = self
+            .system
+            .side_by_side(|| self.require_active_pool(), || likely.as_ref().map(list));
+        let active = active?;
+        let listed = match listed.filter(|_| likely.as_ref() == Some(&active)) {
+            Some(listed) => listed,
+            None => list(&active),
+        };
+        // If the pool went away while it was listed, that is why.
+        let listed = match listed {
+            Err(error) if error.code == Code::Failed => {
+                return Err(self.require_active_pool().err().unwrap_or(error));
+            }
+            listed => listed?,
+        };
+        let mut root = None;
+        if listed.iter().any(Option::is_none) {
+            // The pool has no such family, or it has gone in the meantime, which is not the same.
+            self.require_active_pool()?;
+            let mounts = self.system.mounts()?;
+            root = datasets::folder(&mounts, &active).map(PathBuf::from);
+        }
+        let mut listed = listed.into_iter();
+        Ok(families.map(|family| {
+            let listing = listed.next().flatten();
+            listing.unwrap_or_else(|| Listing::empty(active.clone(), family, root.clone()))
+        }))
     }
 }

@@ -105,6 +105,10 @@ pub const CATALOGUE_WRITING: Duration = Duration::from_secs(5);
 /// How long a dispatcher may take until it knows of a job that it has taken.
 pub const DISPATCHER_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Jails that are asked for one by one where only their settings have changed; for more of them one
+/// question about all is as fast.
+pub const ASKED_BY_NAME: usize = 32;
+
 /// How long the datasets of jails count as the same while nothing says otherwise. Only what leaves
 /// no trace on disk or in the mount table is seen this late: `zfs promote`, a dataset made and
 /// never mounted, a jail's root replaced by another clone at the same place.

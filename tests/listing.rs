@@ -8,9 +8,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use common::{all_strings, error_of, processes, Instance};
+use common::{all_strings, error_of, looking, processes, Instance};
 use serde_json::{json, Value};
-use sysadm_iocage::actions::{Access, Action, ACTIONS};
 use sysadm_iocage_lab::{Lab, INDEX_CLONE};
 
 const RELEASE: &str = "13.2-RELEASE";
@@ -419,16 +418,6 @@ fn three_hundred_jails_are_listed_and_nothing_changes_by_looking() {
         .commands()
         .iter()
         .all(|words| words[0] == "jls" || words[1] == "list"));
-}
-
-/// The actions that look at everything.
-fn looking() -> impl Iterator<Item = &'static str> {
-    let one_job = |action: &&Action| action.name != "jobstatus";
-    let looks = |action: &&Action| action.access_for(&Default::default()) == Access::Read;
-    let whole = ACTIONS.iter().filter(looks).filter(one_job);
-    whole
-        .map(|action| action.name)
-        .filter(|name| *name != "activatepool")
 }
 
 fn assert_unchanged(before: &BTreeMap<String, String>, lab: &Lab) {

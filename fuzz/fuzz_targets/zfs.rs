@@ -43,8 +43,9 @@ fuzz_target!(|data: &[u8]| {
         || {
             // The same through Rust, to see that no jail is left out.
             let memory = Memory::default();
-            let listed = iocage::list(&SYSTEM, &memory, &pool(), Family::Jails).unwrap();
-            let list = listed.map(|listing| listing.jails).unwrap_or_default();
+            let listed = iocage::list(&SYSTEM, &memory, &pool(), &[Family::Jails]).unwrap();
+            let list = listed.into_iter().flatten().next();
+            let list = list.map(|listing| listing.jails).unwrap_or_default();
             let names: HashSet<&String> = list.iter().map(|jail| &jail.name).collect();
             let listed = jails::keyed(&list, "jails", jails::key, jails::jail).to_json();
             let listed: Value = serde_json::from_str(&listed).unwrap();

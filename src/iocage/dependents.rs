@@ -91,7 +91,9 @@ impl Dependents {
         let members = datasets::members(system, pool, family)?;
         let mounts = system.mounts()?;
         for of in [Family::Jails, Family::Templates] {
-            let listing = jails::list(system, &Memory::default(), pool, of)?;
+            let listing = jails::list(system, &Memory::default(), pool, &[of])?
+                .pop()
+                .flatten();
             let jails = listing.map(|listing| listing.jails).unwrap_or_default();
             let tables = read_fstabs(system, &mounts, pool, of, &jails)?;
             for (jail, table) in jails.iter().zip(tables) {

@@ -146,16 +146,22 @@ impl Listing {
     }
 }
 
-/// Lists the jails or the templates of `pool`; `None` if the pool has no dataset for them.
+/// Lists the members of each of `families` in `pool` at one moment; `None` where the pool has no
+/// dataset for them.
 pub fn list(
     system: &System,
     memory: &Memory,
     pool: &PoolName,
-    family: Family,
-) -> Result<Option<Listing>> {
-    let Some(survey) = survey(system, memory, pool, family)? else {
-        return Ok(None);
-    };
+    families: &[Family],
+) -> Result<Vec<Option<Listing>>> {
+    let surveys = survey(system, memory, pool, families)?;
+    let each = families.iter().zip(surveys);
+    Ok(each
+        .map(|(family, survey)| Some(listing(pool, *family, survey?)))
+        .collect())
+}
+
+fn listing(pool: &PoolName, family: Family, survey: Survey) -> Listing {
     let defaults = survey.files.defaults();
     let jail = |member: &Member| {
         let origin = member.origin.as_deref();
@@ -166,13 +172,13 @@ pub fn list(
     let mut jails: Vec<Jail> = survey.datasets.members().iter().map(jail).collect();
     find_running(&mut jails, pool, family, &survey.running, &survey.mounts);
     let root = datasets::folder(&survey.mounts, pool).map(PathBuf::from);
-    Ok(Some(Listing {
+    Listing {
         pool: pool.clone(),
         family,
         jails,
         root,
         survey: Some(survey),
-    }))
+    }
 }
 
 /// Describes one jail; whether it runs is found later.

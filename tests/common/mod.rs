@@ -11,6 +11,7 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sysadm_iocage::actions::{Access, Action, ACTIONS};
 use sysadm_iocage::ffi::*;
 use sysadm_iocage_lab::Lab;
 
@@ -244,4 +245,14 @@ pub fn processes(mark: &str) -> Vec<String> {
         .lines()
         .map(String::from)
         .collect()
+}
+
+/// The actions that look at everything.
+pub fn looking() -> impl Iterator<Item = &'static str> {
+    let one_job = |action: &&Action| action.name != "jobstatus";
+    let looks = |action: &&Action| action.access_for(&Default::default()) == Access::Read;
+    let whole = ACTIONS.iter().filter(looks).filter(one_job);
+    whole
+        .map(|action| action.name)
+        .filter(|name| *name != "activatepool")
 }

@@ -1,0 +1,132 @@
+//! The files in which iocage keeps the settings of jails, as far as they are known.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::iocage::datasets::{self, Family};
+use crate::iocage::settings::Settings;
+use crate::limits;
+use crate::names::PoolName;
+use crate::system::{read_identified, Identity, Mounts};
+
+/// What iocage keeps in files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    defaults: File,
+    /// The `config.json` of each member that is mounted, in the order of their names.
+    configs: Vec<(Arc<str>, File)>,
+}
+
+/// A settings file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct File {
+    identity: Option<Identity>,
+    /// Whether the content is known as long as the identity is the same.
+    settled: bool,
+    /// What it says; none where it cannot be read.
+    settings: Option<Arc<Settings>>,
+    /// Whether there is anything at its path.
+    is_there: bool,
+}
+
+/// What is known of a member's `config.json`.
+pub enum ConfigFile<'a> {
+    NotMounted,
+    Unreadable,
+    Read(&'a Settings),
+}
+
+impl Files {
+    pub fn read(mounts: &Mounts, pool: &PoolName, family: Family, before: Option<&Files>) -> Self {
+        let defaults = datasets::folder(mounts, pool)
+            .map(|root| root.join("defaults.json"))
+            .map(|path| File::look(&path, before.map(|files| &files.defaults)));
+        let mut known = before.map_or(&[][..], |files| &files.configs);
+        let config = |(name, mountpoint): (&str, &Path)| {
+            // Both are in the same order.
+            while known.first().is_some_and(|(other, _)| **other < *name) {
+                known = &known[1..];
+            }
+            let before = known.first().filter(|(other, _)| **other == *name);
+            let path = mountpoint.join("config.json");
+            let file = File::look(&path, before.map(|(_, file)| file));
+            (
+                before.map_or_else(|| name.into(), |(name, _)| Arc::clone(name)),
+                file,
+            )
+        };
+        Files {
+            defaults: defaults.unwrap_or_default(),
+            configs: mounts.below(&family.dataset(pool)).map(config).collect(),
+        }
+    }
+
+    /// What `defaults.json` says; nothing if it cannot be read.
+    pub fn defaults(&self) -> &Settings {
+        let settings = self.defaults.settings.as_deref();
+        settings.unwrap_or(Settings::none())
+    }
+
+    /// Whether there is a `defaults.json` that cannot be read.
+    pub fn has_broken_defaults(&self) -> bool {
+        self.defaults.is_there && self.defaults.settings.is_none()
+    }
+
+    /// What is known of the `config.json` of a member.
+    pub fn config(&self, member: &str) -> ConfigFile<'_> {
+        let index = self
+            .configs
+            .binary_search_by(|(name, _)| (**name).cmp(member));
+        match index.map(|index| &self.configs[index].1.settings) {
+            Ok(Some(settings)) => ConfigFile::Read(settings),
+            Ok(None) => ConfigFile::Unreadable,
+            Err(_) => ConfigFile::NotMounted,
+        }
+    }
+
+    /// Whose `config.json` is another file, or in another state; `None` where members have come or
+    /// gone.
+    pub fn changed_since(&self, before: &Files) -> Option<Vec<&str>> {
+        let pairs = || self.configs.iter().zip(&before.configs);
+        let same_names = pairs().all(|((name, _), (other, _))| name == other);
+        let changed = pairs().filter(|((_, file), (_, before))| file.identity != before.identity);
+        let changed = changed.map(|((name, _), _)| &**name).collect();
+        (same_names && self.configs.len() == before.configs.len()).then_some(changed)
+    }
+
+    /// The bytes that the settings take in memory.
+    pub fn size(&self) -> usize {
+        let configs = self.configs.iter().map(|(_, file)| file);
+        let files = configs.chain([&self.defaults]);
+        files
+            .filter_map(|file| file.settings.as_ref())
+            .map(|settings| settings.size())
+            .sum()
+    }
+}
+
+impl File {
+    /// Reads the file at `path`, unless it is as it was before.
+    fn look(path: &Path, before: Option<&File>) -> Self {
+        let identity = Identity::of(path);
+        match before {
+            Some(before) if before.settled && before.identity == identity => before.clone(),
+            _ => Self::read(path),
+        }
+    }
+
+    fn read(path: &Path) -> Self {
+        let Some((identity, text)) = read_identified(path, limits::CONFIG_FILE_BYTES) else {
+            return File {
+                is_there: path.symlink_metadata().is_ok(),
+                ..File::default()
+            };
+        };
+        File {
+            is_there: true,
+            identity: Some(identity),
+            settled: identity.is_settled(),
+            settings: Settings::parse(&text).map(Arc::new),
+        }
+    }
+}
