@@ -105,6 +105,9 @@ pub const CATALOGUE_WRITING: Duration = Duration::from_secs(5);
 /// How long a dispatcher may take until it knows of a job that it has taken.
 pub const DISPATCHER_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Files that one thread looks at; for fewer of them a second thread is not worth its start.
+pub const FILES_PER_THREAD: usize = 4096;
+
 /// Jails that are asked for one by one where only their settings have changed; for more of them one
 /// question about all is as fast.
 pub const ASKED_BY_NAME: usize = 32;

@@ -20,6 +20,8 @@ pub enum Answer {
     Text(Cow<'static, str>),
     List(Vec<Answer>),
     Object(Object),
+    /// An object of texts under fixed names, in the order of these: a listing has one for each jail.
+    Texts(&'static [&'static str], Box<[Cow<'static, str>]>),
     /// An object of all settings of a jail.
     Settings(Effective),
 }
@@ -65,6 +67,15 @@ impl Object {
     }
 }
 
+impl<N: Into<Cow<'static, str>>> FromIterator<(N, Answer)> for Object {
+    fn from_iter<I: IntoIterator<Item = (N, Answer)>>(members: I) -> Self {
+        let members = members.into_iter();
+        Object(Arc::new(
+            members.map(|(name, value)| (name.into(), value)).collect(),
+        ))
+    }
+}
+
 impl Answer {
     /// The same as JSON, with every scalar value as a text.
     pub fn of_json(value: Value) -> Self {
@@ -73,8 +84,8 @@ impl Answer {
             Value::Array(list) => Answer::List(list.into_iter().map(Answer::of_json).collect()),
             Value::Object(members) => {
                 let members = members.into_iter();
-                let members = members.map(|(name, value)| (name.into(), Answer::of_json(value)));
-                Answer::Object(Object(Arc::new(members.collect())))
+                let members = members.map(|(name, value)| (name, Answer::of_json(value)));
+                Answer::Object(members.collect())
             }
             other => other.to_string().into(),
         }

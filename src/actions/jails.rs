@@ -56,7 +56,7 @@ pub fn list_templates(context: &Context, _: &Arguments) -> Result<Object> {
     let by_name = keyed(
         &listing.jails,
         "templates",
-        |template| template.uuid.clone(),
+        |template| template.uuid.as_str().into(),
         jail,
     );
     Ok(Object::new().with("templates", by_name))

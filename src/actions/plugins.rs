@@ -42,7 +42,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
         .filter(|jail| plugin_of(jail).is_some());
     let key = |jail: &Jail| {
         let plugin = plugin_of(jail).unwrap_or_default();
-        format!("{plugin}_{}", reply::jails::key(jail))
+        format!("{plugin}_{}", reply::jails::key(jail)).into()
     };
     let local = reply::jails::keyed(local, "jails", key, reply::jails::jail);
 

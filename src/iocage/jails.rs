@@ -1,6 +1,7 @@
 //! The jails and templates of a pool.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::datasets::{self, Family};
@@ -163,13 +164,16 @@ pub fn list(
 
 fn listing(pool: &PoolName, family: Family, survey: Survey) -> Listing {
     let defaults = survey.files.defaults();
-    let jail = |member: &Member| {
+    let members = survey.datasets.members();
+    let configs = survey
+        .files
+        .configs(members.iter().map(|member| &*member.name));
+    let jail = |(member, config): (&Member, ConfigFile)| {
         let origin = member.origin.as_deref();
         let template = origin.and_then(|origin| template(pool, origin));
-        let config = survey.files.config(&member.name);
         describe(&member.name, config, template, defaults)
     };
-    let mut jails: Vec<Jail> = survey.datasets.members().iter().map(jail).collect();
+    let mut jails: Vec<Jail> = members.iter().zip(configs).map(jail).collect();
     find_running(&mut jails, pool, family, &survey.running, &survey.mounts);
     let root = datasets::folder(&survey.mounts, pool).map(PathBuf::from);
     Listing {
@@ -269,59 +273,68 @@ fn find_running(
     mounts: &Mounts,
 ) {
     let parent = family.dataset(pool);
-    let mut by_root: HashMap<String, usize> = HashMap::new();
-    let mut by_kernel_name: HashMap<String, Vec<usize>> = HashMap::new();
-    for (index, jail) in jails.iter().enumerate() {
-        by_root.insert(format!("{parent}/{}/root", jail.name), index);
-        let name = kernel_name(&jail.uuid);
-        by_kernel_name.entry(name).or_default().push(index);
+    let mut roots: HashMap<&OsStr, usize> = HashMap::with_capacity(jails.len());
+    let mut next = 0;
+    for (dataset, mountpoint) in mounts.subtree(&parent) {
+        let Some((name, "root")) = dataset.split_once('/') else {
+            continue;
+        };
+        // Both are in nearly the same order.
+        let found = match jails.get(next) {
+            Some(jail) if jail.name == name => Ok(next),
+            _ => jails.binary_search_by(|jail| (*jail.name).cmp(name)),
+        };
+        if let Ok(index) = found {
+            roots.insert(mountpoint.as_os_str(), index);
+            next = index + 1;
+        }
     }
-    let mut mark = |index: usize, run: &RunningJail| {
-        let jail = &mut jails[index];
-        let is_free = jail.jid.is_none();
-        if is_free {
+    // The path of the root decides: a jail may be renamed while it runs; names that differ only in
+    // dots ("a.b", "a_b") are one name to the kernel; and two jails may claim one uuid. The name
+    // only counts for a jail whose root is not mounted where it was.
+    let mut found: Vec<Option<&RunningJail>> = vec![None; jails.len()];
+    let mut others = Vec::new();
+    for run in running {
+        // A child jail lies in the same dataset, deeper.
+        let path = Path::new(&run.path).components().as_path();
+        match roots.get(path.as_os_str()) {
+            Some(&index) => {
+                found[index].get_or_insert(run);
+            }
+            // A jail of another pool, still running from before a switch; or one of the other family,
+            // whatever its uuid is.
+            None if is_listed_elsewhere(mounts.dataset_of(path).unwrap_or(""), pool, family) => {}
+            None => others.push(run),
+        }
+    }
+    if !others.is_empty() {
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, jail) in jails.iter().enumerate() {
+            let name = kernel_name(&jail.uuid);
+            by_name.entry(name).or_default().push(index);
+        }
+        for run in others {
+            let mut candidates = by_name.get(&run.name).into_iter().flatten();
+            if let Some(&index) = candidates.find(|index| found[**index].is_none()) {
+                found[index] = Some(run);
+            }
+        }
+    }
+    for (jail, run) in jails.iter_mut().zip(found) {
+        if let Some(run) = run {
             jail.jid = Some(run.jid.clone());
             if jail.state == State::Down {
                 jail.state = State::Up;
             }
         }
-        is_free
-    };
-    // The path of the root decides: a jail may be renamed while it runs; names that differ only in
-    // dots ("a.b", "a_b") are one name to the kernel; and two jails may claim one uuid. The name
-    // only counts for a jail whose root is not mounted where it was.
-    let mut others = Vec::new();
-    for run in running {
-        let path = Path::new(&run.path);
-        let source = mounts.dataset_of(path).unwrap_or("");
-        // A child jail lies in the same dataset, deeper.
-        let is_root = mounts.mountpoint(source) == Some(path.components().as_path());
-        match by_root.get(source).filter(|_| is_root) {
-            Some(&index) => {
-                mark(index, run);
-            }
-            // A jail of another pool, still running from before a switch; or one of the other family,
-            // whatever its uuid is.
-            None if is_listed_elsewhere(source, pool, family) => {}
-            None => others.push(run),
-        }
-    }
-    for run in others {
-        let candidates = by_kernel_name.get(&run.name).into_iter().flatten();
-        let _ = candidates.copied().find(|index| mark(*index, run));
-    }
-    for jail in jails {
-        let jid = jail.jid.as_deref();
-        let Some(details) = jail.details.as_mut().filter(|details| details.dhcp) else {
-            continue;
-        };
         // The kernel does not know the addresses of a jail with a network stack of its own.
-        let run = running.iter().find(|run| Some(run.jid.as_str()) == jid);
-        details.ip4 = Some(match run {
-            None => "DHCP (not running)".into(),
-            Some(run) if run.ip4.is_empty() => "DHCP".into(),
-            Some(run) => run.ip4.join(","),
-        });
+        if let Some(details) = jail.details.as_mut().filter(|details| details.dhcp) {
+            details.ip4 = Some(match run {
+                None => "DHCP (not running)".into(),
+                Some(run) if run.ip4.is_empty() => "DHCP".into(),
+                Some(run) => run.ip4.join(","),
+            });
+        }
     }
 }
 

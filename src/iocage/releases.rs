@@ -27,7 +27,8 @@ pub fn local(system: &System, pool: &PoolName) -> Result<Vec<String>> {
 /// If iocage cannot say, or if asking it would change something: it creates missing datasets, and
 /// reading does not write.
 pub fn remote(system: &System, pool: &PoolName, stop: &AtomicBool) -> Result<Vec<String>> {
-    if datasets::folder(&system.mounts()?, pool).is_none() {
+    let mounts = system.mounts()?;
+    if datasets::folder(&mounts, pool).is_none() {
         pools::require_ready(system, pool)?;
         let root = datasets::Dataset::root(pool);
         let why = format!("{root} is not there yet; iocage sets it up when it first fetches");

@@ -106,7 +106,7 @@ pub fn survey(
         || {
             // Before ZFS is asked: if something changes after that, the next survey asks again.
             let changes = memory.changes.load(Ordering::SeqCst);
-            let mounts = Arc::new(system.mounts()?);
+            let mounts = system.mounts()?;
             let looker = Looker {
                 system,
                 memory,

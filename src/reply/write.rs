@@ -30,6 +30,18 @@ fn answer(value: &Answer, out: &mut String) {
             out.push(']');
         }
         Answer::Object(members) => object(members, out),
+        Answer::Texts(names, texts) => {
+            out.push('{');
+            for (index, (name, value)) in names.iter().zip(texts).enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                text(name, out);
+                out.push(':');
+                text(value, out);
+            }
+            out.push('}');
+        }
         Answer::Settings(settings) => settings.write(out),
     }
 }

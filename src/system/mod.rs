@@ -52,6 +52,8 @@ pub struct System {
     release: Option<String>,
     runner: Arc<dyn Runner>,
     file_systems: Arc<FileSystems>,
+    /// The mount table as it was the last time.
+    last_mounts: Mutex<Arc<Mounts>>,
 }
 
 /// For commands that are run to their end.
@@ -77,6 +79,7 @@ impl System {
             release: platform::freebsd_release(),
             runner,
             file_systems: Arc::default(),
+            last_mounts: Mutex::default(),
         }
     }
 
@@ -171,14 +174,19 @@ impl System {
     ///
     /// # Errors
     /// `Unavailable` if the system does not say.
-    pub fn mounts(&self) -> Result<Mounts> {
-        match self.runner.mount_table() {
-            Ok(table) => Ok(Mounts::of(table)),
-            Err(error) => {
-                let message = format!("the mount table: {error}");
-                Err(Error::new(Code::Unavailable, message))
-            }
+    pub fn mounts(&self) -> Result<Arc<Mounts>> {
+        let table = self.runner.mount_table().map_err(|error| {
+            let message = format!("the mount table: {error}");
+            Error::new(Code::Unavailable, message)
+        })?;
+        let last = Arc::clone(&lock(&self.last_mounts));
+        // Most often nothing was mounted since.
+        if last.is_of(&table) {
+            return Ok(last);
         }
+        let mounts = Arc::new(Mounts::of(table));
+        *lock(&self.last_mounts) = Arc::clone(&mounts);
+        Ok(mounts)
     }
 
     /// Does two things at once, or one after the other if no thread can be started.

@@ -3,10 +3,10 @@
 //! Unlike ZFS's `mountpoint` property it is right for legacy mounts, for alternate roots and for a
 //! dataset that was mounted elsewhere by hand, and one system call reads it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use super::platform::Mount;
@@ -14,52 +14,52 @@ use super::platform::Mount;
 /// The mount table at one moment.
 #[derive(Debug, Default)]
 pub struct Mounts {
-    /// The datasets only.
-    by_source: BTreeMap<String, PathBuf>,
-    /// By the bytes of the path: hashing it part by part takes ten times as long.
-    by_mountpoint: HashMap<OsString, Source>,
-}
-
-/// What is mounted at a place.
-#[derive(Debug)]
-struct Source {
-    name: String,
-    is_dataset: bool,
+    /// In the order of mounting.
+    all: Vec<Mount>,
+    /// Which of them are not hidden, by mountpoint.
+    by_mountpoint: Vec<u32>,
+    /// The datasets of those, by name and each once.
+    datasets: Vec<u32>,
 }
 
 impl Mounts {
     /// `mounts` in the order in which they were mounted: a later one hides an earlier one at the
     /// same place.
     pub fn of(mounts: Vec<Mount>) -> Self {
-        let mut table = Mounts::default();
-        for mount in mounts {
-            let source = Source {
-                is_dataset: is_zfs(&mount.kind),
-                name: mount.source,
-            };
-            let mountpoint = mount.mountpoint.into_os_string();
-            table.by_mountpoint.insert(mountpoint, source);
-        }
+        let mount = |index: &u32| &mounts[*index as usize];
+        let place = |index: &u32| bytes(&mount(index).mountpoint);
+        let name = |index: &u32| &*mount(index).source;
+        let mut by_mountpoint: Vec<u32> = (0..).zip(&mounts).map(|(index, _)| index).collect();
+        by_mountpoint.sort_by(|one, other| place(one).cmp(place(other)).then(other.cmp(one)));
+        by_mountpoint.dedup_by(|hidden, shown| place(hidden) == place(shown));
         // A file system of another type may have the name of a dataset.
-        let datasets = table.by_mountpoint.iter();
-        let datasets = datasets.filter(|(_, source)| source.is_dataset);
-        let mut places: Vec<(&str, &Path)> = datasets
-            .map(|(mountpoint, source)| (&*source.name, Path::new(mountpoint)))
+        let datasets = by_mountpoint.iter().copied();
+        let mut datasets: Vec<u32> = datasets
+            .filter(|index| is_zfs(&mount(index).kind))
             .collect();
-        // Of a dataset that is mounted more than once, the first place counts. A tree of what is in
-        // order already is made many times as fast.
-        places.sort_unstable();
-        places.dedup_by_key(|(name, _)| *name);
-        let places = places.into_iter();
-        table.by_source = places
-            .map(|(name, place)| (name.into(), place.into()))
-            .collect();
-        table
+        // Of a dataset that is mounted more than once, the first place counts: the sort is stable.
+        datasets.sort_by(|one, other| name(one).cmp(name(other)));
+        datasets.dedup_by(|other, first| name(other) == name(first));
+        Mounts {
+            by_mountpoint,
+            datasets,
+            all: mounts,
+        }
+    }
+
+    /// Whether the mount table is this one still.
+    pub fn is_of(&self, mounts: &[Mount]) -> bool {
+        self.all == mounts
     }
 
     /// Where `dataset` is mounted, if it is.
     pub fn mountpoint(&self, dataset: &str) -> Option<&Path> {
-        self.by_source.get(dataset).map(PathBuf::as_path)
+        let name = |index: &u32| &*self.all[*index as usize].source;
+        let found = self
+            .datasets
+            .binary_search_by(|index| name(index).cmp(dataset));
+        let index = self.datasets[found.ok()?];
+        Some(&self.all[index as usize].mountpoint)
     }
 
     /// The datasets directly below `parent` that are mounted, by the last part of their names.
@@ -79,13 +79,18 @@ impl Mounts {
     }
 
     /// The datasets below `parent` that are mounted, by the rest of their names, in order.
-    fn subtree<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a str, &'a Path)> {
+    pub fn subtree<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a str, &'a Path)> {
         let first = format!("{parent}/");
-        self.by_source
-            .range(first..)
-            .map_while(move |(source, mountpoint)| {
-                let name = source.strip_prefix(parent)?.strip_prefix('/')?;
-                Some((name, mountpoint.as_path()))
+        let mount = |index: &u32| &self.all[*index as usize];
+        let begin = self
+            .datasets
+            .partition_point(|index| *mount(index).source < *first);
+        self.datasets[begin..]
+            .iter()
+            .map_while(move |index| {
+                let mount = &self.all[*index as usize];
+                let name = mount.source.strip_prefix(parent)?.strip_prefix('/')?;
+                Some((name, mount.mountpoint.as_path()))
             })
             // A snapshot that is being looked into (`.zfs/snapshot`) is mounted too.
             .filter(|(name, _)| !name.contains('@'))
@@ -94,21 +99,32 @@ impl Mounts {
     /// What is mounted at the nearest mountpoint above `path`, or at `path` itself, whatever its
     /// type.
     pub fn source_of(&self, path: &Path) -> Option<&str> {
-        self.nearest(path).map(|source| &*source.name)
+        self.nearest(path).map(|mount| &*mount.source)
     }
 
     /// The dataset that `path` is in; none if that is a file system of another type.
     pub fn dataset_of(&self, path: &Path) -> Option<&str> {
-        let source = self.nearest(path).filter(|source| source.is_dataset);
-        source.map(|source| &*source.name)
+        let mount = self.nearest(path).filter(|mount| is_zfs(&mount.kind));
+        mount.map(|mount| &*mount.source)
     }
 
-    fn nearest(&self, path: &Path) -> Option<&Source> {
+    fn nearest(&self, path: &Path) -> Option<&Mount> {
+        let mount = |index: &u32| &self.all[*index as usize];
+        let at = |place: &Path| {
+            let place = bytes(place);
+            let found = self
+                .by_mountpoint
+                .binary_search_by(|index| bytes(&mount(index).mountpoint).cmp(place));
+            found.ok().map(|found| mount(&self.by_mountpoint[found]))
+        };
         // Without a slash at its end.
-        let path = path.components().as_path();
-        path.ancestors()
-            .find_map(|place| self.by_mountpoint.get(place.as_os_str()))
+        path.components().as_path().ancestors().find_map(at)
     }
+}
+
+/// The bytes of a path: comparing it part by part takes ten times as long.
+fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
 }
 
 /// Whether a file system of this type is a dataset: ZFS's, or that of zfs-fuse on Linux.

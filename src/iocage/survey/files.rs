@@ -36,28 +36,25 @@ pub enum ConfigFile<'a> {
     Read(&'a Settings),
 }
 
+impl<'a> ConfigFile<'a> {
+    fn of(file: &'a File) -> Self {
+        match &file.settings {
+            Some(settings) => ConfigFile::Read(settings),
+            None => ConfigFile::Unreadable,
+        }
+    }
+}
+
 impl Files {
     pub fn read(mounts: &Mounts, pool: &PoolName, family: Family, before: Option<&Files>) -> Self {
         let defaults = datasets::folder(mounts, pool)
             .map(|root| root.join("defaults.json"))
             .map(|path| File::look(&path, before.map(|files| &files.defaults)));
-        let mut known = before.map_or(&[][..], |files| &files.configs);
-        let config = |(name, mountpoint): (&str, &Path)| {
-            // Both are in the same order.
-            while known.first().is_some_and(|(other, _)| **other < *name) {
-                known = &known[1..];
-            }
-            let before = known.first().filter(|(other, _)| **other == *name);
-            let path = mountpoint.join("config.json");
-            let file = File::look(&path, before.map(|(_, file)| file));
-            (
-                before.map_or_else(|| name.into(), |(name, _)| Arc::clone(name)),
-                file,
-            )
-        };
+        let parent = family.dataset(pool);
+        let places: Vec<(&str, &Path)> = mounts.below(&parent).collect();
         Files {
             defaults: defaults.unwrap_or_default(),
-            configs: mounts.below(&family.dataset(pool)).map(config).collect(),
+            configs: look_at(&places, before.map_or(&[], |files| &files.configs)),
         }
     }
 
@@ -72,14 +69,29 @@ impl Files {
         self.defaults.is_there && self.defaults.settings.is_none()
     }
 
+    /// What is known of the `config.json` of each of `members`, which are in the order of their
+    /// names.
+    pub fn configs<'a>(
+        &'a self,
+        members: impl Iterator<Item = &'a str>,
+    ) -> impl Iterator<Item = ConfigFile<'a>> {
+        let mut configs = self.configs.iter().peekable();
+        members.map(move |member| {
+            while configs.next_if(|(name, _)| **name < *member).is_some() {}
+            match configs.next_if(|(name, _)| **name == *member) {
+                Some((_, file)) => ConfigFile::of(file),
+                None => ConfigFile::NotMounted,
+            }
+        })
+    }
+
     /// What is known of the `config.json` of a member.
     pub fn config(&self, member: &str) -> ConfigFile<'_> {
         let index = self
             .configs
             .binary_search_by(|(name, _)| (**name).cmp(member));
-        match index.map(|index| &self.configs[index].1.settings) {
-            Ok(Some(settings)) => ConfigFile::Read(settings),
-            Ok(None) => ConfigFile::Unreadable,
+        match index {
+            Ok(index) => ConfigFile::of(&self.configs[index].1),
             Err(_) => ConfigFile::NotMounted,
         }
     }
@@ -103,6 +115,39 @@ impl Files {
             .map(|settings| settings.size())
             .sum()
     }
+}
+
+/// The `config.json` at each of the places, which are in the order of their names, as those that
+/// were known `before` are.
+fn look_at(places: &[(&str, &Path)], before: &[(Arc<str>, File)]) -> Vec<(Arc<str>, File)> {
+    if places.len() > limits::FILES_PER_THREAD {
+        // The kernel looks at one after the other, but for each thread.
+        let (some, others) = places.split_at(places.len() / 2);
+        return std::thread::scope(|scope| {
+            let look = || look_at(others, before);
+            let aside = std::thread::Builder::new().spawn_scoped(scope, look);
+            let mut all = look_at(some, before);
+            let aside = aside.ok().and_then(|thread| thread.join().ok());
+            all.extend(aside.unwrap_or_else(look));
+            all
+        });
+    }
+    let first = places.first().map_or("", |(name, _)| name);
+    let mut known = &before[before.partition_point(|(name, _)| **name < *first)..];
+    let config = |(name, mountpoint): &(&str, &Path)| {
+        // Both are in the same order.
+        while known.first().is_some_and(|(other, _)| **other < **name) {
+            known = &known[1..];
+        }
+        let before = known.first().filter(|(other, _)| **other == **name);
+        let file = File::look(
+            &mountpoint.join("config.json"),
+            before.map(|(_, file)| file),
+        );
+        let name = before.map_or_else(|| (*name).into(), |(name, _)| Arc::clone(name));
+        (name, file)
+    };
+    places.iter().map(config).collect()
 }
 
 impl File {
