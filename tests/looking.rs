@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{error_of, Instance};
+use common::{error_of, eventually, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
@@ -102,6 +102,8 @@ fn settings_are_the_effective_ones_and_say_where_they_come_from() {
     }
     let base = get(json!({"jail": "base", "prop": "template"}));
     assert_eq!(base, json!({"jails": {"base": {"template": "1"}}}));
+    let all = get(json!({"jail": "base", "prop": "all"}));
+    assert_eq!(get(json!({"jail": "base", "prop": ["boot", "all"]})), all);
     let all = get(json!({"prop": "old_key"}));
     assert_eq!(all["jails"]["web"], json!({"old_key": "kept"}));
     assert_eq!(all["jails"]["kid"], json!({}));
@@ -428,6 +430,14 @@ fn images_are_listed_and_their_checksums_compared_when_asked() {
         (&json!("there"), &json!("failed"))
     );
     assert_eq!(answer["images"]["web_2026-11-25.zip"]["checksum"], "right");
+    // The empty folder below is not the dataset.
+    let dataset = format!("{}/iocage/images", lab.pool(0));
+    eventually("it is unmounted", || {
+        lab.try_zfs(&["unmount", &dataset]).status.success()
+    });
+    let (code, message) = error_of(&plugin.ask_for("listimages"));
+    assert_eq!(code, "unavailable");
+    assert!(message.contains(&dataset), "{message}");
 }
 
 #[test]

@@ -106,6 +106,28 @@ fn a_second_listing_asks_only_for_the_active_pool_and_the_running_jails() {
 }
 
 #[test]
+fn of_jails_whose_settings_changed_only_their_own_datasets_are_asked_for() {
+    let Some((lab, plugin)) = listed_lab() else {
+        return;
+    };
+    let pool = lab.pool(0);
+    for name in ["a", "c"] {
+        let config = json!({ "host_hostuuid": name, "boot": 1 });
+        fs::write(lab.config_file(pool, name), config.to_string()).unwrap();
+    }
+    lab.forget_commands();
+    assert_eq!(get(&plugin, "a", "boot"), "on");
+    let commands: Vec<String> = lab.commands().iter().map(|words| words.join(" ")).collect();
+    let [a, c] = ["a", "c"].map(|name| dataset(&lab, &format!("jails/{name}")));
+    let asked = format!("zfs list -H -r -d 1 -t filesystem -o name,origin {a} {c}");
+    assert!(commands.contains(&asked), "{commands:?}");
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    assert_eq!(names(&plugin), ["a", "b", "c"]);
+    assert_eq!(get(&plugin, "b", "template"), "base");
+    assert_eq!(get(&plugin, "c", "boot"), "on");
+}
+
+#[test]
 fn jails_made_destroyed_renamed_and_made_anew_are_seen_at_once() {
     let Some((lab, plugin)) = listed_lab() else {
         return;

@@ -1,12 +1,14 @@
 //! Exported jails: `listimages`.
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::iocage::datasets;
 use crate::iocage::images::{self, Image};
 use crate::iocage::pools;
+use crate::names::PoolName;
 use crate::reply::Object;
 use crate::request::{Arguments, VERIFY};
+use crate::system::{Mounts, System};
 
 pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let verify = arguments.flag(&VERIFY)?;
@@ -20,6 +22,9 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     };
     let (root, folder) = (root.to_path_buf(), root.to_path_buf());
     let images = system.on_files(&pool, move || images::list(&folder))??;
+    if images.is_empty() {
+        require_mounted(system, &mounts, &pool)?;
+    }
     let images = match verify {
         false => images.into_iter().map(|image| (image, None)).collect(),
         true => {
@@ -41,6 +46,18 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
         answer.insert(file, described);
     }
     Ok(Object::new().with("images", answer))
+}
+
+/// An empty folder says nothing if the dataset of the images is not mounted there.
+fn require_mounted(system: &System, mounts: &Mounts, pool: &PoolName) -> Result<()> {
+    let dataset = datasets::images(pool);
+    if mounts.mountpoint(&dataset).is_some()
+        || datasets::list(system, &dataset, "filesystem", Some(0), "name")?.is_empty()
+    {
+        return Ok(());
+    }
+    let message = format!("{dataset} is not mounted, so it cannot be read");
+    Err(Error::new(Code::Unavailable, message))
 }
 
 fn describe(image: Image) -> Object {

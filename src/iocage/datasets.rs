@@ -100,6 +100,11 @@ impl Family {
     }
 }
 
+/// The dataset of the exported jails.
+pub fn images(pool: &PoolName) -> Dataset {
+    Dataset(format!("{pool}/iocage/images"))
+}
+
 /// The jail or template that `dataset` is or belongs to.
 pub fn jail_or_template<'a>(pool: &str, dataset: &'a str) -> Option<(Family, &'a str)> {
     let mut families = [Family::Jails, Family::Templates].into_iter();

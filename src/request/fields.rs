@@ -118,9 +118,10 @@ pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolNa
 pub static PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
     Field::new("properties", properties).private();
 /// Names of properties; none of them for `all`.
-pub static PROP: Field<Vec<String>> = Field::new("prop", |value| match value {
-    Value::String(all) if all == "all" => Ok(Vec::new()),
-    _ => list(value, limits::PROPERTIES_PER_REQUEST, name),
+pub static PROP: Field<Vec<String>> = Field::new("prop", |value| {
+    let names = list(value, limits::PROPERTIES_PER_REQUEST, name)?;
+    let all = names.iter().any(|name| name == "all");
+    Ok(if all { Vec::new() } else { names })
 });
 /// That what was cloned from something goes with it.
 pub static RECURSIVE: Field<bool> = Field::flag("recursive");
