@@ -94,7 +94,7 @@ impl Context {
     /// # Errors
     /// As [`Context::require_active_pool`], and where the jails cannot be listed.
     pub fn jails(&self, family: Family) -> Result<Listing> {
-        let [listing] = self.listings([family])?;
+        let ([listing], ()) = self.listings([family], |_| ())?;
         Ok(listing)
     }
 
@@ -103,13 +103,36 @@ impl Context {
     /// # Errors
     /// As [`Context::jails`].
     pub fn members(&self) -> Result<Members> {
-        let [jails, templates] = self.listings([Family::Jails, Family::Templates])?;
-        Ok(Members { jails, templates })
+        let (members, ()) = self.members_and(|_| ())?;
+        Ok(members)
     }
 
-    fn listings<const N: usize>(&self, families: [Family; N]) -> Result<[Listing; N]> {
+    /// The same, and what `aside` finds in the pool meanwhile.
+    ///
+    /// # Errors
+    /// As [`Context::jails`].
+    pub fn members_and<T: Send>(
+        &self,
+        aside: impl Fn(&PoolName) -> T + Sync,
+    ) -> Result<(Members, T)> {
+        let families = [Family::Jails, Family::Templates];
+        let ([jails, templates], aside) = self.listings(families, aside)?;
+        Ok((Members { jails, templates }, aside))
+    }
+
+    fn listings<const N: usize, T: Send>(
+        &self,
+        families: [Family; N],
+        aside: impl Fn(&PoolName) -> T + Sync,
+    ) -> Result<([Listing; N], T)> {
         let memory = &self.known.memory;
-        let list = |pool: &PoolName| jails::list(&self.system, memory, pool, &families);
+        let list = |pool: &PoolName| {
+            let (aside, listed) = self.system.side_by_side(
+                || aside(pool),
+                || jails::list(&self.system, memory, pool, &families),
+            );
+            listed.map(|listed| (listed, aside))
+        };
         // Most likely the active pool is that of the last time, so both are asked at once.
         let likely = memory.last_pool(families[0]);
         let (active, listed) = self
@@ -121,7 +144,7 @@ impl Context {
             None => list(&active),
         };
         // If the pool went away while it was listed, that is why.
-        let listed = match listed {
+        let (listed, aside) = match listed {
             Err(error) if error.code == Code::Failed => {
                 return Err(self.require_active_pool().err().unwrap_or(error));
             }
@@ -135,9 +158,10 @@ impl Context {
             root = datasets::folder(&mounts, &active).map(PathBuf::from);
         }
         let mut listed = listed.into_iter();
-        Ok(families.map(|family| {
+        let listings = families.map(|family| {
             let listing = listed.next().flatten();
             listing.unwrap_or_else(|| Listing::empty(active.clone(), family, root.clone()))
-        }))
+        });
+        Ok((listings, aside))
     }
 }

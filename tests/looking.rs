@@ -435,7 +435,8 @@ fn images_are_listed_and_their_checksums_compared_when_asked() {
     eventually("it is unmounted", || {
         lab.try_zfs(&["unmount", &dataset]).status.success()
     });
-    let (code, message) = error_of(&plugin.ask_for("listimages"));
+    let answer = plugin.ask_for("listimages");
+    let (code, message) = error_of(&answer);
     assert_eq!(code, "unavailable");
     assert!(message.contains(&dataset), "{message}");
 }
