@@ -1,9 +1,9 @@
 //! A host to work on: a real ZFS pool on a file, laid out as iocage lays it out.
 //!
 //! The pool, its datasets, clones, properties and mounts are real (FreeBSD's ZFS or OpenZFS where
-//! there is one, else zfs-fuse). Only what needs a FreeBSD kernel has a stand-in: `jls` and
-//! `iocage`, in `tests/lab/host`. Every command that runs on the lab's host is recorded, and can
-//! be made to fail.
+//! there is one, else zfs-fuse). Only what needs a FreeBSD kernel has a stand-in: `jls`, `jexec`,
+//! `rctl` and `iocage`, in `tests/lab/host`. Every command that runs on the lab's host is recorded,
+//! and can be made to fail.
 //!
 //! A lab is a folder of its own with pools of its own, and with a zfs-fuse of its own where that is
 //! the ZFS. A janitor process, which outlives whatever happens to this one, removes them, and ends a
@@ -18,7 +18,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Mutex;
 
 use serde_json::{json, Value};
 
@@ -27,7 +26,21 @@ const RECORD: &str = include_str!("../host/record");
 const JLS: &str = include_str!("../host/jls");
 const GIT: &str = include_str!("../host/git");
 const FETCH: &str = include_str!("../host/fetch");
+const JEXEC: &str = include_str!("../host/jexec");
+const RCTL: &str = include_str!("../host/rctl");
 const IOCAGE: &str = include_str!("../host/iocage");
+/// What the stand-ins share, and the parts of iocage's.
+const RUNNING: &str = include_str!("../host/running");
+const HOST: [(&str, &str); 8] = [
+    ("json.awk", include_str!("../host/json.awk")),
+    ("names", include_str!("../host/names")),
+    ("life", include_str!("../host/life")),
+    ("settings", include_str!("../host/settings")),
+    ("making", include_str!("../host/making")),
+    ("images", include_str!("../host/images")),
+    ("patching", include_str!("../host/patching")),
+    ("commands", include_str!("../host/commands")),
+];
 const FREEBSD_VERSION: &str = include_str!("../host/freebsd-version");
 /// For zfs-fuse, both built by build.rs.
 const PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload"));
@@ -40,7 +53,6 @@ pub const INDEX_CLONE: &str = ".plugins/github_com_freenas_iocage-ix-plugins_git
 pub struct Lab {
     dir: PathBuf,
     pools: Vec<String>,
-    running: Mutex<Vec<Value>>,
     janitor: Child,
 }
 
@@ -57,7 +69,7 @@ impl Lab {
         let io = |error: std::io::Error| format!("{}: {error}", dir.display());
         fs::create_dir_all(&dir).map_err(io)?;
         let dir = dir.canonicalize().map_err(io)?;
-        for part in ["bin", "real", "faults", "mnt"] {
+        for part in ["bin", "real", "host", "faults", "habits", "mnt"] {
             fs::create_dir(dir.join(part)).map_err(io)?;
         }
         fs::write(dir.join("preload.so"), PRELOAD).map_err(io)?;
@@ -83,7 +95,6 @@ impl Lab {
         let lab = Lab {
             dir,
             pools,
-            running: Mutex::default(),
             janitor,
         };
         lab.install_host();
@@ -108,7 +119,13 @@ impl Lab {
     }
 
     fn install_host(&self) {
+        for (name, content) in HOST {
+            self.file(&format!("host/{name}"), content);
+        }
+        executable(&self.dir.join("host/running"), RUNNING);
         executable(&self.dir.join("real/jls"), JLS);
+        executable(&self.dir.join("real/jexec"), JEXEC);
+        executable(&self.dir.join("real/rctl"), RCTL);
         executable(&self.dir.join("real/iocage"), IOCAGE);
         executable(&self.dir.join("real/freebsd-version"), FREEBSD_VERSION);
         executable(&self.dir.join("real/fetch"), FETCH);
@@ -127,13 +144,19 @@ impl Lab {
                 symlink(installed, real.join(name)).unwrap();
             }
         }
-        for name in ["zfs", "zpool", "jls", "iocage", "fetch", "git"] {
+        for name in [
+            "zfs", "zpool", "jls", "jexec", "rctl", "iocage", "fetch", "git",
+        ] {
             executable(&self.dir.join("bin").join(name), RECORD);
         }
         self.file("pools", &(self.pools.join("\n") + "\n"));
         self.set_network("up");
         self.file("unsupported.html", "");
         self.file("pace", "0");
+        self.file("rctl", "");
+        self.set_patches(&[]);
+        self.set_missing_packages(&[]);
+        self.set_racct(true);
         self.set_iocage_version("1.13");
         self.set_userland("13.2-RELEASE-p9");
         self.set_remote_releases(&["13.2-RELEASE", "14.1-RELEASE"]);
@@ -188,7 +211,7 @@ impl Lab {
         json!({
             "commands": {
                 "zfs": path("zfs"), "zpool": path("zpool"), "jls": path("jls"),
-                "iocage": path("iocage"), "fetch": path("fetch"), "git": path("git"),
+                "jexec": path("jexec"), "rctl": path("rctl"), "iocage": path("iocage"), "fetch": path("fetch"), "git": path("git"),
                 "freebsd-version": path("freebsd-version"),
             },
             "pools": self.pools,
@@ -403,16 +426,20 @@ impl Lab {
             .join("config.json")
     }
 
+    /// What the `config.json` of a jail says.
+    pub fn config_of(&self, pool: &str, jail: &str) -> Value {
+        let text = fs::read_to_string(self.config_file(pool, jail)).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{jail}: {error}: {text}"))
+    }
+
     /// Says which jails run, as jid and jail.
     pub fn set_running(&self, jails: &[(u32, &str)]) {
-        self.running.lock().unwrap().clear();
         let root = self.iocage_root(self.pools.first().map_or("", String::as_str));
         let root = |jail: &str| root.join("jails").join(jail).join("root");
-        self.start_all(
-            jails
-                .iter()
-                .map(|(jid, jail)| (*jid, jail.to_string(), root(jail))),
-        );
+        let jails = jails
+            .iter()
+            .map(|(jid, jail)| (*jid, jail.to_string(), root(jail)));
+        self.tell_running("set", jails);
     }
 
     /// Says that one more jail runs, from this root directory.
@@ -422,23 +449,83 @@ impl Lab {
 
     /// Says that these jails run too.
     pub fn start_all(&self, jails: impl Iterator<Item = (u32, String, PathBuf)>) {
-        let running = jails.map(|(jid, jail, root)| {
-            json!({
-                "jid": jid, "hostname": jail, "path": root.display().to_string(),
-                "name": format!("ioc-{}", jail.replace('.', "_")), "state": "ACTIVE",
-                "cpusetid": 3, "ipv4_addrs": [], "ipv6_addrs": [],
-            })
-        });
-        self.running.lock().unwrap().extend(running);
-        self.write_running();
+        self.tell_running("add", jails);
     }
 
-    fn write_running(&self) {
-        let jails = self.running.lock().unwrap().clone();
-        let output = json!({ "__version": "2", "jail-information": { "jail": jails } });
-        // Whole or not at all: a jls may run meanwhile.
-        self.file("jls.json.new", &output.to_string());
-        fs::rename(self.dir.join("jls.json.new"), self.dir.join("jls.json")).unwrap();
+    /// The iocage of the lab may start and stop jails at the same time, so `host/running` does it.
+    fn tell_running(&self, what: &str, jails: impl Iterator<Item = (u32, String, PathBuf)>) {
+        let lines: String = jails
+            .map(|(jid, jail, root)| {
+                let name = json!(format!("ioc-{}", jail.replace('.', "_")));
+                let (hostname, path) = (json!(jail), json!(root.display().to_string()));
+                format!(
+                    "{{\"jid\":{jid},\"name\":{name},\"hostname\":{hostname},\"path\":{path},\
+                     \"state\":\"ACTIVE\",\"cpusetid\":3,\"ipv4_addrs\":[],\"ipv6_addrs\":[]}}\n"
+                )
+            })
+            .collect();
+        let mut process = Command::new(self.dir.join("host/running"))
+            .arg(what)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = process.stdin.take().expect("it is piped");
+        stdin.write_all(lines.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(process.wait().unwrap().success(), "host/running {what}");
+    }
+
+    /// The jails that run: jid, name in the kernel (`ioc-web`) and root directory.
+    pub fn running(&self) -> Vec<(u32, String, PathBuf)> {
+        let text = fs::read_to_string(self.dir.join("jls.json")).unwrap();
+        let printed: Value = serde_json::from_str(&text).unwrap();
+        let jails = printed["jail-information"]["jail"].as_array().unwrap();
+        let text = |jail: &Value, key: &str| jail[key].as_str().unwrap().to_string();
+        jails
+            .iter()
+            .map(|jail| {
+                let jid = u32::try_from(jail["jid"].as_u64().unwrap()).unwrap();
+                (jid, text(jail, "name"), text(jail, "path").into())
+            })
+            .collect()
+    }
+
+    /// The jid of a jail; none if it does not run.
+    pub fn jid_of(&self, jail: &str) -> Option<u32> {
+        let wanted = format!("ioc-{}", jail.replace('.', "_"));
+        let mut running = self.running().into_iter();
+        running.find_map(|(jid, name, _)| (name == wanted).then_some(jid))
+    }
+
+    /// The rules of rctl, as the kernel prints them: `jail:ioc-web:memoryuse:deny=1073741824`.
+    pub fn rctl_rules(&self) -> Vec<String> {
+        let rules = fs::read_to_string(self.dir.join("rctl")).unwrap();
+        rules.lines().map(String::from).collect()
+    }
+
+    /// Says whether the kernel counts what jails use, without which there are no rules of rctl.
+    pub fn set_racct(&self, enabled: bool) {
+        self.file("racct", if enabled { "1" } else { "0" });
+    }
+
+    /// Says what `iocage start` and the like do from now on, with all jails or with one
+    /// (`start web`). `None` ends that.
+    ///
+    /// - `start`: `fails` (jail(8) refuses), `prestart-fails`, `vnet-fails`, `services-fail`,
+    ///   `poststart-fails`, `dhcp-fails` (all leave it down), `traceback` (it runs, exit code 1)
+    /// - `stop`: `prestop-fails`, `services-fail` (both not with `-f`), `stays` (all leave it
+    ///   running), `warns` (it is down, exit code 1)
+    /// - `set`: `kernel-refuses` (it is in the config of a running jail, exit code 1)
+    /// - `update`: `fetch-fails`; `upgrade`: `etcupdate-fails` (of a base jail)
+    pub fn set_habit(&self, command: &str, habit: Option<&str>) {
+        let path = format!("habits/{command}");
+        match habit {
+            Some(habit) => self.file(&path, habit),
+            None => {
+                let _ = fs::remove_file(self.dir.join(path));
+            }
+        }
     }
 
     /// Puts a plugin index where the installed iocage clones it to.
@@ -506,6 +593,16 @@ impl Lab {
         self.file("remote-releases", &(releases.join("\n") + "\n"));
     }
 
+    /// Says what `iocage update` finds: the newest patch level of a release, `13.2-RELEASE-p11`.
+    pub fn set_patches(&self, releases: &[&str]) {
+        self.file("patches", &(releases.join("\n") + "\n"));
+    }
+
+    /// Says which packages cannot be had.
+    pub fn set_missing_packages(&self, packages: &[&str]) {
+        self.file("missing-packages", &(packages.join("\n") + "\n"));
+    }
+
     /// Says which iocage is installed.
     pub fn set_iocage_version(&self, version: &str) {
         self.file("iocage-version", version);
@@ -536,7 +633,8 @@ impl Lab {
         self.file("unsupported.html", page);
     }
 
-    /// Says how many seconds lie between two progress lines of a fetch.
+    /// Says how many seconds lie between two progress lines of a fetch, and how long a jail takes to
+    /// start or to stop.
     pub fn set_pace(&self, seconds: &str) {
         self.file("pace", seconds);
     }
