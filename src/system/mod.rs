@@ -20,6 +20,7 @@ mod runner;
 mod scratch;
 
 use std::fs::File;
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -175,10 +176,7 @@ impl System {
     /// # Errors
     /// `Unavailable` if the system does not say.
     pub fn mounts(&self) -> Result<Arc<Mounts>> {
-        let table = self.runner.mount_table().map_err(|error| {
-            let message = format!("the mount table: {error}");
-            Error::new(Code::Unavailable, message)
-        })?;
+        let table = self.mount_table()?;
         let last = Arc::clone(&lock(&self.last_mounts));
         // Most often nothing was mounted since.
         if last.is_of(&table) {
@@ -187,6 +185,35 @@ impl System {
         let mounts = Arc::new(Mounts::of(table));
         *lock(&self.last_mounts) = Arc::clone(&mounts);
         Ok(mounts)
+    }
+
+    /// What is mounted, in the order of mounting; what is hidden by a later mount is there too.
+    ///
+    /// # Errors
+    /// `Unavailable` if the system does not say.
+    pub fn mount_table(&self) -> Result<Vec<Mount>> {
+        self.runner.mount_table().map_err(|error| {
+            let message = format!("the mount table: {error}");
+            Error::new(Code::Unavailable, message)
+        })
+    }
+
+    /// Unmounts what was mounted last at `place`, which touches the file system `of` (a pool). A
+    /// path that has become another place, by a link on the way, is left alone.
+    ///
+    /// # Errors
+    /// `InUse` if it cannot be unmounted; `Timeout` and `Unavailable` as [`System::on_files`].
+    pub fn unmount(&self, of: &str, place: &Path) -> Result<()> {
+        let cannot = |why: &dyn std::fmt::Display| {
+            let message = format!("{} cannot be unmounted: {why}", place.display());
+            Error::new(Code::InUse, message)
+        };
+        let (runner, path) = (Arc::clone(&self.runner), place.to_path_buf());
+        let unmount = move || match path.canonicalize()? == path {
+            true => runner.unmount(&path),
+            false => Err(io::Error::other("a link leads to another place")),
+        };
+        self.on_files(of, unmount)?.map_err(|error| cannot(&error))
     }
 
     /// Does two things at once, or one after the other if no thread can be started.
@@ -241,7 +268,6 @@ impl System {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
     use std::thread::{current, ThreadId};
 
     /// A host that runs nothing.
