@@ -101,6 +101,16 @@ impl Family {
         }
     }
 
+    /// A member of it in a word.
+    pub fn one(self) -> &'static str {
+        match self {
+            Family::Download => "download",
+            Family::Jails => "jail",
+            Family::Releases => "release",
+            Family::Templates => "template",
+        }
+    }
+
     /// The dataset that holds the family: `tank/iocage/jails`.
     pub fn dataset(self, pool: &PoolName) -> Dataset {
         Dataset(format!("{pool}/iocage/{}", self.as_str()))

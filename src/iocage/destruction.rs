@@ -10,7 +10,12 @@ use super::datasets::{member, value, Dataset, Family};
 use crate::configuration::Program;
 use crate::error::{Code, Error, Result};
 use crate::names::PoolName;
-use crate::system::{CommandLine, System};
+use crate::system::{CommandLine, Output, System};
+
+/// How often something that is busy is tried.
+pub const TRIES: usize = 8;
+/// How long between.
+pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// What would be destroyed, each thing after its clones.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -205,19 +210,8 @@ pub fn in_order(names: BTreeSet<Dataset>, before: &Before) -> (Vec<Dataset>, Vec
 /// # Errors
 /// If it is still there afterwards, in ZFS's words.
 pub fn destroy(system: &System, dataset: &Dataset) -> Result<()> {
-    // What was just unmounted may be busy for a moment.
-    const TRIES: usize = 8;
-    const PAUSE: Duration = Duration::from_millis(500);
     let line = CommandLine::new(Program::Zfs).words(&["destroy", "-r"]);
-    let line = line.value(dataset);
-    let mut output = system.run(&line)?;
-    for _ in 1..TRIES {
-        if output.exit_code == 0 || !output.stderr.contains("busy") {
-            break;
-        }
-        std::thread::sleep(PAUSE);
-        output = system.run(&line)?;
-    }
+    let output = patiently(system, &line.value(dataset))?;
     if output.exit_code == 0 || !is_there(system, dataset)? {
         return Ok(());
     }
@@ -226,6 +220,22 @@ pub fn destroy(system: &System, dataset: &Dataset) -> Result<()> {
         true => Err(Error::new(Code::InUse, error.message)),
         false => Err(error),
     }
+}
+
+/// Runs a command that needs something to be unmounted: what just was, may be busy for a moment.
+///
+/// # Errors
+/// As [`System::run`].
+pub fn patiently(system: &System, line: &CommandLine) -> Result<Output> {
+    let mut output = system.run(line)?;
+    for _ in 1..TRIES {
+        if output.exit_code == 0 || !output.stderr.contains("busy") {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        output = system.run(line)?;
+    }
+    Ok(output)
 }
 
 /// Destroys a snapshot as soon as nothing is cloned from it: ZFS keeps it until its last clone goes.

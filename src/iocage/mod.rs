@@ -24,6 +24,7 @@ pub mod properties;
 pub mod releases;
 pub mod selection;
 pub mod settings;
+pub mod snapshots;
 pub mod space;
 pub mod survey;
 pub mod version;
