@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Dataset;
 use crate::iocage::destruction::{after, destroy};
 use crate::iocage::snapshots::{self, Holders};
-use crate::names::SnapshotName;
+use crate::names::{PoolName, SnapshotName};
 use crate::reply::Object;
 use crate::request::{Arguments, DRYRUN, FORCE, SNAPSHOT};
 use crate::system::utc_time;
@@ -142,26 +142,27 @@ fn why_not(
 /// The jail or template whose snapshots are meant.
 struct Of<'a> {
     context: &'a Context,
+    pool: &'a PoolName,
     dataset: Dataset,
     /// `jail web`.
     words: String,
 }
 
 impl<'a> Of<'a> {
-    fn chosen(context: &'a Context, chosen: &Chosen) -> Result<Self> {
+    fn chosen(context: &'a Context, chosen: &Chosen<'a>) -> Result<Self> {
         let member = chosen.member;
         let words = format!("{} {}", member.family().one(), member.jail.name);
         let no_name = || Error::new(Code::Unavailable, format!("{words} has no dataset's name"));
         Ok(Of {
             dataset: member.dataset().ok_or_else(no_name)?,
+            pool: &member.listing.pool,
             context,
             words,
         })
     }
 
     fn look(&self) -> Result<Holders> {
-        let pool = self.context.require_active_pool()?;
-        Holders::look(&self.context.system, &pool, &self.dataset)
+        Holders::look(&self.context.system, self.pool, &self.dataset)
     }
 
     fn not_found(&self, name: &SnapshotName) -> Error {

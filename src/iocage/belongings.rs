@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::datasets::{self, member, value, Dataset, Family};
-use super::destruction::{destroy, destroy_with_last_clone, in_order, is_there};
+use super::destruction::{destroy, destroy_with_last_clone, in_order};
 use super::destruction::{Before, Plan, Unit};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::names::PoolName;
 use crate::system::System;
 
@@ -94,6 +94,24 @@ impl Stock {
                 }
             })
             .collect()
+    }
+
+    /// Whether a dataset is there.
+    pub fn has(&self, dataset: &Dataset) -> bool {
+        self.origins.contains_key(dataset)
+    }
+
+    /// The datasets of iocage's that no version of it has made, and that belong to no member.
+    pub fn strangers<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = &'a Dataset> {
+        const OWN: [&str; 6] = ["download", "images", "jails", "log", "releases", "templates"];
+        let root = Dataset::root(pool);
+        let is_own = move |name: &Dataset| {
+            let below = name.strip_prefix(&*root).unwrap_or_default();
+            below.is_empty() || OWN.iter().any(|own| below.strip_prefix('/') == Some(own))
+        };
+        let all = self.origins.keys();
+        let iocages = all.filter(|name| name.is_in(&Dataset::root(pool)));
+        iocages.filter(move |name| !is_own(name) && member(pool, name).is_none())
     }
 
     fn clones_of(&self, snapshot: &Dataset) -> impl Iterator<Item = &Dataset> {
@@ -220,27 +238,13 @@ impl Belongings {
             // Where something was cloned from it meanwhile it stays, and that is told.
             let _ = destroy(system, source);
         }
-        match is_there(system, &self.unit.dataset)? {
-            false => Ok(()),
-            true => {
-                let message = format!("still there: {}", self.unit.dataset);
-                Err(Error::new(Code::Failed, message))
-            }
-        }
+        Ok(())
     }
 
-    /// The snapshots that were made for it and are still there.
-    ///
-    /// # Errors
-    /// If ZFS does not say.
-    pub fn left(&self, system: &System) -> Result<Vec<Dataset>> {
-        let mut left = Vec::new();
-        for snapshot in self.sources.iter().chain(&self.left) {
-            if is_there(system, snapshot)? {
-                left.push(snapshot.clone());
-            }
-        }
-        Ok(left)
+    /// The snapshots that were made for it and are there `now`.
+    pub fn left<'a>(&'a self, now: &'a Stock) -> impl Iterator<Item = &'a Dataset> {
+        let made_for_it = self.sources.iter().chain(&self.left);
+        made_for_it.filter(|snapshot| now.snapshots.contains(*snapshot))
     }
 }
 

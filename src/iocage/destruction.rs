@@ -253,7 +253,7 @@ pub fn destroy_with_last_clone(system: &System, snapshot: &Dataset) -> Result<bo
 ///
 /// # Errors
 /// If ZFS does not say.
-pub fn is_there(system: &System, dataset: &Dataset) -> Result<bool> {
+fn is_there(system: &System, dataset: &Dataset) -> Result<bool> {
     let line = CommandLine::new(Program::Zfs).words(&["list", "-H", "-o", "name"]);
     let line = match dataset.snapshot() {
         Some(_) => line.words(&["-t", "snapshot"]),

@@ -22,6 +22,7 @@ pub mod pools;
 pub mod progress;
 pub mod properties;
 pub mod releases;
+pub mod remains;
 pub mod selection;
 pub mod settings;
 pub mod snapshots;

@@ -176,7 +176,10 @@ impl System {
     /// # Errors
     /// `Unavailable` if the system does not say.
     pub fn mounts(&self) -> Result<Arc<Mounts>> {
-        let table = self.mount_table()?;
+        let table = self.runner.mount_table().map_err(|error| {
+            let message = format!("the mount table: {error}");
+            Error::new(Code::Unavailable, message)
+        })?;
         let last = Arc::clone(&lock(&self.last_mounts));
         // Most often nothing was mounted since.
         if last.is_of(&table) {
@@ -185,17 +188,6 @@ impl System {
         let mounts = Arc::new(Mounts::of(table));
         *lock(&self.last_mounts) = Arc::clone(&mounts);
         Ok(mounts)
-    }
-
-    /// What is mounted, in the order of mounting; what is hidden by a later mount is there too.
-    ///
-    /// # Errors
-    /// `Unavailable` if the system does not say.
-    pub fn mount_table(&self) -> Result<Vec<Mount>> {
-        self.runner.mount_table().map_err(|error| {
-            let message = format!("the mount table: {error}");
-            Error::new(Code::Unavailable, message)
-        })
     }
 
     /// Unmounts what was mounted last at `place`, which touches the file system `of` (a pool). A
