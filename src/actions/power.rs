@@ -25,3 +25,10 @@ pub fn cap(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
     let _ = (context, arguments, chosen);
     todo!()
 }
+
+pub fn stop_now(context: &Context, chosen: &Chosen) -> Result<()> {
+    let name = chosen.member.iocage_name()?;
+    let line = crate::system::CommandLine::new(crate::configuration::Program::Iocage);
+    let line = line.words(&["stop", "-f", "--"]).value(&name);
+    context.system.run(&line)?.success().map(drop)
+}

@@ -97,8 +97,8 @@ impl Stock {
     }
 
     /// Whether a dataset is there.
-    pub fn has(&self, dataset: &Dataset) -> bool {
-        self.origins.contains_key(dataset)
+    pub fn has(&self, dataset: &str) -> bool {
+        Dataset::printed(dataset).is_some_and(|dataset| self.origins.contains_key(&dataset))
     }
 
     /// The datasets of iocage's that no version of it has made, and that belong to no member.
