@@ -16,7 +16,7 @@ pub fn kill_at(lab: &Lab, words: &str, number: usize, after: bool) {
     let fault = format!(
         "case \"$1\" in {words})
             echo >>\"$lab/steps\"
-            if [ \"$(wc -l <\"$lab/steps\")\" = {number} ]; then
+            X; then
                 {work}; kill -9 $PPID; exit 1
             fi ;;
          esac"
