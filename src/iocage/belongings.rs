@@ -215,25 +215,36 @@ fn in_turn(parts: &[Dataset], children: &[Dataset]) -> Vec<Dataset> {
 }
 
 impl Belongings {
-    /// Destroys all of it, and nothing else. `at_last` is done when only its own dataset is left.
+    /// Destroys all of it, and nothing else, and says in `gone` what is. `at_last` is done when only
+    /// its own dataset is left.
     ///
     /// If this is interrupted, what is left is listed as a jail, and destroying that does the rest.
     ///
     /// # Errors
     /// At the first that ZFS does not destroy.
-    pub fn destroy(&self, system: &System, at_last: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn destroy(
+        &self,
+        system: &System,
+        gone: &mut Vec<String>,
+        at_last: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         // Before the clone goes, for afterwards nothing says that they belong together.
         let mut later = Vec::new();
-        for source in &self.sources {
-            if !destroy_with_last_clone(system, source)? {
-                later.push(source);
+        for (index, source) in self.sources.iter().enumerate() {
+            let is_origin = index + 1 == self.sources.len();
+            match destroy_with_last_clone(system, source)? {
+                true if is_origin => {}
+                true => gone.push(source.to_string()),
+                false => later.push(source),
             }
         }
         for child in &self.children {
             destroy(system, child)?;
+            gone.push(child.to_string());
         }
         at_last()?;
         destroy(system, &self.unit.dataset)?;
+        gone.push(self.unit.dataset.to_string());
         for source in later {
             // Where something was cloned from it meanwhile it stays, and that is told.
             let _ = destroy(system, source);

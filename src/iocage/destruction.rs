@@ -142,7 +142,8 @@ impl Plan {
 }
 
 /// An error, with what was destroyed before it.
-pub fn after(gone: &[&str], error: Error) -> Error {
+pub fn after(gone: &[impl AsRef<str>], error: Error) -> Error {
+    let gone: Vec<&str> = gone.iter().map(AsRef::as_ref).collect();
     match gone.is_empty() {
         true => error.context("nothing was destroyed"),
         false => error.context(&format!("destroyed {}, then", gone.join(", "))),

@@ -8,7 +8,7 @@ use super::destruction::{PAUSE, TRIES};
 use super::selection::{Member, Members};
 use crate::error::{Code, Error, Result};
 use crate::names::PoolName;
-use crate::system::{Mount, System};
+use crate::system::{Mount, RunningJail, System};
 
 /// Where the roots of jails are, and which datasets are theirs.
 #[derive(Debug, Default)]
@@ -35,20 +35,30 @@ impl Roots {
         Ok(Roots { roots, jails })
     }
 
-    /// Makes sure that no jail runs in one of them, whatever its name is.
+    /// The jails that run in one of them, whatever they are called: all but those with these jids
+    /// and the jails inside of those, which end with them.
     ///
     /// # Errors
-    /// `InUse`, naming it.
-    pub fn require_down(&self, system: &System) -> Result<()> {
+    /// If jls does not say.
+    pub fn intruders(&self, system: &System, jids: &[&str]) -> Result<Vec<String>> {
         let running = system.running_jails()?;
-        let runs_here = |path: &str| self.roots.iter().any(|root| Path::new(path).starts_with(root));
-        match running.iter().find(|jail| runs_here(&jail.path)) {
-            None => Ok(()),
-            Some(jail) => {
-                let message = format!("jail {} (jid {}) runs in {}", jail.name, jail.jid, jail.path);
-                Err(Error::new(Code::InUse, message))
-            }
-        }
+        let owners = running.iter().filter(|jail| jids.contains(&&*jail.jid));
+        let owners: Vec<&str> = owners.map(|jail| &*jail.name).collect();
+        // The kernel puts the name of the outer jail in front.
+        let is_owned = |jail: &RunningJail| {
+            owners.iter().any(|owner| {
+                let inner = jail.name.strip_prefix(owner);
+                inner.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+        };
+        let runs_here = |jail: &RunningJail| {
+            let mut roots = self.roots.iter();
+            roots.any(|root| Path::new(&jail.path).starts_with(root))
+        };
+        let here = running.iter().filter(|jail| runs_here(jail) && !is_owned(jail));
+        Ok(here
+            .map(|jail| format!("{} (jid {})", jail.name, jail.jid))
+            .collect())
     }
 
     /// What is mounted in them and is none of their own datasets, what was mounted last first: an
@@ -170,7 +180,11 @@ fn list_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 pub fn remove_files(system: &System, pool: &PoolName, files: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     system.on_files(pool, move || {
         let mut left = files;
-        left.retain(|file| std::fs::remove_file(file).is_err());
+        left.retain(|file| match std::fs::remove_file(file) {
+            // A jail's log has gone with it.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Ok(()) => false,
+        });
         left
     })
 }

@@ -58,6 +58,8 @@ struct Found {
     belongings: Vec<Belongings>,
     /// The places of the jails that go and run: `jails/web`.
     running: Vec<String>,
+    /// Other jails that run in their roots.
+    intruders: Vec<String>,
     /// What is mounted in them.
     mounted: Vec<PathBuf>,
     files: Vec<PathBuf>,
@@ -126,14 +128,17 @@ impl Doom<'_> {
         let dependents = Dependents::of(system, &self.pool, &targets, &plan)?;
         let goes = |unit: &Unit| unit.is_meant || self.recursive && is_jail(unit);
         let belongings = stock.belongings(&self.pool, &plan, goes);
-        let running = by_dataset(members);
+        let by_dataset = by_dataset(members);
         let running = belongings.iter().filter_map(|one| {
-            let member = running.get(&one.unit.dataset)?;
-            member.jail.jid.as_ref().map(|_| member.place())
+            let member = by_dataset.get(&one.unit.dataset)?;
+            Some((member.place(), member.jail.jid.as_deref()?))
         });
+        let (running, jids): (Vec<String>, Vec<&str>) = running.unzip();
+        let roots = roots(self.context, &belongings)?;
         let mut found = Found {
-            running: running.collect(),
-            mounted: roots(self.context, &belongings)?.mounted(system)?,
+            intruders: roots.intruders(system, &jids)?,
+            mounted: roots.mounted(system)?,
+            running,
             dependents,
             plan,
             belongings,
@@ -187,6 +192,8 @@ impl Doom<'_> {
         let running = found.running.join(", ");
         let why = format!("running: {running} (\"force\" would stop them)");
         refuse(!running.is_empty() && !self.force, why);
+        let why = format!("running inside of it: {}", found.intruders.join(", "));
+        refuse(!found.intruders.is_empty(), why);
         let users: Vec<&str> = dependents.running_users.iter().map(String::as_str).collect();
         let why = format!("running with its files mounted: {}", users.join(", "));
         refuse(!users.is_empty(), why);
@@ -287,14 +294,17 @@ impl Doom<'_> {
         }
         let roots = roots(self.context, &found.belongings).map_err(undone)?;
         let system = &self.context.system;
-        let down = roots.require_down(system);
-        let free = down.and_then(|()| roots.unmount(system, &self.pool));
-        free.map_err(undone)
+        let intruders = roots.intruders(system, &[]).map_err(undone)?;
+        if !intruders.is_empty() {
+            let message = format!("still running: {}", intruders.join(", "));
+            return Err(undone(Error::new(Code::InUse, message)));
+        }
+        roots.unmount(system, &self.pool).map_err(undone)
     }
 
     fn destroy(&self, members: &Members, found: &Found) -> Result<()> {
         let system = &self.context.system;
-        let mut gone: Vec<&str> = Vec::new();
+        let mut gone: Vec<String> = Vec::new();
         for one in &found.belongings {
             let unit = &one.unit;
             let logs = || match is_jail(unit) {
@@ -302,9 +312,8 @@ impl Doom<'_> {
                 true => remains::remove_logs(system, members, unit.name()).map(drop),
                 false => Ok(()),
             };
-            one.destroy(system, logs)
-                .map_err(|error| after(&gone, error))?;
-            gone.push(&unit.dataset);
+            let destroyed = one.destroy(system, &mut gone, logs);
+            destroyed.map_err(|error| after(&gone, error))?;
         }
         let files = found.files.clone();
         let left = remains::remove_files(system, &self.pool, files);
