@@ -71,8 +71,7 @@ fn clean(context: &Context, arguments: &Arguments, target: &Target) -> Result<Ob
     let pool = context.require_active_pool()?;
     let members = datasets::members(system, &pool, target.family)?;
     let plan = dependents::plan(system, &pool, target.families)?;
-    let targets: Vec<_> = members.iter().map(|name| (target.family, name.clone())).collect();
-    let dependents = Dependents::of(system, &pool, &targets, &plan)?;
+    let dependents = Dependents::of(system, &pool, &plan)?;
     let what = target.family.as_str();
     if dry_run {
         return Ok(would_destroy(members, dependents, what));

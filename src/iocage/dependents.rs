@@ -33,8 +33,8 @@ pub struct Dependents {
     pub parts: Vec<Dataset>,
 }
 
-/// A member that is meant.
-pub type Target = (Family, String);
+/// Members, by their names.
+type Targets = BTreeSet<(Family, String)>;
 
 /// Names, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,13 +82,15 @@ impl Names {
 }
 
 impl Dependents {
-    /// What depends on `targets` now: nothing that was remembered decides what is destroyed.
-    pub fn of(
-        system: &System,
-        pool: &PoolName,
-        targets: &[Target],
-        plan: &Plan,
-    ) -> Result<Self> {
+    /// What depends now on what a plan would destroy: nothing that was remembered decides what is
+    /// destroyed.
+    pub fn of(system: &System, pool: &PoolName, plan: &Plan) -> Result<Self> {
+        let mut targets = Targets::new();
+        for unit in &plan.units {
+            // Nothing is ever mounted from a download.
+            let family = unit.family.filter(|family| *family != Family::Download);
+            targets.extend(family.map(|family| (family, unit.name().to_string())));
+        }
         let mut dependents = Dependents {
             parts: plan.parts.clone(),
             ..Dependents::default()
@@ -116,7 +118,7 @@ impl Dependents {
                     }
                     continue;
                 }
-                let depends = depends(jail, &table, targets);
+                let depends = depends(jail, &table, &targets);
                 match depends {
                     Some(true) => dependents.mounting.insert(of, &jail.name),
                     None => dependents.unknown.insert(of, &jail.name),
@@ -209,34 +211,29 @@ impl Dependents {
 }
 
 /// Whether a jail uses files of one of `targets`; `None` if nobody knows.
-fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, targets: &[Target]) -> Option<bool> {
+fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, targets: &Targets) -> Option<bool> {
     let details = jail.details.as_ref();
+    // No jail is the base of another.
+    let mut bases = targets.iter().filter(|(family, _)| *family != Family::Jails);
+    let may_be_base = bases.clone().next().is_some();
     // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
     let base = details.and_then(|details| details.base_release.as_deref());
-    let is_base = |member: &str| base.is_some_and(|base| releases::is_patched(base, member));
-    let mounts = |family: Family, member: &str| {
-        let part = Path::new(family.as_str()).join(member);
-        let sources = fstab.iter().flatten();
-        sources.into_iter().any(|source| has_part(source, &part))
-    };
-    let uses = |(family, member): &Target| match family {
-        // No jail is the base of another.
-        Family::Jails => mounts(*family, member),
-        _ => is_base(member) || mounts(*family, member),
-    };
-    if targets.iter().any(uses) {
+    let is_base = base.is_some_and(|base| bases.any(|(_, name)| releases::is_patched(base, name)));
+    let mut sources = fstab.iter().flatten();
+    if is_base || sources.any(|source| is_part(source, targets)) {
         return Some(true);
     }
     let is_known = details.is_some() && fstab.is_some();
-    let may_be_base = targets.iter().any(|(family, _)| *family != Family::Jails);
     (is_known || !may_be_base).then_some(false)
 }
 
-/// Whether `part` is anywhere in `path`: there may be more than one path to iocage's root.
-fn has_part(path: &Path, part: &Path) -> bool {
-    let path: Vec<_> = path.components().collect();
-    let part: Vec<_> = part.components().collect();
-    path.windows(part.len()).any(|window| window == part)
+/// Whether a path leads into one of `targets`: there may be more than one path to iocage's root.
+fn is_part(path: &Path, targets: &Targets) -> bool {
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+    parts.windows(2).any(|pair| {
+        let family = Family::ALL.iter().find(|family| family.as_str() == pair[0]);
+        family.is_some_and(|family| targets.contains(&(*family, pair[1].to_string())))
+    })
 }
 
 /// What the fstab of each jail mounts; none if it cannot be read.
@@ -293,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_jail_depends_by_its_configuration_or_its_fstab_and_unknown_is_not_no() {
-        let release = [(Family::Releases, "11.1-RELEASE".to_string())];
+        let release = Targets::from([(Family::Releases, "11.1-RELEASE".to_string())]);
         let table = |paths: &[&str]| Some(paths.iter().map(PathBuf::from).collect::<Vec<_>>());
         let depends = |jail: &Jail, table| depends(jail, &table, &release);
         assert_eq!(depends(&jail(None), table(&[])), Some(false));
@@ -318,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_jail_depends_on_another_by_its_fstab_alone() {
-        let web = [(Family::Jails, "web".to_string())];
+        let web = Targets::from([(Family::Jails, "web".to_string())]);
         let depends = |jail: &Jail, source: &str| {
             let table = Some(vec![PathBuf::from(source)]);
             depends(jail, &table, &web)

@@ -115,17 +115,12 @@ impl Doom<'_> {
         let stock = Stock::take(system, &self.pool)?;
         let meant = |family, name: &str| self.meant.has(family, name);
         let plan = Plan::of(&self.pool, &stock.rows, meant);
-        let mut targets = Vec::new();
-        for unit in plan.units.iter().filter(|unit| unit.is_meant) {
-            targets.extend(unit.family.map(|family| (family, unit.name().to_string())));
+        let is_nothing = plan.units.is_empty() && plan.require_order().is_ok();
+        if is_nothing && matches!(self.meant, Meant::One(..)) {
+            let message = format!("there is no {}", self.words);
+            return Err(Error::new(Code::NotFound, message));
         }
-        if targets.is_empty() && plan.require_order().is_ok() {
-            if let Meant::One(..) = self.meant {
-                let message = format!("there is no {}", self.words);
-                return Err(Error::new(Code::NotFound, message));
-            }
-        }
-        let dependents = Dependents::of(system, &self.pool, &targets, &plan)?;
+        let dependents = Dependents::of(system, &self.pool, &plan)?;
         let goes = |unit: &Unit| unit.is_meant || self.recursive && is_jail(unit);
         let belongings = stock.belongings(&self.pool, &plan, goes);
         let by_dataset = by_dataset(members);
