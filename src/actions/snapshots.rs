@@ -59,9 +59,9 @@ pub fn remove(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
         );
         return Err(Error::new(Code::InUse, message));
     }
-    let mut gone: Vec<&str> = Vec::new();
-    for snapshot in &there {
-        destroy(&context.system, snapshot).map_err(|error| after(&gone, error))?;
+    let mut gone: Vec<Dataset> = Vec::new();
+    for snapshot in holders.topmost(&name) {
+        destroy(&context.system, &snapshot).map_err(|error| after(&gone, error))?;
         gone.push(snapshot);
     }
     of.require_gone(&of.look()?.called(&name))?;
@@ -75,19 +75,20 @@ pub fn roll_back(context: &Context, arguments: &Arguments, chosen: &Chosen) -> R
     let (force, dry_run) = (arguments.flag(&FORCE)?, arguments.flag(&DRYRUN)?);
     let holders = of.look()?;
     let later = holders.later(&name);
-    let refused = why_not(&of, &holders, &name, force, chosen);
+    let bookmarks = snapshots::later_bookmarks(&context.system, &of.dataset, &name)?;
+    let lost = [later.clone(), bookmarks.clone()].concat();
+    let refused = why_not(&of, &holders, &name, &lost, force, chosen);
     if dry_run {
-        let texts = |names: &[Dataset]| names.iter().map(|name| name.to_string()).collect();
-        let (datasets, lost): (Vec<String>, Vec<String>) = (
-            holders.upwards().map(|dataset| dataset.to_string()).collect(),
-            texts(&later),
-        );
-        let refused: Vec<String> = refused.into_iter().map(|why| why.message).collect();
+        let goes = Object::new().with("snapshots", texts(&later));
+        let goes = match bookmarks.is_empty() {
+            true => goes,
+            false => goes.with("bookmarks", texts(&bookmarks)),
+        };
         return Ok(Object::new()
             .with("dryrun", "true")
-            .with("would_roll_back", datasets)
-            .with("would_destroy", Object::new().with("snapshots", lost))
-            .with("would_refuse", refused));
+            .with("would_roll_back", texts(holders.upwards()))
+            .with("would_destroy", goes)
+            .with("would_refuse", texts(&refused)));
     }
     if let Some(first) = refused.first() {
         let all: Vec<&str> = refused.iter().map(|why| &*why.message).collect();
@@ -106,6 +107,7 @@ fn why_not(
     of: &Of,
     holders: &Holders,
     name: &SnapshotName,
+    lost: &[Dataset],
     force: bool,
     chosen: &Chosen,
 ) -> Vec<Error> {
@@ -126,14 +128,13 @@ fn why_not(
         );
         refused.push(Error::new(Code::Conflict, message));
     }
-    let later = holders.later(name);
-    let clones = holders.clones_of(&later);
+    let clones = holders.clones_of(lost);
     if !clones.is_empty() {
         let message = format!("{} cloned from a later snapshot", were(&clones));
         refused.push(Error::new(Code::InUse, message));
     }
-    if !later.is_empty() && !force {
-        let message = format!("\"force\" would destroy what is later: {}", in_words(&later));
+    if !lost.is_empty() && !force {
+        let message = format!("\"force\" would destroy what is later: {}", in_words(lost));
         refused.push(Error::new(Code::InUse, message));
     }
     refused
@@ -181,7 +182,11 @@ impl<'a> Of<'a> {
     }
 }
 
-fn in_words(names: &[impl std::fmt::Display]) -> String {
+fn texts<T: ToString>(all: impl IntoIterator<Item = T>) -> Vec<String> {
+    all.into_iter().map(|one| one.to_string()).collect()
+}
+
+fn in_words(names: &[impl ToString]) -> String {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     names.join(", ")
 }

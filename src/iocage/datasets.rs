@@ -68,6 +68,12 @@ impl Deref for Dataset {
     }
 }
 
+impl AsRef<str> for Dataset {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

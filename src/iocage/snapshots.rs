@@ -73,6 +73,19 @@ impl Holders {
             .collect()
     }
 
+    /// As [`Holders::called`], without those that go with another: a snapshot is destroyed on all
+    /// datasets below at one moment.
+    pub fn topmost(&self, name: &SnapshotName) -> Vec<Dataset> {
+        let mut topmost: Vec<Dataset> = Vec::new();
+        for snapshot in self.called(name) {
+            let mut above = topmost.iter();
+            if !above.any(|top| snapshot.is_in(top.without_snapshot())) {
+                topmost.push(snapshot);
+            }
+        }
+        topmost
+    }
+
     /// The datasets that have none of this name.
     pub fn lacking(&self, name: &SnapshotName) -> Vec<&Dataset> {
         let has = |holder: &&Holder| {
@@ -146,6 +159,41 @@ pub fn roll_back(
     Ok(())
 }
 
+/// The bookmarks that are later than the snapshot of this name on their dataset: going back destroys
+/// them too. An older ZFS has no bookmarks.
+///
+/// # Errors
+/// If `zfs` cannot be run.
+pub fn later_bookmarks(
+    system: &System,
+    dataset: &Dataset,
+    name: &SnapshotName,
+) -> Result<Vec<Dataset>> {
+    let line = CommandLine::new(Program::Zfs).words(&["get", "-H", "-p", "-r"]);
+    let line = line.words(&["-t", "snapshot,bookmark", "-o", "name,value", "createtxg"]);
+    let output = system.run(&line.value(dataset))?;
+    Ok(match output.exit_code {
+        0 => bookmarks_after(&datasets::rows(&output.stdout), name),
+        _ => Vec::new(),
+    })
+}
+
+/// Of snapshots and bookmarks with the transactions in which they were made.
+fn bookmarks_after(rows: &[Vec<String>], name: &SnapshotName) -> Vec<Dataset> {
+    let made = |row: &Vec<String>| row.get(1)?.parse::<u64>().ok();
+    let is_later = |row: &&Vec<String>| {
+        let Some((dataset, _)) = row[0].split_once('#') else {
+            return false;
+        };
+        let snapshot = format!("{dataset}@{}", &**name);
+        let snapshot = rows.iter().find(|row| row[0] == snapshot);
+        // Where the dataset has no such snapshot there is no going back.
+        snapshot.is_some_and(|snapshot| made(row) > made(snapshot))
+    };
+    let later = rows.iter().filter(is_later);
+    later.filter_map(|row| Dataset::printed(&row[0])).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,5 +230,13 @@ mod tests {
         assert_eq!(clones.len(), 2);
         let order: Vec<&str> = holders.upwards().map(|dataset| &**dataset).collect();
         assert_eq!(order, [root, "tank/jails/web"]);
+        assert_eq!(names(holders.topmost(&name("m"))), ["web@m"]);
+    }
+
+    #[test]
+    fn a_bookmark_is_later_by_the_transaction_of_its_snapshot() {
+        let rows = datasets::rows("t/a@s\t5\nt/a#same\t5\nt/a#old\t4\nt/a#new\t12\nt/b#new\t9");
+        let later = bookmarks_after(&rows, &SnapshotName::parse("s").unwrap());
+        assert_eq!(later, [Dataset::printed("t/a#new").unwrap()]);
     }
 }
