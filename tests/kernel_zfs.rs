@@ -732,11 +732,19 @@ fn what_is_held_stays_and_that_is_told() {
     Host::is_error(&host.ask(&remove), "failed", &["busy"]);
     let listed = host.ask_for("listsnapshots")["jails"]["web"].clone();
     assert_eq!(listed["kept"]["complete"], "true", "all or nothing");
-    Host::is_error(&destroy("web"), "failed", &["busy", "nothing was destroyed"]);
+    Host::is_error(
+        &destroy("web"),
+        "failed",
+        &["busy", "nothing was destroyed"],
+    );
     assert_eq!(host.jails(), Host::usual_jails());
     host.lab.zfs(&["release", "mine", &held]);
     let gone = json!({"success": "jail web destroyed."});
-    assert_eq!(destroy("web"), gone, "and so is the snapshot of the release");
+    assert_eq!(
+        destroy("web"),
+        gone,
+        "and so is the snapshot of the release"
+    );
 
     let origin = host.dataset(&format!("releases/{RELEASE}/root@mail"));
     host.lab.zfs(&["hold", "mine", &origin]);
@@ -752,15 +760,22 @@ fn what_is_held_stays_and_that_is_told() {
 fn volumes_and_bookmarks_go_with_their_jail() {
     let Some(host) = Host::or_skip(1) else { return };
     let web = host.dataset("jails/web");
-    host.lab.zfs(&["create", "-s", "-V", "8M", &format!("{web}/disk")]);
+    host.lab
+        .zfs(&["create", "-s", "-V", "8M", &format!("{web}/disk")]);
     for snapshot in ["old", "new"] {
-        host.lab.zfs(&["snapshot", "-r", &format!("{web}@{snapshot}")]);
+        host.lab
+            .zfs(&["snapshot", "-r", &format!("{web}@{snapshot}")]);
         let bookmark = format!("{web}#{snapshot}");
-        host.lab.zfs(&["bookmark", &format!("{web}@{snapshot}"), &bookmark]);
+        host.lab
+            .zfs(&["bookmark", &format!("{web}@{snapshot}"), &bookmark]);
     }
     host.lab.zfs(&["destroy", "-r", &format!("{web}@new")]);
     let mut back = json!({"action": "rollbackjail", "jail": "web", "snapshot": "old"});
-    Host::is_error(&host.ask(&back), "in_use", &["web#new", "nothing was rolled back"]);
+    Host::is_error(
+        &host.ask(&back),
+        "in_use",
+        &["web#new", "nothing was rolled back"],
+    );
     back["dryrun"] = json!(true);
     let told = host.ask(&back)["would_destroy"].clone();
     let new = format!("{web}#new");

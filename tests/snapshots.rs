@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::killed::{ask_aside, be_the_host, kill_at};
-use common::{error_of, Instance};
+use common::{error_of, eventually, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage::ffi::SYSADM_IOCAGE_ACCESS_READ;
 use sysadm_iocage_lab::Lab;
@@ -48,7 +48,15 @@ impl Host {
 
     /// All datasets and snapshots.
     fn state(&self) -> Vec<String> {
-        let list = ["list", "-H", "-r", "-t", "filesystem,snapshot", "-o", "name"];
+        let list = [
+            "list",
+            "-H",
+            "-r",
+            "-t",
+            "filesystem,snapshot",
+            "-o",
+            "name",
+        ];
         let list = [&list[..], &[self.lab.pool(0)]].concat();
         let mut names: Vec<String> = self.lab.zfs(&list).lines().map(String::from).collect();
         names.sort();
@@ -79,9 +87,19 @@ impl Host {
         assert_eq!(changes, None, "{action} {arguments}");
     }
 
-    fn write(&self, file: &str, text: &str) {
+    /// Destroys a dataset or snapshot by hand, which may be busy for a moment.
+    fn remove(&self, name: &str) {
+        eventually("it is not busy", || {
+            let output = self.lab.try_zfs(&["destroy", "-r", name]);
+            output.status.success()
+        });
+    }
+
+    fn write_all(&self, text: &str) {
         let root = self.lab.iocage_root(self.lab.pool(0));
-        fs::write(root.join("jails/foo").join(file), text).unwrap();
+        for file in FILES {
+            fs::write(root.join("jails/foo").join(file), text).unwrap();
+        }
     }
 
     fn read(&self, file: &str) -> String {
@@ -91,17 +109,25 @@ impl Host {
     }
 }
 
+/// A file in each of the datasets of foo.
+const FILES: [&str; 3] = ["notes", "root/file", "root/data/file"];
+
 /// The datasets of foo.
 const FOO: [&str; 3] = ["jails/foo", "jails/foo/root", "jails/foo/root/data"];
 
 fn at(snapshot: &str) -> Vec<String> {
-    FOO.iter().map(|part| format!("{part}@{snapshot}")).collect()
+    let mut names = FOO.map(|part| format!("{part}@{snapshot}")).to_vec();
+    names.sort();
+    names
 }
 
 #[test]
 fn a_snapshot_is_on_all_datasets_or_on_none() {
     let Some(host) = Host::or_skip() else { return };
-    let answer = host.ask("snapshotjail", json!({"jail": "foo", "snapshot": "first one"}));
+    let answer = host.ask(
+        "snapshotjail",
+        json!({"jail": "foo", "snapshot": "first one"}),
+    );
     assert_eq!(
         answer,
         json!({"success": "snapshot first one of jail foo taken.", "snapshot": "first one"})
@@ -112,7 +138,8 @@ fn a_snapshot_is_on_all_datasets_or_on_none() {
         host.is_refused("snapshotjail", again, "conflict", &["foo@first one"]);
     }
     // One dataset that has it is enough.
-    host.lab.zfs(&["snapshot", &host.name("jails/foo/root/data@half")]);
+    host.lab
+        .zfs(&["snapshot", &host.name("jails/foo/root/data@half")]);
     let half = json!({"jail": "foo", "snapshot": "half"});
     host.is_refused("snapshotjail", half, "conflict", &["foo/root/data@half"]);
 
@@ -120,7 +147,10 @@ fn a_snapshot_is_on_all_datasets_or_on_none() {
     host.lab.set_running(&[(5, "foo")]);
     let answer = host.ask("snapshotjail", json!({"jail": "foo"}));
     let name = answer["snapshot"].as_str().unwrap();
-    let form: String = name.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let form: String = name
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
     assert_eq!(form, "0000-00-00_00-00-00");
     let listed = host.plugin.ask_for("listsnapshots");
     let listed = &listed["jails"]["foo"][name];
@@ -154,11 +184,17 @@ fn what_zfs_has_not_done_is_not_said() {
     host.lab.set_fault("zfs", Some(lie));
     for (action, more) in [
         ("removesnapshot", json!({"jail": "foo", "snapshot": "s"})),
-        ("rollbackjail", json!({"jail": "foo", "snapshot": "s", "force": true})),
+        (
+            "rollbackjail",
+            json!({"jail": "foo", "snapshot": "s", "force": true}),
+        ),
     ] {
         let answer = host.ask(action, more);
         let (code, message) = error_of(&answer);
-        assert!(code == "failed" && message.contains("still there"), "{message}");
+        assert!(
+            code == "failed" && message.contains("still there"),
+            "{message}"
+        );
     }
     let fails = "case $1 in snapshot|destroy|rollback) echo not today >&2; exit 1;; esac";
     host.lab.set_fault("zfs", Some(fails));
@@ -169,7 +205,10 @@ fn what_zfs_has_not_done_is_not_said() {
     ] {
         let answer = host.ask(action, json!({"jail": "foo", "snapshot": snapshot}));
         let (code, message) = error_of(&answer);
-        assert!(code == "failed" && message.contains("not today"), "{message}");
+        assert!(
+            code == "failed" && message.contains("not today"),
+            "{message}"
+        );
     }
 }
 
@@ -191,20 +230,40 @@ fn a_snapshot_is_removed_where_it_is_and_no_clone_goes_with_it() {
     host.lab.zfs(&["clone", &of, &kid]);
     let remove = |jail: &str, snapshot: &str| json!({"jail": jail, "snapshot": snapshot});
     host.is_refused("removesnapshot", remove("foo", "kid"), "in_use", &[&kid]);
-    host.is_refused("removesnapshot", remove("foo", "dail"), "not_found", &["dail"]);
-    host.is_refused("removesnapshot", remove("fo", "daily"), "not_found", &["fo"]);
+    host.is_refused(
+        "removesnapshot",
+        remove("foo", "dail"),
+        "not_found",
+        &["dail"],
+    );
+    host.is_refused(
+        "removesnapshot",
+        remove("fo", "daily"),
+        "not_found",
+        &["fo"],
+    );
     let mine = format!("{pool}/mine");
-    host.lab.zfs(&["clone", &host.name("jails/foo-bar@daily"), &mine]);
-    host.is_refused("removesnapshot", remove("foo-bar", "daily"), "in_use", &[&mine]);
+    host.lab
+        .zfs(&["clone", &host.name("jails/foo-bar@daily"), &mine]);
+    host.is_refused(
+        "removesnapshot",
+        remove("foo-bar", "daily"),
+        "in_use",
+        &[&mine],
+    );
 
     let before = host.snapshots();
     let answer = host.ask("removesnapshot", remove("foo", "daily"));
-    assert_eq!(answer, json!({"success": "snapshot daily of jail foo removed."}));
+    assert_eq!(
+        answer,
+        json!({"success": "snapshot daily of jail foo removed."})
+    );
     let mut expected = before;
     expected.retain(|name| !at("daily").contains(name));
     assert_eq!(host.snapshots(), expected, "foo-bar's stay");
     // Only a part has it: there it goes.
-    host.lab.zfs(&["snapshot", &host.name("jails/foo/root@part")]);
+    host.lab
+        .zfs(&["snapshot", &host.name("jails/foo/root@part")]);
     let answer = host.ask("removesnapshot", remove("foo", "part"));
     assert!(answer["success"].is_string(), "{answer}");
     assert_eq!(host.snapshots(), expected);
@@ -216,16 +275,17 @@ fn a_snapshot_is_removed_where_it_is_and_no_clone_goes_with_it() {
 #[test]
 fn a_jail_goes_back_with_all_of_its_datasets() {
     let Some(host) = Host::or_skip() else { return };
-    let files = ["notes", "root/file", "root/data/file"];
-    let write = |text: &str| files.iter().for_each(|file| host.write(file, text));
     // Not in the order of their names.
     for snapshot in ["z", "m", "a"] {
-        write(snapshot);
+        host.write_all(snapshot);
         let taken = host.ask("snapshotjail", json!({"jail": "foo", "snapshot": snapshot}));
         assert!(taken["success"].is_string(), "{taken}");
     }
-    host.ask("snapshotjail", json!({"jail": "foo-bar", "snapshot": "later"}));
-    write("now");
+    host.ask(
+        "snapshotjail",
+        json!({"jail": "foo-bar", "snapshot": "later"}),
+    );
+    host.write_all("now");
     let back = |snapshot: &str, more: Value| {
         let mut args = json!({"jail": "foo", "snapshot": snapshot});
         let more = more.as_object().unwrap().clone();
@@ -233,10 +293,23 @@ fn a_jail_goes_back_with_all_of_its_datasets() {
         args
     };
     let later = host.name("jails/foo@a");
-    host.is_refused("rollbackjail", back("m", json!({})), "in_use", &[&later, "force"]);
-    host.is_refused("rollbackjail", back("nosuch", json!({})), "not_found", &["nosuch"]);
+    host.is_refused(
+        "rollbackjail",
+        back("m", json!({})),
+        "in_use",
+        &[&later, "force"],
+    );
+    host.is_refused(
+        "rollbackjail",
+        back("nosuch", json!({})),
+        "not_found",
+        &["nosuch"],
+    );
     let before = host.state();
-    let dry = host.ask("rollbackjail", back("m", json!({"dryrun": true, "force": true})));
+    let dry = host.ask(
+        "rollbackjail",
+        back("m", json!({"dryrun": true, "force": true})),
+    );
     assert_eq!(host.state(), before);
     let full = |names: Vec<String>| names.iter().map(|name| host.name(name)).collect::<Vec<_>>();
     let mut upwards = FOO.map(|part| host.name(part)).to_vec();
@@ -246,7 +319,7 @@ fn a_jail_goes_back_with_all_of_its_datasets() {
         json!({
             "dryrun": "true",
             "would_roll_back": upwards,
-            "would_destroy": {"snapshots": full(at("a"))},
+            "would_destroy": {"snapshots": FOO.map(|part| host.name(&format!("{part}@a")))},
             "would_refuse": [],
         })
     );
@@ -256,15 +329,22 @@ fn a_jail_goes_back_with_all_of_its_datasets() {
     // The newest takes no force.
     let answer = host.ask("rollbackjail", back("a", json!({})));
     assert_eq!(answer, json!({"success": "jail foo rolled back to a."}));
-    files.iter().for_each(|file| assert_eq!(host.read(file), "a", "{file}"));
+    FILES
+        .iter()
+        .for_each(|file| assert_eq!(host.read(file), "a", "{file}"));
     assert_eq!(host.state(), before);
     let answer = host.ask("rollbackjail", back("m", json!({"force": true})));
     assert!(answer["success"].is_string(), "{answer}");
-    files.iter().for_each(|file| assert_eq!(host.read(file), "m", "{file}"));
+    FILES
+        .iter()
+        .for_each(|file| assert_eq!(host.read(file), "m", "{file}"));
     let mut expected = before;
     expected.retain(|name| !full(at("a")).contains(name));
     assert_eq!(host.state(), expected, "exactly what the dry run said");
-    assert_eq!(host.plugin.ask_for("listjails")["jails"]["foo"]["state"], "down");
+    assert_eq!(
+        host.plugin.ask_for("listjails")["jails"]["foo"]["state"],
+        "down"
+    );
     let commands = host.lab.commands();
     assert!(!commands.iter().any(|words| words[0] == "iocage"));
     assert!(!commands.iter().flatten().any(|word| word == "-R"));
@@ -283,7 +363,8 @@ fn what_is_in_the_way_of_going_back_is_found_before_anything() {
 
     // A clone of a later snapshot, even on a dataset far below.
     let mine = format!("{pool}/mine");
-    host.lab.zfs(&["clone", &host.name("jails/foo/root/data@t"), &mine]);
+    host.lab
+        .zfs(&["clone", &host.name("jails/foo/root/data@t"), &mine]);
     host.is_refused("rollbackjail", back("s"), "in_use", &[&mine]);
     let mut dry = back("s");
     dry["dryrun"] = json!(true);
@@ -292,13 +373,13 @@ fn what_is_in_the_way_of_going_back_is_found_before_anything() {
     // Not a clone of the snapshot itself.
     let answer = host.ask("rollbackjail", back("t"));
     assert!(answer["success"].is_string(), "{answer}");
-    host.lab.zfs(&["destroy", &mine]);
+    host.remove(&mine);
 
     // A dataset without it would keep what it has, while the others go back.
     let newer = host.name("jails/foo/root/newer");
     host.lab.zfs(&["create", &newer]);
     host.is_refused("rollbackjail", back("s"), "conflict", &[&newer]);
-    host.lab.zfs(&["destroy", &newer]);
+    host.remove(&newer);
     host.lab.zfs(&["destroy", &host.name("jails/foo/root@s")]);
     let lacks = host.name("jails/foo/root");
     host.is_refused("rollbackjail", back("s"), "conflict", &[&lacks]);
@@ -310,11 +391,14 @@ fn a_host_killed_while_it_rolls_back_leaves_what_is_seen_and_finished() {
     let back = json!({"action": "rollbackjail", "jail": "foo", "snapshot": "s", "force": true});
     for (number, after) in (1..=3).flat_map(|number| [(number, false), (number, true)]) {
         let when = format!("{number}, after: {after}");
-        let _ = host.lab.try_zfs(&["destroy", "-r", &host.name("jails/foo@s")]);
-        ["notes", "root/file", "root/data/file"].map(|file| host.write(file, "old"));
+        let _ = host
+            .lab
+            .try_zfs(&["destroy", "-r", &host.name("jails/foo@s")]);
+        host.write_all("old");
         host.lab.zfs(&["snapshot", "-r", &host.name("jails/foo@s")]);
-        ["notes", "root/file", "root/data/file"].map(|file| host.write(file, "new"));
-        host.lab.zfs(&["snapshot", "-r", &host.name("jails/foo@later")]);
+        host.write_all("new");
+        host.lab
+            .zfs(&["snapshot", "-r", &host.name("jails/foo@later")]);
         kill_at(&host.lab, "rollback", number, after);
         assert_eq!(ask_aside(&host.lab, &back), None, "{when}");
         host.lab.set_fault("zfs", None);
@@ -329,7 +413,7 @@ fn a_host_killed_while_it_rolls_back_leaves_what_is_seen_and_finished() {
         assert_eq!(listed["s"]["complete"], "true", "{when}");
         let answer = host.plugin.ask(&back);
         assert!(answer["success"].is_string(), "{when}: {answer}");
-        for file in ["notes", "root/file", "root/data/file"] {
+        for file in FILES {
             assert_eq!(host.read(file), "old", "{when}: {file}");
         }
         assert_eq!(host.snapshots(), at("s"), "{when}");
@@ -362,11 +446,18 @@ fn every_argument_is_checked_and_who_may_read_changes_nothing() {
             host.is_refused(action, wrong.clone(), "invalid_argument", &[]);
         }
         let args = json!({"action": action, "jail": "foo", "snapshot": "s"});
-        let (status, _) = host.plugin.evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_READ);
+        let (status, _) = host
+            .plugin
+            .evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_READ);
         assert_eq!(status, 403, "{action}");
     }
     for action in ["removesnapshot", "rollbackjail"] {
-        host.is_refused(action, json!({"jail": "foo"}), "invalid_argument", &["snapshot"]);
+        host.is_refused(
+            action,
+            json!({"jail": "foo"}),
+            "invalid_argument",
+            &["snapshot"],
+        );
         let jails = json!({"jails": ["foo"], "snapshot": "s"});
         host.is_refused(action, jails, "invalid_argument", &["jails"]);
     }

@@ -9,9 +9,9 @@ use super::Chosen;
 use crate::context::Context;
 use crate::error::Result;
 use crate::iocage::datasets::Family;
+use crate::iocage::selection::Selection;
 use crate::reply::Object;
 use crate::request::{wrong, Arguments, DRYRUN, FORCE, RECURSIVE, RELEASE};
-use crate::iocage::selection::Selection;
 use crate::resources::{Claim, Resource};
 use doom::{Doom, Meant};
 
@@ -39,7 +39,10 @@ pub fn destroy(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Res
         force: arguments.flag(&FORCE)?,
         recursive: arguments.flag(&RECURSIVE)?,
     };
-    doom.carry_out(arguments.flag(&DRYRUN)?, format!("{} destroyed.", doom.words))
+    doom.carry_out(
+        arguments.flag(&DRYRUN)?,
+        format!("{} destroyed.", doom.words),
+    )
 }
 
 /// While a release is destroyed, nobody fetches one or makes anything of one. A dry run only looks.
@@ -49,7 +52,10 @@ pub fn release_needs(context: &Context, arguments: &Arguments) -> Result<Vec<Cla
 
 pub fn release(context: &Context, arguments: &Arguments) -> Result<Object> {
     if arguments.selection()? != Selection::All {
-        return Err(wrong("release", "cannot be combined with a jail or template"));
+        return Err(wrong(
+            "release",
+            "cannot be combined with a jail or template",
+        ));
     }
     let name = arguments.require(&RELEASE)?;
     let doom = Doom {
@@ -60,7 +66,10 @@ pub fn release(context: &Context, arguments: &Arguments) -> Result<Object> {
         force: arguments.flag(&FORCE)?,
         recursive: arguments.flag(&RECURSIVE)?,
     };
-    doom.carry_out(arguments.flag(&DRYRUN)?, format!("{} destroyed.", doom.words))
+    doom.carry_out(
+        arguments.flag(&DRYRUN)?,
+        format!("{} destroyed.", doom.words),
+    )
 }
 
 pub fn all_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
@@ -85,7 +94,13 @@ pub fn clean_jails(context: &Context, arguments: &Arguments) -> Result<Object> {
 /// library go on working.
 pub fn clean_all(context: &Context, arguments: &Arguments) -> Result<Object> {
     let done = "All iocage datasets have been cleaned.";
-    clean(context, arguments, Meant::Everything, "iocage's datasets", done)
+    clean(
+        context,
+        arguments,
+        Meant::Everything,
+        "iocage's datasets",
+        done,
+    )
 }
 
 fn clean(

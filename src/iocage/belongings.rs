@@ -61,7 +61,11 @@ impl Stock {
             };
             let origin = value(row, 1).and_then(Dataset::printed);
             if let Some(origin) = origin.clone() {
-                stock.clones.entry(origin).or_default().push(dataset.clone());
+                stock
+                    .clones
+                    .entry(origin)
+                    .or_default()
+                    .push(dataset.clone());
             }
             stock.origins.insert(dataset, origin);
         }
@@ -103,7 +107,14 @@ impl Stock {
 
     /// The datasets of iocage's that no version of it has made, and that belong to no member.
     pub fn strangers<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = &'a Dataset> {
-        const OWN: [&str; 6] = ["download", "images", "jails", "log", "releases", "templates"];
+        const OWN: [&str; 6] = [
+            "download",
+            "images",
+            "jails",
+            "log",
+            "releases",
+            "templates",
+        ];
         let root = Dataset::root(pool);
         let is_own = move |name: &Dataset| {
             let below = name.strip_prefix(&*root).unwrap_or_default();
@@ -207,7 +218,10 @@ impl Stock {
 fn in_turn(parts: &[Dataset], children: &[Dataset]) -> Vec<Dataset> {
     let place = |part: &Dataset| {
         let child = children.iter().position(|child| part.is_in(child));
-        (child.unwrap_or(children.len()), std::cmp::Reverse(part.clone()))
+        (
+            child.unwrap_or(children.len()),
+            std::cmp::Reverse(part.clone()),
+        )
     };
     let mut ordered = parts.to_vec();
     ordered.sort_by_cached_key(place);
@@ -327,7 +341,10 @@ mod tests {
             "+/jails/foo@kid",
         ];
         assert_eq!(snapshots, own);
-        assert_eq!((sources, left), (vec!["+/releases/r/root@foo".into()], vec![]));
+        assert_eq!(
+            (sources, left),
+            (vec!["+/releases/r/root@foo".into()], vec![])
+        );
         let [.., sources, left] = of(&stock, (Family::Jails, "foo-bar"));
         let both = ["+/templates/t@foo-bar", "+/templates/t/root@foo-bar"];
         assert_eq!((sources, left.len()), (both.map(String::from).to_vec(), 0));
@@ -335,7 +352,10 @@ mod tests {
         let both = ["+/jails/foo@kid", "+/jails/foo/root@kid"];
         assert_eq!((sources.len(), left), (0, both.map(String::from).to_vec()));
         let [.., sources, left] = of(&stock, (Family::Jails, "renamed"));
-        assert_eq!((sources.len(), left), (0, vec!["+/templates/t/root@old".into()]));
+        assert_eq!(
+            (sources.len(), left),
+            (0, vec!["+/templates/t/root@old".into()])
+        );
     }
 
     #[test]

@@ -214,7 +214,9 @@ impl Dependents {
 fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, targets: &Targets) -> Option<bool> {
     let details = jail.details.as_ref();
     // No jail is the base of another.
-    let mut bases = targets.iter().filter(|(family, _)| *family != Family::Jails);
+    let mut bases = targets
+        .iter()
+        .filter(|(family, _)| *family != Family::Jails);
     let may_be_base = bases.clone().next().is_some();
     // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
     let base = details.and_then(|details| details.base_release.as_deref());
@@ -258,7 +260,9 @@ fn read_fstabs(
 pub fn plan(system: &System, pool: &PoolName, families: &[Family]) -> Result<Plan> {
     let all = Dataset::of_pool(pool);
     let rows = datasets::list(system, &all, "filesystem,volume", None, "name,origin")?;
-    Ok(Plan::of(pool, &rows, |family, _| families.contains(&family)))
+    Ok(Plan::of(pool, &rows, |family, _| {
+        families.contains(&family)
+    }))
 }
 
 #[cfg(test)]

@@ -342,10 +342,7 @@ mod tests {
             ("+/jails/b/x", "+/jails/a/y@1"),
         ];
         let plan = plan(&rows, &[Family::Releases]);
-        assert!(
-            plan.units.is_empty() && plan.tangled.len() == 3,
-            "{plan:?}"
-        );
+        assert!(plan.units.is_empty() && plan.tangled.len() == 3, "{plan:?}");
         assert!(plan.require_order().is_err());
     }
 }

@@ -55,7 +55,9 @@ impl Roots {
             let mut roots = self.roots.iter();
             roots.any(|root| Path::new(&jail.path).starts_with(root))
         };
-        let here = running.iter().filter(|jail| runs_here(jail) && !is_owned(jail));
+        let here = running
+            .iter()
+            .filter(|jail| runs_here(jail) && !is_owned(jail));
         Ok(here
             .map(|jail| format!("{} (jid {})", jail.name, jail.jid))
             .collect())

@@ -34,9 +34,7 @@ impl Mounts {
         by_mountpoint.dedup_by(|hidden, shown| place(hidden) == place(shown));
         // A file system of another type may have the name of a dataset.
         let datasets = by_mountpoint.iter().copied();
-        let mut datasets: Vec<u32> = datasets
-            .filter(|index| mount(index).is_dataset())
-            .collect();
+        let mut datasets: Vec<u32> = datasets.filter(|index| mount(index).is_dataset()).collect();
         // Of a dataset that is mounted more than once, the first place counts: the sort is stable.
         datasets.sort_by(|one, other| name(one).cmp(name(other)));
         datasets.dedup_by(|other, first| name(other) == name(first));

@@ -12,11 +12,15 @@ use super::{parse, Instance};
 /// Kills the host at a command of `zfs`: the `number`th whose first word is one of `words`
 /// (`destroy|snapshot`), before it is carried out or after that.
 pub fn kill_at(lab: &Lab, words: &str, number: usize, after: bool) {
-    let work = if after { "\"$lab/real/zfs\" \"$@\"" } else { ":" };
+    let work = if after {
+        "\"$lab/real/zfs\" \"$@\""
+    } else {
+        ":"
+    };
     let fault = format!(
         "case \"$1\" in {words})
             echo >>\"$lab/steps\"
-            X; then
+            if [ \"$(wc -l <\"$lab/steps\")\" -eq {number} ]; then
                 {work}; kill -9 $PPID; exit 1
             fi ;;
          esac"
@@ -42,7 +46,8 @@ pub fn ask_aside(lab: &Lab, request: &Value) -> Option<Value> {
         .spawn()
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
-    let said = output.lines().map_while(Result::ok).find_map(|line| {
+    let lines: Vec<String> = output.lines().map_while(Result::ok).collect();
+    let said = lines.iter().find_map(|line| {
         let (_, json) = line.split_once("SAYS ")?;
         Some(parse(json))
     });

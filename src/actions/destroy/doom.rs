@@ -189,12 +189,19 @@ impl Doom<'_> {
         refuse(!running.is_empty() && !self.force, why);
         let why = format!("running inside of it: {}", found.intruders.join(", "));
         refuse(!found.intruders.is_empty(), why);
-        let users: Vec<&str> = dependents.running_users.iter().map(String::as_str).collect();
+        let users: Vec<&str> = dependents
+            .running_users
+            .iter()
+            .map(String::as_str)
+            .collect();
         let why = format!("running with its files mounted: {}", users.join(", "));
         refuse(!users.is_empty(), why);
         for (names, how) in [
             (&dependents.mounting, "mounting its files"),
-            (&dependents.unknown, "cannot be read, so may mount its files"),
+            (
+                &dependents.unknown,
+                "cannot be read, so may mount its files",
+            ),
         ] {
             let hint = "\"force\" would leave them without";
             let why = format!("{how}: {} ({hint})", names.in_words());
