@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 
 use common::killed::{ask_aside, be_the_host, kill_at};
 use common::{error_of, eventually, Instance};
@@ -98,7 +99,10 @@ impl Host {
     fn write_all(&self, text: &str) {
         let root = self.lab.iocage_root(self.lab.pool(0));
         for file in FILES {
-            fs::write(root.join("jails/foo").join(file), text).unwrap();
+            let mut file = fs::File::create(root.join("jails/foo").join(file)).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            // zfs-fuse may hang if it rolls back what the kernel is about to write.
+            file.sync_all().unwrap();
         }
     }
 
@@ -157,7 +161,7 @@ fn a_snapshot_is_on_all_datasets_or_on_none() {
     assert_eq!(listed["complete"], "true");
     let created = listed["created"].as_str().unwrap();
     assert_eq!(created[..10], name[..10], "both are in UTC");
-    let answer = host.ask("snapshotjail", json!({"template": "base", "snapshot": "s"}));
+    let answer = host.ask("snapshotjail", json!({"jail": "base", "snapshot": "s"}));
     assert_eq!(answer["success"], "snapshot s of template base taken.");
 
     // One's failure hides no other's.
