@@ -146,16 +146,7 @@ impl Host {
             output.status.success()
         });
     }
-
-    /// Says that a jail is stopped by iocage, or what iocage does instead.
-    fn stopping(&self, what: &str) {
-        let stop = format!("[ \"$1\" != stop ] || {{ {what}; exit 0; }}");
-        self.lab.set_fault("iocage", Some(&stop));
-    }
 }
-
-const NONE_RUNS: &str =
-    r#"echo '{"__version":"2","jail-information":{"jail":[]}}' >"$lab/jls.json""#;
 
 fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| name.to_string()).collect()
@@ -399,7 +390,7 @@ fn what_runs_is_stopped_with_force_and_looked_at_again() {
     host.lab.set_running(&[(7, "db")]);
     host.is_refused("destroyjail", jail, "in_use", &["running", "force"]);
     // It fails to stop, or says that it has stopped and has not.
-    host.stopping("echo no >&2; exit 1");
+    host.lab.set_habit("stop", Some("stays"));
     let answer = host.destroy(forced.clone());
     assert!(
         answer["error"]
@@ -408,7 +399,8 @@ fn what_runs_is_stopped_with_force_and_looked_at_again() {
             .contains("nothing was destroyed"),
         "{answer}"
     );
-    host.stopping("exit 0");
+    host.lab.set_habit("stop", None);
+    host.lab.set_fault("iocage", Some("exit 0"));
     let before = host.state();
     let answer = host.destroy(forced.clone());
     assert!(
@@ -429,8 +421,16 @@ fn what_runs_is_stopped_with_force_and_looked_at_again() {
         "in_use",
         &["stranger", "8"],
     );
-    host.lab.set_running(&[(7, "db")]);
-    host.stopping(NONE_RUNS);
+    // iocage would stop all jails.
+    host.lab.set_running(&[(6, "SMALL"), (7, "db")]);
+    let small = json!({"jail": "SMALL", "force": true});
+    host.is_refused(
+        "destroyjail",
+        small,
+        "unavailable",
+        &["SMALL", "nothing was"],
+    );
+    host.lab.set_fault("iocage", None);
     let (answer, gone) = host.destroy_as_told("destroyjail", forced);
     assert_eq!(answer["success"], "jail db destroyed.");
     assert!(gone.contains("jails/db"));
@@ -678,7 +678,6 @@ fn all_jails_go_and_templates_and_releases_stay() {
     host.remove(&host.name("templates/made"));
 
     host.lab.set_running(&[(3, "db")]);
-    host.stopping(NONE_RUNS);
     let (answer, gone) = host.destroy_as_told("cleanjails", forced);
     assert_eq!(answer, json!({"success": "All jails have been cleaned."}));
     let left = host.state();

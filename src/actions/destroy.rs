@@ -33,7 +33,7 @@ pub fn destroy(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Res
     };
     let doom = Doom {
         context,
-        pool: member.listing.pool.clone(),
+        pool: chosen.members.jails.pool.clone(),
         words: format!("{} {name}", member.family().one()),
         meant: Meant::One(families, name),
         force: arguments.flag(&FORCE)?,

@@ -1,5 +1,6 @@
 //! What a jail has outside its datasets: what is mounted in it, and its logs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,52 +9,60 @@ use super::destruction::{PAUSE, TRIES};
 use super::selection::{Member, Members};
 use crate::error::{Code, Error, Result};
 use crate::names::PoolName;
-use crate::system::{Mount, RunningJail, System};
+use crate::system::{Mount, Mounts, RunningJail, System};
 
-/// Where the roots of jails are, and which datasets are theirs.
+/// The roots of jails.
 #[derive(Debug, Default)]
 pub struct Roots {
-    roots: Vec<PathBuf>,
-    jails: Vec<Dataset>,
+    jails: BTreeSet<String>,
 }
 
 impl Roots {
-    /// The roots of these jails, as far as they are mounted.
-    ///
-    /// # Errors
-    /// If the system does not say what is mounted.
-    pub fn of(system: &System, jails: Vec<Dataset>) -> Result<Self> {
-        let mounts = system.mounts()?;
-        let root = |jail: &Dataset| match mounts.mountpoint(&format!("{jail}/root")) {
-            Some(root) => Some(root.to_path_buf()),
-            // It may be hidden by something else that is mounted there.
-            None => Some(mounts.mountpoint(jail)?.join("root")),
-        };
-        let roots = jails.iter().filter_map(root);
+    /// Of these datasets of jails.
+    pub fn of<'a>(jails: impl Iterator<Item = &'a Dataset>) -> Self {
+        Roots {
+            jails: jails.map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Where they are mounted, and which mount that is.
+    fn places(&self, mounts: &Mounts) -> BTreeMap<PathBuf, usize> {
+        let all = mounts.all().iter().enumerate();
+        let datasets = all.filter(|(_, mount)| mount.is_dataset());
+        let mut places = BTreeMap::new();
+        for (index, mount) in datasets {
+            let jail = mount.source.strip_suffix("/root");
+            if jail.is_some_and(|jail| self.jails.contains(jail)) {
+                places.insert(mount.mountpoint.clone(), index);
+            } else if self.jails.contains(&mount.source) {
+                // Where the root is no dataset of its own, or is not mounted.
+                places.entry(mount.mountpoint.join("root")).or_insert(index);
+            }
+        }
         // Nobody's root is that of the host.
-        let roots = roots.filter(|root| root.parent().is_some()).collect();
-        Ok(Roots { roots, jails })
+        places.remove(Path::new("/"));
+        places
     }
 
     /// The jails that run in one of them, whatever they are called: all but those with these jids
     /// and the jails inside of those, which end with them.
     ///
     /// # Errors
-    /// If jls does not say.
+    /// If jls, or the mount table, does not say.
     pub fn intruders(&self, system: &System, jids: &[&str]) -> Result<Vec<String>> {
+        let places = self.places(&*system.mounts()?);
         let running = system.running_jails()?;
         let owners = running.iter().filter(|jail| jids.contains(&&*jail.jid));
-        let owners: Vec<&str> = owners.map(|jail| &*jail.name).collect();
-        // The kernel puts the name of the outer jail in front.
+        let owners: BTreeSet<&str> = owners.map(|jail| &*jail.name).collect();
+        // The kernel puts the name of the outer jail and a dot in front.
         let is_owned = |jail: &RunningJail| {
-            owners.iter().any(|owner| {
-                let inner = jail.name.strip_prefix(owner);
-                inner.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
+            let dots = jail.name.match_indices('.').map(|(at, _)| at);
+            let mut outer = dots.chain([jail.name.len()]);
+            outer.any(|end| owners.contains(&jail.name[..end]))
         };
         let runs_here = |jail: &RunningJail| {
-            let mut roots = self.roots.iter();
-            roots.any(|root| Path::new(&jail.path).starts_with(root))
+            let mut above = Path::new(&jail.path).ancestors();
+            above.any(|place| places.contains_key(place))
         };
         let here = running
             .iter()
@@ -69,19 +78,28 @@ impl Roots {
     /// # Errors
     /// If the system does not say.
     pub fn mounted(&self, system: &System) -> Result<Vec<PathBuf>> {
+        Ok(self.mounted_of(&*system.mounts()?))
+    }
+
+    fn mounted_of(&self, mounts: &Mounts) -> Vec<PathBuf> {
+        let places = self.places(mounts);
         let is_own = |mount: &Mount| {
-            let dataset = mount.is_dataset().then(|| Dataset::printed(&mount.source));
-            let dataset = dataset.flatten();
-            dataset.is_some_and(|dataset| self.jails.iter().any(|jail| dataset.is_in(jail)))
+            let dataset = Dataset::printed(&mount.source).filter(|_| mount.is_dataset());
+            dataset.is_some_and(|dataset| {
+                let name = dataset.without_snapshot();
+                let parts = name.match_indices('/').map(|(at, _)| at);
+                let mut above = parts.chain([name.len()]);
+                above.any(|end| self.jails.contains(&name[..end]))
+            })
         };
-        let is_here = |mount: &Mount| {
-            let mut roots = self.roots.iter();
-            roots.any(|root| mount.mountpoint.starts_with(root))
+        // What was mounted before a root is not in it, but under it.
+        let is_in_one = |index: usize, mount: &Mount| {
+            let mut above = mount.mountpoint.ancestors();
+            above.any(|place| places.get(place).is_some_and(|root| *root < index))
         };
-        let mounts = system.mounts()?;
-        let table = mounts.all().iter().rev();
-        let here = table.filter(|mount| is_here(mount) && !is_own(mount));
-        Ok(here.map(|mount| mount.mountpoint.clone()).collect())
+        let table = mounts.all().iter().enumerate().rev();
+        let here = table.filter(|(index, mount)| is_in_one(*index, mount) && !is_own(mount));
+        here.map(|(_, mount)| mount.mountpoint.clone()).collect()
     }
 
     /// Unmounts all that.
@@ -209,5 +227,41 @@ mod tests {
         assert_eq!(logs("a.b"), dotted);
         // Another jail's log may be called so too.
         assert!(logs("web").contains(&logs("ioc-web")[1]));
+    }
+
+    #[test]
+    fn what_is_mounted_in_a_root_is_what_came_after_it() {
+        let mount = |(kind, source, mountpoint): (&str, &str, &str)| Mount {
+            source: source.into(),
+            mountpoint: mountpoint.into(),
+            kind: kind.into(),
+        };
+        let table = [
+            ("nullfs", "/a", "/j/web/root/early"),
+            ("zfs", "t/j/web", "/j/web"),
+            ("zfs", "t/j/web/root", "/j/web/root"),
+            ("zfs", "t/j/web/root/data", "/j/web/root/data"),
+            ("zfs", "t/j/web/root@s", "/j/web/root/.zfs/snapshot/s"),
+            ("zfs", "t/j/web2/root", "/j/web2/root"),
+            ("devfs", "devfs", "/j/web2/root/dev"),
+            ("devfs", "devfs", "/j/web/root/dev"),
+            ("fdescfs", "fdescfs", "/j/web/root/dev/fd"),
+            ("zfs", "t/mine", "/j/web/root/mine"),
+            ("nullfs", "/b", "/j/web/root/dev"),
+            ("zfs", "t/j/none", "/j/none"),
+            ("tmpfs", "tmpfs", "/j/none/root/tmp"),
+            ("tmpfs", "tmpfs", "/j/none/other"),
+        ];
+        let mounts = Mounts::of(table.map(mount).to_vec());
+        let jails = ["t/j/web", "t/j/none"].map(|name| Dataset::printed(name).unwrap());
+        let mounted = Roots::of(jails.iter()).mounted_of(&mounts);
+        let expected = [
+            "/j/none/root/tmp",
+            "/j/web/root/dev",
+            "/j/web/root/mine",
+            "/j/web/root/dev/fd",
+            "/j/web/root/dev",
+        ];
+        assert_eq!(mounted, expected.map(PathBuf::from));
     }
 }

@@ -129,7 +129,7 @@ impl Doom<'_> {
             Some((member.place(), member.jail.jid.as_deref()?))
         });
         let (running, jids): (Vec<String>, Vec<&str>) = running.unzip();
-        let roots = roots(self.context, &belongings)?;
+        let roots = roots(&belongings);
         let mut found = Found {
             intruders: roots.intruders(system, &jids)?,
             mounted: roots.mounted(system)?,
@@ -294,7 +294,7 @@ impl Doom<'_> {
             let message = format!("{} is running (jid {jid})", member.place());
             return Err(undone(Error::new(Code::InUse, message)));
         }
-        let roots = roots(self.context, &found.belongings).map_err(undone)?;
+        let roots = roots(&found.belongings);
         let system = &self.context.system;
         let intruders = roots.intruders(system, &[]).map_err(undone)?;
         if !intruders.is_empty() {
@@ -366,8 +366,7 @@ fn by_dataset(members: &Members) -> BTreeMap<Dataset, Member<'_>> {
         .collect()
 }
 
-fn roots(context: &Context, belongings: &[Belongings]) -> Result<Roots> {
+fn roots(belongings: &[Belongings]) -> Roots {
     let jails = belongings.iter().filter(|one| is_jail(&one.unit));
-    let jails = jails.map(|one| one.unit.dataset.clone()).collect();
-    Roots::of(&context.system, jails)
+    Roots::of(jails.map(|one| &one.unit.dataset))
 }
