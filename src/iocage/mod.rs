@@ -5,12 +5,13 @@
 //! from measurements against 1.13.
 
 pub mod addresses;
+pub mod belongings;
 pub mod branches;
 pub mod clones;
 pub mod command;
 pub mod datasets;
 pub mod dependents;
-mod destruction;
+pub mod destruction;
 pub mod fstab;
 pub mod images;
 pub mod indexes;
@@ -21,8 +22,10 @@ pub mod pools;
 pub mod progress;
 pub mod properties;
 pub mod releases;
+pub mod remains;
 pub mod selection;
 pub mod settings;
+pub mod snapshots;
 pub mod space;
 pub mod survey;
 pub mod version;
