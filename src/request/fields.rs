@@ -116,7 +116,7 @@ pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, Pl
 pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
 /// An object of iocage's properties and their values.
 pub static PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
-    Field::new("properties", properties).private();
+    Field::new("properties", |value| properties(value, PropertyName::parse)).private();
 /// Names of properties; none of them for `all`.
 pub static PROP: Field<Vec<String>> = Field::new("prop", |value| {
     let names = list(value, limits::PROPERTIES_PER_REQUEST, name)?;
@@ -131,15 +131,20 @@ pub static RELEASE: Field<String> = Field::new("release", |value| text(value, na
 pub static RELEASES: Field<Vec<Release>> = Field::new("releases", |value| {
     list(value, limits::RELEASES_PER_REQUEST, Release::parse)
 });
-/// As [`PROPERTIES`], of a jail that is there.
+/// As [`PROPERTIES`], of a jail that is there or of all jails.
 pub static SETTINGS: Field<Vec<(PropertyName, PropertyValue)>> =
-    Field::new("settings", properties).private();
+    Field::new("settings", |value| properties(value, PropertyName::of_setting)).private();
 pub static SNAPSHOT: Field<SnapshotName> =
     Field::new("snapshot", |value| text(value, SnapshotName::parse));
 /// That a jail's processes are started again, and not the jail.
 pub static SOFT: Field<bool> = Field::flag("soft");
 /// What is mounted: a path of the host, or what the type of the file system takes.
-pub static SOURCE: Field<String> = Field::new("source", |value| text(value, path));
+pub static SOURCE: Field<String> = Field::new("source", |value| {
+    text(value, |text| match text.starts_with('/') {
+        true => path(text),
+        false => source_word(text),
+    })
+});
 pub static STATE: Field<State> = Field::new("state", |value| text(value, state));
 /// One template.
 pub static TEMPLATE: Field<Label> = Field::new("template", |value| text(value, Label::template));
@@ -270,6 +275,14 @@ fn fstab_word(text: &str) -> std::result::Result<String, Wrong> {
     }
 }
 
+/// A source that is no path: `tmpfs`, `host:/export`, a dataset.
+fn source_word(text: &str) -> std::result::Result<String, Wrong> {
+    match text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        true => fstab_word(text),
+        false => Err("must be an absolute path, or a word that the type takes".into()),
+    }
+}
+
 fn seconds(value: &Value) -> std::result::Result<Duration, Wrong> {
     const MOST: u64 = limits::EXEC_SECONDS;
     let number = match value {
@@ -294,7 +307,10 @@ fn state(text: &str) -> std::result::Result<State, Wrong> {
         })
 }
 
-fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
+fn properties(
+    value: &Value,
+    rule: fn(&str) -> std::result::Result<PropertyName, Wrong>,
+) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
     let object = value.as_object().ok_or("must be an object")?;
     if object.len() > limits::PROPERTIES_PER_REQUEST {
         return Err(format!(
@@ -303,7 +319,7 @@ fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyV
         ));
     }
     let property = |(name, value): (&String, &Value)| {
-        let name = PropertyName::parse(&shorten(name))?;
+        let name = rule(&shorten(name))?;
         let value = name.value(value)?;
         Ok((name, value))
     };

@@ -62,6 +62,12 @@ impl Mounts {
         Some(&self.all[index as usize].mountpoint)
     }
 
+    /// Whether something is mounted at `path` itself, whatever its type.
+    pub fn is_mountpoint(&self, path: &Path) -> bool {
+        let path = path.components().as_path();
+        self.by_mountpoint.contains_key(path.as_os_str())
+    }
+
     /// The datasets directly below `parent` that are mounted, by the last part of their names.
     pub fn below<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a str, &'a Path)> {
         self.subtree(parent).filter(|(name, _)| !name.contains('/'))
@@ -170,6 +176,8 @@ mod tests {
             mounts.source_of(Path::new("/iocage/log")),
             Some("tank/other")
         );
+        assert!(mounts.is_mountpoint(Path::new("/iocage/jails/")));
+        assert!(!mounts.is_mountpoint(Path::new("/iocage/log")));
         assert_eq!(mounts.source_of(Path::new("/etc")), Some("/dev/ada0p2"));
         let below: Vec<_> = mounts.below("tank/iocage").collect();
         assert_eq!(below, [("jails", Path::new("/iocage/jails"))]);
