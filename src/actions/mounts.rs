@@ -236,15 +236,15 @@ impl Place {
     }
 
     fn write(&self, text: &[u8]) -> Result<()> {
-        let fail = |why: String| {
-            let message = format!("cannot write the fstab in {}: {why}", self.folder.display());
-            Err(Error::new(Code::Failed, message))
+        // Longer ones are not read.
+        let written = match text.len() as u64 <= limits::CONFIG_FILE_BYTES {
+            true => fstab::write(&self.folder, text).map_err(|error| error.to_string()),
+            false => Err("it is too long".into()),
         };
-        match fstab::write(&self.folder, text) {
-            _ if text.len() as u64 > limits::CONFIG_FILE_BYTES => fail("it is too long".into()),
-            Err(error) => fail(error.to_string()),
-            Ok(()) => Ok(()),
-        }
+        written.map_err(|why| {
+            let message = format!("cannot write the fstab in {}: {why}", self.folder.display());
+            Error::new(Code::Failed, message)
+        })
     }
 
     fn add(&self, inside: &Path, new: &fstab::NewEntry) -> Result<()> {
