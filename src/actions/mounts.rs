@@ -15,6 +15,9 @@ use crate::reply::Object;
 use crate::request::{wrong, Arguments, DESTINATION, OPTIONS, SOURCE, TYPE};
 use crate::system::{folder_inside, Inside, System};
 
+/// The file systems of what is mounted, which may not answer, and are not the pool's.
+const OF_THE_HOST: &str = "the source of a mount";
+
 pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let selection = arguments.selection()?;
     let system = &context.system;
@@ -81,6 +84,15 @@ pub fn add(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
         member.in_words()
     );
     let pool = &chosen.members.jails.pool;
+    let (here, at) = (place.clone(), inside.clone());
+    let hidden = context.system.on_files(pool, move || here.hidden_by(&at))??;
+    if let Some((folder, rest)) = &hidden {
+        let (folder, rest) = (folder.clone(), rest.clone());
+        let found = context.system.on_files(OF_THE_HOST, move || {
+            folder_inside(&folder, &rest, false).map_err(|why| in_the_way(&folder, why))
+        })?;
+        found?;
+    }
     context.system.on_files(pool, move || {
         let new = fstab::NewEntry {
             source: &source,
@@ -174,8 +186,7 @@ fn require_source(context: &Context, source: &str, kind: &str) -> Result<()> {
         return Ok(());
     }
     let (path, folder) = (PathBuf::from(source), takes_folder(kind));
-    // It may be on a disk of its own that does not answer.
-    let is_there = context.system.on_files(source, move || match folder {
+    let is_there = context.system.on_files(OF_THE_HOST, move || match folder {
         true => path.is_dir(),
         false => path.exists(),
     })?;
@@ -190,6 +201,7 @@ fn require_source(context: &Context, source: &str, kind: &str) -> Result<()> {
 }
 
 /// Where a jail is on the host.
+#[derive(Clone)]
 struct Place {
     folder: PathBuf,
     root: PathBuf,
@@ -247,6 +259,27 @@ impl Place {
         })
     }
 
+    /// The entry that mounts something above a path, or at it, and so hides what is there; and the
+    /// path in what it mounts.
+    fn above<'a>(&self, inside: &'a Path, entries: &'a [Entry]) -> Option<(&'a Entry, PathBuf)> {
+        let destination = self.on_host(inside);
+        let above = entries.iter().filter_map(|entry| {
+            let at = entry.destination.as_deref()?;
+            let rest = destination.strip_prefix(at).ok()?;
+            Some((at.components().count(), entry, rest.to_path_buf()))
+        });
+        let (_, entry, rest) = above.max_by_key(|(depth, ..)| *depth)?;
+        Some((entry, rest))
+    }
+
+    /// The folder of the host that another entry mounts above a path, and the path in it.
+    fn hidden_by(&self, inside: &Path) -> Result<Option<(PathBuf, PathBuf)>> {
+        let entries = fstab::entries(&self.fstab()?);
+        let above = self.above(inside, &entries);
+        let is_folder = |(entry, _): &(&Entry, _)| entry.kind.as_deref() == Some("nullfs");
+        Ok(above.filter(is_folder).map(|(entry, rest)| (entry.source.clone(), rest)))
+    }
+
     fn add(&self, inside: &Path, new: &fstab::NewEntry) -> Result<()> {
         let text = self.fstab()?;
         let entries = fstab::entries(&text);
@@ -254,23 +287,10 @@ impl Place {
             let message = format!("something is mounted at {} already", inside.display());
             return Err(Error::new(Code::Conflict, message));
         }
-        // What another entry mounts above it hides what is there now.
-        let above = entries.iter().filter_map(|entry| {
-            let at = entry.destination.as_deref()?;
-            Some((at, new.destination.strip_prefix(at).ok()?, entry))
-        });
-        let nearest = above.max_by_key(|(at, ..)| at.components().count());
-        match nearest {
-            Some((_, rest, entry)) if entry.kind.as_deref() == Some("nullfs") => {
-                let found = folder_inside(&entry.source, rest, false);
-                found.map_err(|why| in_the_way(&entry.source, why))?;
-            }
-            // Only who mounts it knows what is there.
-            Some(_) => {}
-            None => {
-                let made = folder_inside(&self.root, inside, true);
-                made.map_err(|why| in_the_way(Path::new(""), why))?;
-            }
+        // Below what another one mounts nothing can be made now.
+        if self.above(inside, &entries).is_none() {
+            let made = folder_inside(&self.root, inside, true);
+            made.map_err(|why| in_the_way(Path::new(""), why))?;
         }
         self.write(&fstab::with_entry(&text, new))
     }

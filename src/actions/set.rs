@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::{Chosen, Member};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::iocage::changes::{require_free, require_none_for_all, Change, Settled};
+use crate::iocage::changes::{
+    require_free, require_no_circle, require_none_for_all, Change, Settled,
+};
 use crate::iocage::command;
 use crate::iocage::datasets::Family;
 use crate::iocage::properties::{truth, Effect, PropertyName, PropertyValue, Settable};
@@ -100,11 +102,14 @@ pub fn set(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
     let changes = before.changes(&asked);
     check(&member, &asked, &changes)?;
     before.check_together(&changes)?;
+    require_no_circle(&changes, chosen.members, &member.jail.name)?;
     if !arguments.flag(&FORCE)? {
         require_free(&changes, chosen.members, &member.place())?;
     }
     let (after, warning) = target.make(context, version, &changes)?;
     let has_vnet = before.is_on("vnet");
+    let warnings = [warning, unlimited(&member, &changes)];
+    let warnings: Vec<String> = warnings.into_iter().flatten().collect();
     let waits = |change: &&Change| target.is_up && change.needs_restart(has_vnet);
     let waiting = changes.iter().filter(waits);
     let waiting: Vec<String> = waiting.map(|change| change.name.as_str().into()).collect();
@@ -112,7 +117,20 @@ pub fn set(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
         .with("success", format!("settings of {} set.", target.words))
         .with("changed", describe(&changes, &after))
         .with("needs_restart", waiting)
-        .with_some("warning", warning))
+        .with_some("warning", (!warnings.is_empty()).then(|| warnings.join("; "))))
+}
+
+/// What iocage does not do at once though it says so: it gives rctl(8) the name of the jail with its
+/// dots, which the kernel does not have (`ioc_json.py`, IOCRCTL).
+fn unlimited(member: &Member, changes: &[Change]) -> Option<String> {
+    let is_limit = |change: &Change| change.name.property().effect == Effect::Limit;
+    let is_lost = member.jail.jid.is_some()
+        && member.jail.uuid.contains('.')
+        && changes.iter().any(is_limit);
+    is_lost.then(|| {
+        let words = member.in_words();
+        format!("iocage limits no running jail with a dot in its name; capjail limits {words}")
+    })
 }
 
 /// The version of the installed iocage, which must have all that is asked for.

@@ -1,5 +1,6 @@
 //! A change of settings before it is made: what would be different, and what speaks against it.
 
+mod depends;
 mod taken;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use super::settings::{effective, Settings};
 use crate::error::{Code, Error, Result};
 use crate::names::Checked;
 
+pub use depends::require_no_circle;
 pub use taken::{require_free, require_none_for_all};
 
 /// A property that would get another value.
