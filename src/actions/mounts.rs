@@ -261,7 +261,7 @@ impl Place {
 
     /// The entry that mounts something above a path, or at it, and so hides what is there; and the
     /// path in what it mounts.
-    fn above<'a>(&self, inside: &'a Path, entries: &'a [Entry]) -> Option<(&'a Entry, PathBuf)> {
+    fn above<'a>(&self, inside: &Path, entries: &'a [Entry]) -> Option<(&'a Entry, PathBuf)> {
         let destination = self.on_host(inside);
         let above = entries.iter().filter_map(|entry| {
             let at = entry.destination.as_deref()?;
