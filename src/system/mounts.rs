@@ -64,8 +64,7 @@ impl Mounts {
 
     /// Whether something is mounted at `path` itself, whatever its type.
     pub fn is_mountpoint(&self, path: &Path) -> bool {
-        let path = path.components().as_path();
-        self.by_mountpoint.contains_key(path.as_os_str())
+        self.at(path.components().as_path()).is_some()
     }
 
     /// The datasets directly below `parent` that are mounted, by the last part of their names.
@@ -115,16 +114,19 @@ impl Mounts {
     }
 
     fn nearest(&self, path: &Path) -> Option<&Mount> {
-        let mount = |index: &u32| &self.all[*index as usize];
-        let at = |place: &Path| {
-            let place = bytes(place);
-            let found = self
-                .by_mountpoint
-                .binary_search_by(|index| bytes(&mount(index).mountpoint).cmp(place));
-            found.ok().map(|found| mount(&self.by_mountpoint[found]))
-        };
         // Without a slash at its end.
-        path.components().as_path().ancestors().find_map(at)
+        let mut places = path.components().as_path().ancestors();
+        places.find_map(|place| self.at(place))
+    }
+
+    /// What is mounted at a path without a slash at its end.
+    fn at(&self, path: &Path) -> Option<&Mount> {
+        let mount = |index: &u32| &self.all[*index as usize];
+        let place = bytes(path);
+        let found = self
+            .by_mountpoint
+            .binary_search_by(|index| bytes(&mount(index).mountpoint).cmp(place));
+        Some(mount(&self.by_mountpoint[found.ok()?]))
     }
 }
 
