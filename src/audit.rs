@@ -147,9 +147,14 @@ mod tests {
     fn an_answer_to_private_values_tells_only_how_it_went() {
         let one = |text: &'static str| {
             let changed = Object::new().with("notes", "hunter2");
-            Object::new().with("success", text).with("changed", changed).with("stdout", "hunter2")
+            Object::new()
+                .with("success", text)
+                .with("changed", changed)
+                .with("stdout", "hunter2")
         };
-        let several = Object::new().with("web", one("set.")).with("db", one("too."));
+        let several = Object::new()
+            .with("web", one("set."))
+            .with("db", one("too."));
         for (answer, shown) in [
             (one("set."), "{\"success\":\"set.\"}"),
             (

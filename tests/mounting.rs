@@ -66,17 +66,25 @@ impl Scene {
 
     fn ask(&self, action: &str, args: Value) -> Value {
         let mut all = json!({"action": action, "jail": "web"});
-        all.as_object_mut().unwrap().extend(args.as_object().unwrap().clone());
+        all.as_object_mut()
+            .unwrap()
+            .extend(args.as_object().unwrap().clone());
         self.plugin.ask(&all)
     }
 
     fn add(&self, destination: &str) -> Value {
-        self.ask("addmount", json!({"source": self.data, "destination": destination}))
+        self.ask(
+            "addmount",
+            json!({"source": self.data, "destination": destination}),
+        )
     }
 
     fn line(&self, destination: &str, options: &str) -> String {
         let source = self.data.replace(' ', "\\040");
-        format!("{source}\t{}{destination}\tnullfs\t{options}\t0\t0\n", self.root.display())
+        format!(
+            "{source}\t{}{destination}\tnullfs\t{options}\t0\t0\n",
+            self.root.display()
+        )
     }
 }
 
@@ -91,29 +99,60 @@ fn a_mount_is_added_and_removed_and_nothing_else_is_touched() {
     let with_one = format!("{TEXT}{}", scene.line("/mnt/there", "ro"));
     assert_eq!(scene.text(), with_one);
     let meta = fs::metadata(scene.file()).unwrap();
-    assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o640, 7, 8));
+    assert_eq!(
+        (meta.mode() & 0o7777, meta.uid(), meta.gid()),
+        (0o640, 7, 8)
+    );
 
     // A folder that is missing is made; as listmounts tells it; with options.
     let full = format!("{}/new/deep er", scene.root.display());
-    let answer = scene.ask("addmount", json!({
-        "source": scene.data, "destination": full, "options": "rw,noatime",
-    }));
-    assert!(answer["success"].as_str().unwrap().contains(" at /new/deep er "), "{answer}");
+    let answer = scene.ask(
+        "addmount",
+        json!({
+            "source": scene.data, "destination": full, "options": "rw,noatime",
+        }),
+    );
+    assert!(
+        answer["success"]
+            .as_str()
+            .unwrap()
+            .contains(" at /new/deep er "),
+        "{answer}"
+    );
     let made = fs::metadata(scene.root.join("new/deep er")).unwrap();
     assert_eq!((made.mode() & 0o7777, made.uid()), (0o755, 0));
-    let listed = scene.plugin.ask(&json!({"action": "listmounts", "jail": "web"}));
-    let entry = listed["jails"]["web"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!(entry, json!({
-        "source": scene.data, "destination": full, "type": "nullfs", "options": "rw,noatime",
-        "dump": "0", "pass": "0", "owner": "user",
-    }));
+    let listed = scene
+        .plugin
+        .ask(&json!({"action": "listmounts", "jail": "web"}));
+    let entry = listed["jails"]["web"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone();
+    assert_eq!(
+        entry,
+        json!({
+            "source": scene.data, "destination": full, "type": "nullfs", "options": "rw,noatime",
+            "dump": "0", "pass": "0", "owner": "user",
+        })
+    );
 
     let gone = scene.ask("removemount", json!({"destination": "/new/deep er"}));
-    assert_eq!(gone, json!({"success": "mount at /new/deep er removed from jail web."}));
+    assert_eq!(
+        gone,
+        json!({"success": "mount at /new/deep er removed from jail web."})
+    );
     assert_eq!(scene.text(), with_one);
-    scene.write(&format!("{with_one}{}#end", scene.line("/mnt/there//", "rw")));
+    scene.write(&format!(
+        "{with_one}{}#end",
+        scene.line("/mnt/there//", "rw")
+    ));
     let gone = scene.ask("removemount", json!({"destination": "/mnt/there"}));
-    assert_eq!(gone, json!({"success": "2 mounts at /mnt/there removed from jail web."}));
+    assert_eq!(
+        gone,
+        json!({"success": "2 mounts at /mnt/there removed from jail web."})
+    );
     assert_eq!(scene.text(), format!("{TEXT}#end"));
     // A line that points elsewhere, by what it says.
     let gone = scene.ask("removemount", json!({"destination": "/b"}));
@@ -133,11 +172,21 @@ fn no_link_leads_a_mount_out_of_the_jail() {
     symlink("../../../../../outside", scene.root.join("mnt/up")).unwrap();
     symlink("mnt", scene.root.join("in")).unwrap();
     fs::write(scene.root.join("file"), "").unwrap();
-    for destination in ["/out", "/out/new", "/mnt/up/new", "/in/there", "/file", "/file/x"] {
+    for destination in [
+        "/out",
+        "/out/new",
+        "/mnt/up/new",
+        "/in/there",
+        "/file",
+        "/file/x",
+    ] {
         let answer = scene.add(destination);
         let (code, message) = error_of(&answer);
         assert_eq!(code, "invalid_argument", "{destination}");
-        assert!(message.contains("is a symbolic link, or no folder"), "{message}");
+        assert!(
+            message.contains("is a symbolic link, or no folder"),
+            "{message}"
+        );
     }
     assert!(fs::read_dir(&outside).unwrap().next().is_none());
     assert_eq!(scene.text(), TEXT);
@@ -152,7 +201,10 @@ fn below_another_mount_what_is_mounted_there_counts() {
     let answer = scene.add("/mnt/there");
     let (code, message) = error_of(&answer);
     assert_eq!(code, "not_found");
-    assert!(message.contains(&format!("{}/there", scene.data)), "{message}");
+    assert!(
+        message.contains(&format!("{}/there", scene.data)),
+        "{message}"
+    );
     symlink("/", PathBuf::from(&scene.data).join("link")).unwrap();
     assert_eq!(error_of(&scene.add("/mnt/link/etc")).0, "invalid_argument");
     // Above another one.
@@ -160,7 +212,8 @@ fn below_another_mount_what_is_mounted_there_counts() {
     assert!(scene.add("/a/b")["success"].is_string());
     assert!(scene.add("/a")["success"].is_string());
     // Of what is mounted by another type nobody knows.
-    let tmpfs = json!({"source": "tmpfs", "destination": "/tmp", "type": "tmpfs", "options": "rw,size=1g"});
+    let tmpfs =
+        json!({"source": "tmpfs", "destination": "/tmp", "type": "tmpfs", "options": "rw,size=1g"});
     assert!(scene.ask("addmount", tmpfs)["success"].is_string());
     assert!(scene.add("/tmp/anything")["success"].is_string());
     assert!(!scene.root.join("tmp/anything").exists());
@@ -177,45 +230,157 @@ fn wrong_mounts_are_refused_and_nothing_is_written() {
     let root = scene.root.to_str().unwrap();
     let long = format!("/{}", "x".repeat(1000));
     for (args, code, part) in [
-        (json!({"destination": "/new"}), "invalid_argument", "\"source\": missing"),
-        (json!({"source": data}), "invalid_argument", "\"destination\": missing"),
-        (json!({"source": "data", "destination": "/new"}), "invalid_argument", "absolute path"),
-        (json!({"source": "/a/../b", "destination": "/new"}), "invalid_argument", "\"source\""),
-        (json!({"source": "-o", "destination": "/new", "type": "x"}), "invalid_argument", "\"source\""),
-        (json!({"source": "/a\nb", "destination": "/new"}), "invalid_argument", "\"source\""),
-        (json!({"source": "/nonexistent", "destination": "/new"}), "not_found", "no folder"),
-        (json!({"source": file, "destination": "/new"}), "not_found", "no folder"),
-        (json!({"source": data, "destination": "new"}), "invalid_argument", "\"destination\""),
-        (json!({"source": data, "destination": "/../new"}), "invalid_argument", "\"destination\""),
-        (json!({"source": data, "destination": "/new/./x"}), "invalid_argument", "\"destination\""),
-        (json!({"source": data, "destination": "/"}), "invalid_argument", "below the jail's root"),
-        (json!({"source": data, "destination": root}), "invalid_argument", "below the jail's root"),
-        (json!({"source": data, "destination": long}), "invalid_argument", "too long"),
-        (json!({"source": data, "destination": "/mnt//there"}), "conflict", "already"),
-        (json!({"source": data, "destination": "/new", "type": "null fs"}), "invalid_argument", "\"type\""),
-        (json!({"source": data, "destination": "/new", "options": "noatime"}), "invalid_argument", "\"options\""),
-        (json!({"source": data, "destination": "/new", "options": "ro,rw"}), "invalid_argument", "\"options\""),
-        (json!({"source": data, "destination": "/new", "options": "ro rw"}), "invalid_argument", "\"options\""),
-        (json!({"source": data, "destination": "/new", "options": "ro,mountprog=/x"}), "invalid_argument", "mountprog"),
-        (json!({"source": data, "destination": "/new", "options": "ro,-x"}), "invalid_argument", "\"options\""),
-        (json!({"source": data, "destination": "/new", "jail": "we"}), "not_found", "no jail"),
-        (json!({"source": data, "destination": "/new", "jail": "away"}), "unavailable", "unmounted"),
-        (json!({"source": data, "destination": "/new", "jail": "base"}), "conflict", "template"),
-        (json!({"source": data, "destination": "/new", "force": true}), "invalid_argument", "\"force\""),
+        (
+            json!({"destination": "/new"}),
+            "invalid_argument",
+            "\"source\": missing",
+        ),
+        (
+            json!({"source": data}),
+            "invalid_argument",
+            "\"destination\": missing",
+        ),
+        (
+            json!({"source": "data", "destination": "/new"}),
+            "invalid_argument",
+            "absolute path",
+        ),
+        (
+            json!({"source": "/a/../b", "destination": "/new"}),
+            "invalid_argument",
+            "\"source\"",
+        ),
+        (
+            json!({"source": "-o", "destination": "/new", "type": "x"}),
+            "invalid_argument",
+            "\"source\"",
+        ),
+        (
+            json!({"source": "/a\nb", "destination": "/new"}),
+            "invalid_argument",
+            "\"source\"",
+        ),
+        (
+            json!({"source": "/nonexistent", "destination": "/new"}),
+            "not_found",
+            "no folder",
+        ),
+        (
+            json!({"source": file, "destination": "/new"}),
+            "not_found",
+            "no folder",
+        ),
+        (
+            json!({"source": data, "destination": "new"}),
+            "invalid_argument",
+            "\"destination\"",
+        ),
+        (
+            json!({"source": data, "destination": "/../new"}),
+            "invalid_argument",
+            "\"destination\"",
+        ),
+        (
+            json!({"source": data, "destination": "/new/./x"}),
+            "invalid_argument",
+            "\"destination\"",
+        ),
+        (
+            json!({"source": data, "destination": "/"}),
+            "invalid_argument",
+            "below the jail's root",
+        ),
+        (
+            json!({"source": data, "destination": root}),
+            "invalid_argument",
+            "below the jail's root",
+        ),
+        (
+            json!({"source": data, "destination": long}),
+            "invalid_argument",
+            "too long",
+        ),
+        (
+            json!({"source": data, "destination": "/mnt//there"}),
+            "conflict",
+            "already",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "type": "null fs"}),
+            "invalid_argument",
+            "\"type\"",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "options": "noatime"}),
+            "invalid_argument",
+            "\"options\"",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "options": "ro,rw"}),
+            "invalid_argument",
+            "\"options\"",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "options": "ro rw"}),
+            "invalid_argument",
+            "\"options\"",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "options": "ro,mountprog=/x"}),
+            "invalid_argument",
+            "mountprog",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "options": "ro,-x"}),
+            "invalid_argument",
+            "\"options\"",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "jail": "we"}),
+            "not_found",
+            "no jail",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "jail": "away"}),
+            "unavailable",
+            "unmounted",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "jail": "base"}),
+            "conflict",
+            "template",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "force": true}),
+            "invalid_argument",
+            "\"force\"",
+        ),
     ] {
         let answer = scene.ask("addmount", args.clone());
         let (is, message) = error_of(&answer);
         assert_eq!(is, code, "{args}: {message}");
-        assert!(message.contains(part) && !message.contains('\n'), "{args}: {message}");
+        assert!(
+            message.contains(part) && !message.contains('\n'),
+            "{args}: {message}"
+        );
     }
     for (args, code) in [
         (json!({}), "invalid_argument"),
         (json!({"destination": "/new"}), "not_found"),
         (json!({"destination": "/mnt"}), "not_found"),
         (json!({"destination": "there"}), "invalid_argument"),
-        (json!({"destination": "/mnt/there", "jail": "nosuch"}), "not_found"),
-        (json!({"destination": "/mnt/there", "jail": "web2"}), "not_found"),
-        (json!({"destination": "/mnt/there", "jail": "away"}), "unavailable"),
+        (
+            json!({"destination": "/mnt/there", "jail": "nosuch"}),
+            "not_found",
+        ),
+        (
+            json!({"destination": "/mnt/there", "jail": "web2"}),
+            "not_found",
+        ),
+        (
+            json!({"destination": "/mnt/there", "jail": "away"}),
+            "unavailable",
+        ),
     ] {
         let answer = scene.ask("removemount", args.clone());
         assert_eq!(error_of(&answer).0, code, "{args}: {answer}");
@@ -224,7 +389,9 @@ fn wrong_mounts_are_refused_and_nothing_is_written() {
         json!({"action": "addmount", "jail": "web", "source": data, "destination": "/new"}),
         json!({"action": "removemount", "jail": "web", "destination": "/mnt/there"}),
     ] {
-        let (status, _) = scene.plugin.evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_READ);
+        let (status, _) = scene
+            .plugin
+            .evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_READ);
         assert_eq!(status, 403);
     }
     assert_eq!(scene.text(), there);
@@ -251,7 +418,10 @@ fn an_fstab_that_cannot_be_read_is_left_alone() {
         let _ = fs::remove_file(&file).or_else(|_| fs::remove_dir(&file));
         make();
         let kind = fs::symlink_metadata(&file).unwrap().file_type();
-        for answer in [scene.add("/new"), scene.ask("removemount", json!({"destination": "/b"}))] {
+        for answer in [
+            scene.add("/new"),
+            scene.ask("removemount", json!({"destination": "/b"})),
+        ] {
             let (code, message) = error_of(&answer);
             assert_eq!(code, "failed");
             assert!(message.contains("fstab cannot be read"), "{message}");
@@ -270,8 +440,15 @@ fn an_fstab_that_cannot_be_read_is_left_alone() {
 #[test]
 fn what_is_mounted_now_or_iocages_own_is_not_removed() {
     let Some(scene) = Scene::new() else { return };
-    let releases = scene.lab.iocage_root(scene.lab.pool(0)).join("releases/13.2-RELEASE/root/bin");
-    let own = format!("{}\t{}/bin\tnullfs\tro\t0\t0\n", releases.display(), scene.root.display());
+    let releases = scene
+        .lab
+        .iocage_root(scene.lab.pool(0))
+        .join("releases/13.2-RELEASE/root/bin");
+    let own = format!(
+        "{}\t{}/bin\tnullfs\tro\t0\t0\n",
+        releases.display(),
+        scene.root.display()
+    );
     scene.write(&own);
     let answer = scene.ask("removemount", json!({"destination": "/bin"}));
     let (code, message) = error_of(&answer);
@@ -284,11 +461,18 @@ fn what_is_mounted_now_or_iocages_own_is_not_removed() {
     let answer = scene.add("/mnt/there");
     assert_eq!(answer["needs_restart"], "true");
     let there = scene.root.join("mnt/there");
-    let mount = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&there).status();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "none"])
+        .arg(&there)
+        .status();
     assert!(mount.unwrap().success());
     let before = scene.text();
     let answer = scene.ask("removemount", json!({"destination": "/mnt/there"}));
-    assert!(Command::new("umount").arg(&there).status().unwrap().success());
+    assert!(Command::new("umount")
+        .arg(&there)
+        .status()
+        .unwrap()
+        .success());
     let (code, message) = error_of(&answer);
     assert_eq!(code, "in_use");
     assert!(message.contains("stop it first"), "{message}");

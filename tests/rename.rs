@@ -29,14 +29,21 @@ impl Scene {
         let release = format!("releases/{RELEASE}");
         let config = |more: Value| {
             let mut all = json!({"release": RELEASE, "cloned_release": RELEASE});
-            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            all.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             all
         };
         let template = config(json!({"type": "template", "template": 1}));
         lab.add_template(pool, "base", Some(&release), &template);
         let web = config(json!({"jail_zfs_dataset": "iocage/jails/web/data", "notes": "web"}));
         lab.add_jail(pool, "web", Some(&release), &web);
-        lab.add_jail(pool, "web-2", Some(&release), &config(json!({"depends": "web"})));
+        lab.add_jail(
+            pool,
+            "web-2",
+            Some(&release),
+            &config(json!({"depends": "web"})),
+        );
         // As iocage makes it: a snapshot of the template and of its root.
         lab.zfs(&["snapshot", &format!("{pool}/iocage/templates/base@db")]);
         let db = config(json!({"source_template": "base"}));
@@ -48,13 +55,19 @@ impl Scene {
         }
         let plugin = Instance::of(&lab);
         let scene = Scene { lab, plugin };
-        let text = format!("# web\n/data\t{}/mnt\tnullfs\tro\t0\t0\n", scene.folder("web/root").display());
+        let text = format!(
+            "# web\n/data\t{}/mnt\tnullfs\tro\t0\t0\n",
+            scene.folder("web/root").display()
+        );
         fs::write(scene.folder("web/fstab"), text).unwrap();
         Some(scene)
     }
 
     fn folder(&self, path: &str) -> PathBuf {
-        self.lab.iocage_root(self.lab.pool(0)).join("jails").join(path)
+        self.lab
+            .iocage_root(self.lab.pool(0))
+            .join("jails")
+            .join(path)
     }
 
     fn name(&self, dataset: &str) -> String {
@@ -67,21 +80,37 @@ impl Scene {
     }
 
     fn rename(&self, jail: &str, name: &str) -> Value {
-        self.plugin.ask(&json!({"action": "renamejail", "jail": jail, "name": name}))
+        self.plugin
+            .ask(&json!({"action": "renamejail", "jail": jail, "name": name}))
     }
 
     /// All datasets and snapshots, without the pool in front of them.
     fn all(&self) -> Vec<String> {
         let root = self.name("");
-        let all = ["list", "-H", "-r", "-t", "filesystem,snapshot", "-o", "name", self.lab.pool(0)];
+        let all = [
+            "list",
+            "-H",
+            "-r",
+            "-t",
+            "filesystem,snapshot",
+            "-o",
+            "name",
+            self.lab.pool(0),
+        ];
         let all = self.lab.zfs(&all);
-        all.lines().filter_map(|line| line.strip_prefix(&root).map(String::from)).collect()
+        all.lines()
+            .filter_map(|line| line.strip_prefix(&root).map(String::from))
+            .collect()
     }
 
     fn origin(&self, jail: &str) -> String {
         let root = self.name(&format!("jails/{jail}/root"));
         let origin = self.lab.zfs(&["list", "-H", "-o", "origin", &root]);
-        origin.trim().strip_prefix(&self.name("")).unwrap_or(origin.trim()).into()
+        origin
+            .trim()
+            .strip_prefix(&self.name(""))
+            .unwrap_or(origin.trim())
+            .into()
     }
 
     /// zfs-fuse says "busy" for a moment after an unmount.
@@ -95,7 +124,10 @@ impl Scene {
     fn tries(&self) -> usize {
         let commands = self.lab.commands();
         self.lab.forget_commands();
-        commands.iter().filter(|line| line[0] == "iocage" && line[1] == "rename").count()
+        commands
+            .iter()
+            .filter(|line| line[0] == "iocage" && line[1] == "rename")
+            .count()
     }
 }
 
@@ -109,10 +141,21 @@ fn a_jail_gets_its_new_name_everywhere() {
     let Some(scene) = Scene::new() else { return };
     let answer = scene.rename("web", "www");
     let warning = "\"depends\" of jail web-2 still says web";
-    assert_eq!(answer, json!({"success": "jail web renamed to www.", "warning": warning}));
+    assert_eq!(
+        answer,
+        json!({"success": "jail web renamed to www.", "warning": warning})
+    );
     let commands = scene.lab.commands();
-    let renames: Vec<_> = commands.iter().filter(|line| line[0] == "iocage" && line[1] != "--version").collect();
-    assert_eq!(renames, [&["iocage", "rename", "web", "--", "www"].map(String::from).to_vec()]);
+    let renames: Vec<_> = commands
+        .iter()
+        .filter(|line| line[0] == "iocage" && line[1] != "--version")
+        .collect();
+    assert_eq!(
+        renames,
+        [&["iocage", "rename", "web", "--", "www"]
+            .map(String::from)
+            .to_vec()]
+    );
     let config = scene.config("www");
     for (key, value) in [
         ("host_hostuuid", "www"),
@@ -123,27 +166,45 @@ fn a_jail_gets_its_new_name_everywhere() {
         assert_eq!(config[key], value, "{key}");
     }
     let fstab = fs::read_to_string(scene.folder("www/fstab")).unwrap();
-    assert!(fstab.contains(&format!("{}/mnt", scene.folder("www/root").display())), "{fstab}");
+    assert!(
+        fstab.contains(&format!("{}/mnt", scene.folder("www/root").display())),
+        "{fstab}"
+    );
     let all = scene.all();
     let has = |name: &str| all.iter().any(|one| one == name);
     assert!(has("jails/www/root") && !has("jails/web"), "{all:?}");
     assert_eq!(scene.origin("www"), format!("releases/{RELEASE}/root@www"));
     assert_eq!(scene.origin("kid"), "jails/www/root@kid");
-    assert_eq!(scene.origin("web-2"), format!("releases/{RELEASE}/root@web-2"));
+    assert_eq!(
+        scene.origin("web-2"),
+        format!("releases/{RELEASE}/root@web-2")
+    );
     let listed = scene.plugin.ask_for("listjails");
-    assert!(listed["jails"]["www"].is_object() && listed["jails"]["web"].is_null(), "{listed}");
+    assert!(
+        listed["jails"]["www"].is_object() && listed["jails"]["web"].is_null(),
+        "{listed}"
+    );
     assert_eq!(error_of(&scene.rename("web", "wwww")).0, "not_found");
 }
 
 #[test]
 fn the_snapshot_of_a_template_or_jail_gets_the_new_name_too() {
     let Some(scene) = Scene::new() else { return };
-    for (old, new, source) in [("db", "sql", "templates/base"), ("kid", "child", "jails/web")] {
+    for (old, new, source) in [
+        ("db", "sql", "templates/base"),
+        ("kid", "child", "jails/web"),
+    ] {
         let answer = scene.rename(old, new);
-        assert_eq!(answer, json!({"success": format!("jail {old} renamed to {new}.")}));
+        assert_eq!(
+            answer,
+            json!({"success": format!("jail {old} renamed to {new}.")})
+        );
         assert_eq!(scene.origin(new), format!("{source}/root@{new}"));
         let all = scene.all();
-        assert!(!all.iter().any(|name| name.ends_with(&format!("@{old}"))), "{all:?}");
+        assert!(
+            !all.iter().any(|name| name.ends_with(&format!("@{old}"))),
+            "{all:?}"
+        );
     }
     assert!(scene.all().contains(&"templates/base@sql".into()));
     assert_eq!(scene.config("sql")["source_template"], "base");
@@ -153,11 +214,21 @@ fn the_snapshot_of_a_template_or_jail_gets_the_new_name_too() {
 fn a_template_gets_another_name_and_its_jails_know_it() {
     let Some(scene) = Scene::new() else { return };
     let answer = scene.rename("base", "ground");
-    assert_eq!(answer, json!({"success": "template base renamed to ground."}));
+    assert_eq!(
+        answer,
+        json!({"success": "template base renamed to ground."})
+    );
     assert_eq!(scene.origin("db"), "templates/ground/root@db");
     assert_eq!(scene.config("db")["source_template"], "ground");
     let listed = scene.plugin.ask_for("listtemplates");
-    assert_eq!(listed["templates"].as_object().unwrap().keys().collect::<Vec<_>>(), ["ground"]);
+    assert_eq!(
+        listed["templates"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .collect::<Vec<_>>(),
+        ["ground"]
+    );
 }
 
 #[test]
@@ -171,9 +242,16 @@ fn what_is_in_the_way_is_told_and_nothing_is_changed() {
     lab.add_jail(pool, "broken", None, &json!({}));
     fs::write(scene.folder("broken/config.json"), "{").unwrap();
     lab.add_jail(pool, "guest", None, &json!({}));
-    let line = format!("{}/data {}/x nullfs ro 0 0\n", scene.folder("kid/root").display(), scene.folder("guest/root").display());
+    let line = format!(
+        "{}/data {}/x nullfs ro 0 0\n",
+        scene.folder("kid/root").display(),
+        scene.folder("guest/root").display()
+    );
     fs::write(scene.folder("guest/fstab"), line).unwrap();
-    lab.zfs(&["snapshot", &scene.name(&format!("releases/{RELEASE}/root@mine"))]);
+    lab.zfs(&[
+        "snapshot",
+        &scene.name(&format!("releases/{RELEASE}/root@mine")),
+    ]);
     lab.zfs(&["snapshot", &scene.name("templates/base@theirs")]);
     lab.start(7, "web-2", &scene.folder("web-2/root"));
     let (before, web) = (scene.all(), scene.config("web"));
@@ -181,7 +259,12 @@ fn what_is_in_the_way_is_told_and_nothing_is_changed() {
     for (jail, name, code, part) in [
         ("web-2", "new", "in_use", "is running"),
         ("web", "kid", "conflict", "the jail kid exists already"),
-        ("web", "base", "conflict", "the template base exists already"),
+        (
+            "web",
+            "base",
+            "conflict",
+            "the template base exists already",
+        ),
         ("web", "a_b", "conflict", "the jail a.b exists already"),
         ("web", "claimed", "conflict", "the jail odd exists already"),
         ("web", "web", "conflict", "is called so already"),
@@ -203,7 +286,10 @@ fn what_is_in_the_way_is_told_and_nothing_is_changed() {
         let answer = scene.rename(jail, name);
         let (is, message) = error_of(&answer);
         assert_eq!(is, code, "{jail} {name}: {message}");
-        assert!(message.contains(part) && !message.contains('\n'), "{jail} {name}: {message}");
+        assert!(
+            message.contains(part) && !message.contains('\n'),
+            "{jail} {name}: {message}"
+        );
     }
     for args in [
         json!({"action": "renamejail", "jail": "web"}),
@@ -212,10 +298,20 @@ fn what_is_in_the_way_is_told_and_nothing_is_changed() {
         json!({"action": "renamejail", "jail": "web", "name": 7}),
         json!({"action": "renamejail", "jail": "web", "name": "new", "force": true}),
     ] {
-        assert_eq!(error_of(&scene.plugin.ask(&args)).0, "invalid_argument", "{args}");
+        assert_eq!(
+            error_of(&scene.plugin.ask(&args)).0,
+            "invalid_argument",
+            "{args}"
+        );
     }
     let args = json!({"action": "renamejail", "jail": "web", "name": "new"});
-    assert_eq!(scene.plugin.evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_READ).0, 403);
+    assert_eq!(
+        scene
+            .plugin
+            .evaluate(&args.to_string(), SYSADM_IOCAGE_ACCESS_READ)
+            .0,
+        403
+    );
     assert_eq!(scene.tries(), 0);
     assert_eq!((scene.all(), scene.config("web")), (before, web));
 }
@@ -240,7 +336,10 @@ fn if_iocage_fails_all_is_as_it_was() {
         let answer = scene.rename(jail, "www");
         let (code, message) = error_of(&answer);
         assert_eq!(code, "failed", "{message}");
-        assert!(message.contains(part) && message.ends_with("; all is as it was"), "{message}");
+        assert!(
+            message.contains(part) && message.ends_with("; all is as it was"),
+            "{message}"
+        );
         assert_eq!(scene.all(), before, "{jail}");
     }
     scene.lab.set_fault("iocage", None);
@@ -250,7 +349,8 @@ fn if_iocage_fails_all_is_as_it_was() {
 #[test]
 fn what_iocage_leaves_half_done_is_finished() {
     let Some(scene) = Scene::new() else { return };
-    let script = "\"$lab/real/zfs\" rename -r $pool/iocage/releases/13.2-RELEASE/root@web @www || exit 9
+    let script =
+        "\"$lab/real/zfs\" rename -r $pool/iocage/releases/13.2-RELEASE/root@web @www || exit 9
         tries=0
         until \"$lab/real/zfs\" rename -f $pool/iocage/jails/web $pool/iocage/jails/www; do
             tries=$((tries + 1)); [ $tries -lt 50 ] || exit 9; sleep 0.2
@@ -259,13 +359,19 @@ fn what_iocage_leaves_half_done_is_finished() {
     scene.lab.set_fault("iocage", Some(&rename_fault(script)));
     let answer = scene.rename("web", "www");
     assert_eq!(answer["success"], "jail web renamed to www.", "{answer}");
-    assert!(answer["warning"].as_str().unwrap().contains("Traceback"), "{answer}");
+    assert!(
+        answer["warning"].as_str().unwrap().contains("Traceback"),
+        "{answer}"
+    );
     let config = scene.config("www");
     assert_eq!(config["host_hostuuid"], "www");
     assert_eq!(config["host_hostname"], "www");
     assert_eq!(config["jail_zfs_dataset"], "iocage/jails/www/data");
     let fstab = fs::read_to_string(scene.folder("www/fstab")).unwrap();
-    assert!(fstab.starts_with("# web\n") && fstab.contains("/jails/www/root/mnt\t"), "{fstab}");
+    assert!(
+        fstab.starts_with("# web\n") && fstab.contains("/jails/www/root/mnt\t"),
+        "{fstab}"
+    );
 }
 
 #[test]
@@ -273,7 +379,9 @@ fn what_a_crash_cut_short_is_finished_when_asked_for_again() {
     let Some(scene) = Scene::new() else { return };
     let root = scene.name(&format!("releases/{RELEASE}/root"));
     let snapshot = |from: &str, to: &str| {
-        scene.lab.zfs(&["rename", &format!("{root}@{from}"), &format!("{root}@{to}")]);
+        scene
+            .lab
+            .zfs(&["rename", &format!("{root}@{from}"), &format!("{root}@{to}")]);
     };
     // After the release's snapshot.
     snapshot("web-2", "two");
@@ -282,25 +390,45 @@ fn what_a_crash_cut_short_is_finished_when_asked_for_again() {
     // After the template's snapshot, which is renamed first.
     for part in ["base", "base/root"] {
         let of = scene.name(&format!("templates/{part}"));
-        scene.lab.zfs(&["rename", &format!("{of}@db"), &format!("{of}@sql")]);
+        scene
+            .lab
+            .zfs(&["rename", &format!("{of}@db"), &format!("{of}@sql")]);
     }
-    assert_eq!(scene.rename("db", "sql"), json!({"success": "jail db renamed to sql."}));
+    assert_eq!(
+        scene.rename("db", "sql"),
+        json!({"success": "jail db renamed to sql."})
+    );
     assert_eq!(scene.origin("sql"), "templates/base/root@sql");
 
     // After the dataset: the listing shows it, and it is found by the uuid that it still has.
     snapshot("web", "www");
     scene.zfs_rename("jails/web", "jails/www");
-    let listed = scene.plugin.ask(&json!({"action": "listjails", "detail": true}));
+    let listed = scene
+        .plugin
+        .ask(&json!({"action": "listjails", "detail": true}));
     assert_eq!(listed["jails"]["web"]["name"], "www", "{listed}");
-    assert_eq!(scene.rename("web", "www")["success"], "jail web renamed to www.");
+    assert_eq!(
+        scene.rename("web", "www")["success"],
+        "jail web renamed to www."
+    );
     assert_eq!(scene.config("www")["host_hostname"], "www");
 
     // After the settings: only the fstab is left.
-    let text = format!("/data\t{}/mnt\tnullfs\tro\t0\t0\n", scene.folder("web/root").display());
+    let text = format!(
+        "/data\t{}/mnt\tnullfs\tro\t0\t0\n",
+        scene.folder("web/root").display()
+    );
     fs::write(scene.folder("www/fstab"), text).unwrap();
     assert_eq!(error_of(&scene.rename("web", "www")).0, "not_found");
-    assert_eq!(scene.rename("www", "www")["success"], "jail web renamed to www.");
+    assert_eq!(
+        scene.rename("www", "www")["success"],
+        "jail web renamed to www."
+    );
     let text = fs::read_to_string(scene.folder("www/fstab")).unwrap();
     assert!(text.contains("/jails/www/root/mnt\t"), "{text}");
-    assert_eq!(error_of(&scene.rename("www", "www")).0, "conflict", "there is nothing left");
+    assert_eq!(
+        error_of(&scene.rename("www", "www")).0,
+        "conflict",
+        "there is nothing left"
+    );
 }

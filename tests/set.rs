@@ -84,15 +84,32 @@ impl Scene {
             habits,
             running,
         };
-        scene.jail("web", &json!({"notes": "secret-one", "ip4_addr": "re0|10.0.0.5/24", "boot": 1}));
-        scene.jail("db", &json!({
-            "ip4_addr": "re0|10.0.0.6/24", "ip6_addr": "re0|2001:db8::6",
-            "vnet1_mac": "02ff60aaaa01 02ff60aaaa02",
-        }));
-        scene.jail("mail", &json!({"vnet": 1, "bpf": 1, "interfaces": "vnet0:bridge0", "depends": "db"}));
-        scene.add("templates", "base", &json!({"template": 1, "type": "template"}));
+        scene.jail(
+            "web",
+            &json!({"notes": "secret-one", "ip4_addr": "re0|10.0.0.5/24", "boot": 1}),
+        );
+        scene.jail(
+            "db",
+            &json!({
+                "ip4_addr": "re0|10.0.0.6/24", "ip6_addr": "re0|2001:db8::6",
+                "vnet1_mac": "02ff60aaaa01 02ff60aaaa02",
+            }),
+        );
+        scene.jail(
+            "mail",
+            &json!({"vnet": 1, "bpf": 1, "interfaces": "vnet0:bridge0", "depends": "db"}),
+        );
+        scene.add(
+            "templates",
+            "base",
+            &json!({"template": 1, "type": "template"}),
+        );
         let defaults = json!({"boot": 0, "priority": "50"});
-        fs::write(scene.host.dataset("tank/iocage/defaults.json"), defaults.to_string()).unwrap();
+        fs::write(
+            scene.host.dataset("tank/iocage/defaults.json"),
+            defaults.to_string(),
+        )
+        .unwrap();
         let (habits, running) = (Arc::clone(&scene.habits), Arc::clone(&scene.running));
         scene.host.step_in(move |host, line| {
             let words = match line.split_once(' ') {
@@ -124,7 +141,9 @@ impl Scene {
     fn add(&self, family: &str, name: &str, config: &Value) {
         self.host.add(&format!("tank/iocage/{family}/{name}/root"));
         let mut full = json!({"host_hostuuid": name, "host_hostname": name});
-        full.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+        full.as_object_mut()
+            .unwrap()
+            .extend(config.as_object().unwrap().clone());
         let folder = self.host.dataset(&format!("tank/iocage/{family}/{name}"));
         fs::write(folder.join("config.json"), full.to_string()).unwrap();
     }
@@ -140,7 +159,9 @@ impl Scene {
 
     fn set(&self, args: Value) -> Value {
         let mut all = json!({"action": "setjailsettings"});
-        all.as_object_mut().unwrap().extend(args.as_object().unwrap().clone());
+        all.as_object_mut()
+            .unwrap()
+            .extend(args.as_object().unwrap().clone());
         ask(&self.plugin, &all)
     }
 
@@ -167,19 +188,28 @@ fn settings_are_set_by_one_command_and_the_answer_says_what_changed() {
     let answer = scene.set_of("web", json!({
         "notes": "secret-two", "boot": "no", "priority": 50, "comment": "new", "ip4_addr": "re0|10.0.0.5/24",
     }));
-    assert_eq!(answer, json!({
-        "success": "settings of jail web set.",
-        "changed": {
-            "notes": {"from": "secret-one", "to": "secret-two"},
-            "boot": {"from": "1", "to": "0"},
-            "comment": {"from": "none", "to": "new"},
-        },
-        "needs_restart": [],
-    }));
+    assert_eq!(
+        answer,
+        json!({
+            "success": "settings of jail web set.",
+            "changed": {
+                "notes": {"from": "secret-one", "to": "secret-two"},
+                "boot": {"from": "1", "to": "0"},
+                "comment": {"from": "none", "to": "new"},
+            },
+            "needs_restart": [],
+        })
+    );
     assert_eq!(scene.told(), ["boot=0 comment=new notes=secret-two web"]);
     let lines = scene.desk.lines();
-    let audit = lines.iter().find(|line| line.starts_with("audit: ")).unwrap();
-    assert!(audit.contains("\"notes\"") && !lines.concat().contains("secret"), "{audit}");
+    let audit = lines
+        .iter()
+        .find(|line| line.starts_with("audit: "))
+        .unwrap();
+    assert!(
+        audit.contains("\"notes\"") && !lines.concat().contains("secret"),
+        "{audit}"
+    );
 
     // Once more: it is so already, and iocage is not asked.
     let again = scene.set_of("web", json!({"boot": false, "comment": "new"}));
@@ -197,11 +227,18 @@ fn a_running_jail_is_told_what_waits_for_its_next_start() {
         "notes": "x", "enforce_statfs": "1", "allow_raw_sockets": true, "ip4_addr": "re0|10.0.0.7/24",
     });
     assert_eq!(scene.set_of("web", wanted)["needs_restart"], json!([]));
-    scene.running.lock().unwrap().extend(["web".into(), "mail".into()]);
+    scene
+        .running
+        .lock()
+        .unwrap()
+        .extend(["web".into(), "mail".into()]);
     let wanted = json!({
         "notes": "y", "enforce_statfs": "2", "allow_raw_sockets": false, "ip4_addr": "re0|10.0.0.8/24",
     });
-    assert_eq!(scene.set_of("web", wanted)["needs_restart"], json!(["enforce_statfs"]));
+    assert_eq!(
+        scene.set_of("web", wanted)["needs_restart"],
+        json!(["enforce_statfs"])
+    );
     let answer = scene.set_of("mail", json!({"ip4_addr": "vnet0|10.0.0.9/24"}));
     assert_eq!(answer["needs_restart"], json!(["ip4_addr"]), "{answer}");
     scene.told();
@@ -247,10 +284,13 @@ fn if_one_cannot_be_set_all_are_as_they_were() {
          all was set back; jail web has comment of its own now, as all jails have it"
     );
     assert!(!scene.desk.lines().concat().contains("secret"));
-    assert_eq!(scene.told(), [
-        "boot=0 comment=new notes=secret-two owner=me web",
-        "boot=1 comment=none web",
-    ]);
+    assert_eq!(
+        scene.told(),
+        [
+            "boot=0 comment=new notes=secret-two owner=me web",
+            "boot=1 comment=none web",
+        ]
+    );
     let mut expected = before.clone();
     expected["comment"] = json!("none");
     expected["boot"] = json!("1");
@@ -258,15 +298,26 @@ fn if_one_cannot_be_set_all_are_as_they_were() {
 
     // The first one: nothing has to be set back.
     let answer = scene.set_of("web", json!({"notes": "new", "owner": "me"}));
-    assert!(error_of(&answer).1.ends_with("; all is as it was"), "{answer}");
+    assert!(
+        error_of(&answer).1.ends_with("; all is as it was"),
+        "{answer}"
+    );
     assert_eq!(scene.told(), ["notes=new owner=me web"]);
     assert_eq!(scene.config("web"), expected);
 
     // Of several jails each for itself.
-    let answer = scene.set(json!({"jails": ["web", "nosuch", "db"], "settings": {"notes": "secret-one"}}));
+    let answer =
+        scene.set(json!({"jails": ["web", "nosuch", "db"], "settings": {"notes": "secret-one"}}));
     let jails = &answer["jails"];
-    assert_eq!(jails["web"]["changed"], json!({}), "it is so already: {answer}");
-    assert_eq!((&jails["nosuch"]["code"], &jails["db"]["code"]), (&json!("not_found"), &json!("failed")));
+    assert_eq!(
+        jails["web"]["changed"],
+        json!({}),
+        "it is so already: {answer}"
+    );
+    assert_eq!(
+        (&jails["nosuch"]["code"], &jails["db"]["code"]),
+        (&json!("not_found"), &json!("failed"))
+    );
 }
 
 #[test]
@@ -279,7 +330,10 @@ fn what_cannot_be_set_back_is_named() {
     });
     let answer = scene.set_of("web", json!({"mac_prefix": "02ff60", "notes": "x"}));
     let message = error_of(&answer).1;
-    assert!(message.ends_with("mac_prefix could not be set back"), "{message}");
+    assert!(
+        message.ends_with("mac_prefix could not be set back"),
+        "{message}"
+    );
     assert_eq!(scene.config("web")["mac_prefix"], "02ff60");
 }
 
@@ -304,7 +358,13 @@ fn what_the_file_says_afterwards_counts_and_not_the_exit_code() {
     });
     let answer = scene.set_of("web", json!({"comment": "new", "allow_chflags": 1}));
     assert_eq!(answer["success"], "settings of jail web set.");
-    assert!(answer["warning"].as_str().unwrap().contains("corrupt configuration"), "{answer}");
+    assert!(
+        answer["warning"]
+            .as_str()
+            .unwrap()
+            .contains("corrupt configuration"),
+        "{answer}"
+    );
 
     // The same where the kernel of a running jail may have refused it.
     scene.running.lock().unwrap().push("web".into());
@@ -330,39 +390,157 @@ fn wrong_values_are_refused_before_iocage_is_run() {
     let before = ["web", "db", "mail"].map(|jail| scene.config(jail));
     for (jail, settings, code, part) in [
         // What iocage lets pass.
-        ("web", json!({"vnet": "10"}), "invalid_argument", "\"vnet\" must be"),
-        ("web", json!({"notes": "x", "ip4_addr": "string"}), "invalid_argument", "\"ip4_addr\" must be"),
-        ("web", json!({"priority": "1abc"}), "invalid_argument", "\"priority\" must be"),
-        ("web", json!({"ip4": "renewed"}), "invalid_argument", "\"ip4\" must be"),
-        ("web", json!({"quota": "abcM"}), "invalid_argument", "\"quota\" must be"),
-        ("web", json!({"notes": "a\nb"}), "invalid_argument", "control character"),
-        ("web", json!({"notes": ["a"]}), "invalid_argument", "must be a text"),
+        (
+            "web",
+            json!({"vnet": "10"}),
+            "invalid_argument",
+            "\"vnet\" must be",
+        ),
+        (
+            "web",
+            json!({"notes": "x", "ip4_addr": "string"}),
+            "invalid_argument",
+            "\"ip4_addr\" must be",
+        ),
+        (
+            "web",
+            json!({"priority": "1abc"}),
+            "invalid_argument",
+            "\"priority\" must be",
+        ),
+        (
+            "web",
+            json!({"ip4": "renewed"}),
+            "invalid_argument",
+            "\"ip4\" must be",
+        ),
+        (
+            "web",
+            json!({"quota": "abcM"}),
+            "invalid_argument",
+            "\"quota\" must be",
+        ),
+        (
+            "web",
+            json!({"notes": "a\nb"}),
+            "invalid_argument",
+            "control character",
+        ),
+        (
+            "web",
+            json!({"notes": ["a"]}),
+            "invalid_argument",
+            "must be a text",
+        ),
         // What is nobody's to set.
-        ("web", json!({"nosuch": 1}), "invalid_argument", "no property"),
-        ("web", json!({"exec_prestart": "rm"}), "invalid_argument", "run on the host"),
-        ("web", json!({"mountpoint": "/x"}), "invalid_argument", "iocage's own"),
-        ("web", json!({"host_hostuuid": "x"}), "invalid_argument", "iocage's own"),
-        ("web", json!({"used": "1"}), "invalid_argument", "cannot be set"),
-        ("web", json!({"nat_backend": "pf"}), "invalid_argument", "for all jails"),
-        ("web", json!({"plugin_repository": "https://x/"}), "invalid_argument", "plugin's"),
-        ("web", json!({"template": true}), "unavailable", "iocage set"),
+        (
+            "web",
+            json!({"nosuch": 1}),
+            "invalid_argument",
+            "no property",
+        ),
+        (
+            "web",
+            json!({"exec_prestart": "rm"}),
+            "invalid_argument",
+            "run on the host",
+        ),
+        (
+            "web",
+            json!({"mountpoint": "/x"}),
+            "invalid_argument",
+            "iocage's own",
+        ),
+        (
+            "web",
+            json!({"host_hostuuid": "x"}),
+            "invalid_argument",
+            "iocage's own",
+        ),
+        (
+            "web",
+            json!({"used": "1"}),
+            "invalid_argument",
+            "cannot be set",
+        ),
+        (
+            "web",
+            json!({"nat_backend": "pf"}),
+            "invalid_argument",
+            "for all jails",
+        ),
+        (
+            "web",
+            json!({"plugin_repository": "https://x/"}),
+            "invalid_argument",
+            "plugin's",
+        ),
+        (
+            "web",
+            json!({"template": true}),
+            "unavailable",
+            "iocage set",
+        ),
         // What does not go together.
-        ("web", json!({"dhcp": true}), "invalid_argument", "\"dhcp\" needs \"vnet\""),
-        ("mail", json!({"nat": true}), "invalid_argument", "exclude each other"),
-        ("mail", json!({"ip4_addr": "re0|10.0.0.9"}), "invalid_argument", "not at \"re0\""),
-        ("web", json!({"depends": "db web"}), "invalid_argument", "web -> web"),
-        ("db", json!({"depends": "mail"}), "invalid_argument", "db -> mail -> db"),
+        (
+            "web",
+            json!({"dhcp": true}),
+            "invalid_argument",
+            "\"dhcp\" needs \"vnet\"",
+        ),
+        (
+            "mail",
+            json!({"nat": true}),
+            "invalid_argument",
+            "exclude each other",
+        ),
+        (
+            "mail",
+            json!({"ip4_addr": "re0|10.0.0.9"}),
+            "invalid_argument",
+            "not at \"re0\"",
+        ),
+        (
+            "web",
+            json!({"depends": "db web"}),
+            "invalid_argument",
+            "web -> web",
+        ),
+        (
+            "db",
+            json!({"depends": "mail"}),
+            "invalid_argument",
+            "db -> mail -> db",
+        ),
         // What others have.
-        ("web", json!({"ip4_addr": "10.0.0.6"}), "conflict", "jails/db has an address"),
-        ("web", json!({"ip6_addr": "re0|2001:DB8:0::6/64"}), "conflict", "jails/db"),
-        ("web", json!({"vnet0_mac": "02:FF:60:AA:AA:02 02:ff:60:00:00:01"}), "conflict", "jails/db"),
+        (
+            "web",
+            json!({"ip4_addr": "10.0.0.6"}),
+            "conflict",
+            "jails/db has an address",
+        ),
+        (
+            "web",
+            json!({"ip6_addr": "re0|2001:DB8:0::6/64"}),
+            "conflict",
+            "jails/db",
+        ),
+        (
+            "web",
+            json!({"vnet0_mac": "02:FF:60:AA:AA:02 02:ff:60:00:00:01"}),
+            "conflict",
+            "jails/db",
+        ),
         ("nosuch", json!({"notes": "x"}), "not_found", "no jail"),
         ("we", json!({"notes": "x"}), "not_found", "no jail"),
     ] {
         let answer = scene.set_of(jail, settings.clone());
         let (is, message) = error_of(&answer);
         assert_eq!(is, code, "{settings}: {message}");
-        assert!(message.contains(part) && !message.contains('\n'), "{settings}: {message}");
+        assert!(
+            message.contains(part) && !message.contains('\n'),
+            "{settings}: {message}"
+        );
     }
     for args in [
         json!({"jail": "web"}),
@@ -388,7 +566,10 @@ fn an_address_that_another_has_is_given_by_force_only() {
     assert_eq!(error_of(&scene.set(wanted.clone())).0, "conflict");
     let mut forced = wanted;
     forced["force"] = json!(true);
-    assert_eq!(scene.set(forced)["changed"]["ip4_addr"]["to"], "re0|10.0.0.6/24");
+    assert_eq!(
+        scene.set(forced)["changed"]["ip4_addr"]["to"],
+        "re0|10.0.0.6/24"
+    );
     // Its own address is no other's.
     let own = scene.set_of("web", json!({"ip4_addr": "re0|10.0.0.6/16"}));
     assert_eq!(error_of(&own).0, "conflict", "db has it still");
@@ -410,14 +591,16 @@ fn a_jail_that_claims_to_be_another_gets_no_quota_of_that_one() {
 fn an_older_iocage_gets_its_own_words_and_no_newer_property() {
     let scene = Scene::new();
     let habits = Arc::clone(&scene.habits);
-    scene.host.step_in(move |host, line| match line.strip_prefix("iocage ") {
-        Some("--version") => Some(Ok(printed("iocage", Ok("Version\t1.1\n".into())))),
-        Some(words) => {
-            let ended = sets(host, words.strip_prefix("set ")?, &habits.lock().unwrap());
-            Some(ended.map(|ended| printed("iocage set ...", ended)))
-        }
-        None => None,
-    });
+    scene
+        .host
+        .step_in(move |host, line| match line.strip_prefix("iocage ") {
+            Some("--version") => Some(Ok(printed("iocage", Ok("Version\t1.1\n".into())))),
+            Some(words) => {
+                let ended = sets(host, words.strip_prefix("set ")?, &habits.lock().unwrap());
+                Some(ended.map(|ended| printed("iocage set ...", ended)))
+            }
+            None => None,
+        });
     let answer = scene.set_of("web", json!({"boot": 0, "allow_raw_sockets": 1}));
     assert_eq!(answer["changed"]["boot"], json!({"from": "1", "to": "0"}));
     assert_eq!(scene.told(), ["boot=off allow_raw_sockets=1 web"]);
@@ -433,13 +616,16 @@ fn the_settings_of_all_jails_are_set_under_the_name_default() {
     let scene = Scene::new();
     let set = |settings: Value| scene.set(json!({"jail": "default", "settings": settings}));
     let answer = set(json!({"boot": true, "nat_prefix": "10.1", "priority": "50"}));
-    assert_eq!(answer, json!({
-        "success": "default settings set.",
-        "changed": {
-            "boot": {"from": "0", "to": "1"},
-            "nat_prefix": {"from": "172.16", "to": "10.1"},
-        },
-    }));
+    assert_eq!(
+        answer,
+        json!({
+            "success": "default settings set.",
+            "changed": {
+                "boot": {"from": "0", "to": "1"},
+                "nat_prefix": {"from": "172.16", "to": "10.1"},
+            },
+        })
+    );
     assert_eq!(scene.told(), ["boot=1 nat_prefix=10.1 default"]);
     for (settings, part) in [
         (json!({"quota": "10G"}), "a jail's own"),
@@ -461,7 +647,10 @@ fn the_settings_of_all_jails_are_set_under_the_name_default() {
     });
     let answer = set(json!({"boot": 0, "owner": "me"}));
     let message = error_of(&answer).1;
-    assert!(message.starts_with("the settings of all jails are not changed: "), "{message}");
+    assert!(
+        message.starts_with("the settings of all jails are not changed: "),
+        "{message}"
+    );
     assert!(message.ends_with("; all was set back"), "{message}");
     let file = scene.host.dataset("tank/iocage/defaults.json");
     assert_eq!(parse(&fs::read_to_string(&file).unwrap())["boot"], "1");
@@ -485,7 +674,10 @@ fn no_active_pool_and_no_settings_are_told() {
     assert_eq!(error_of(&answer).0, "unavailable");
     scene.host.mark("tank", false);
     for jail in ["db", "default"] {
-        assert_eq!(error_of(&scene.set_of(jail, json!({"notes": "x"}))).0, "not_active");
+        assert_eq!(
+            error_of(&scene.set_of(jail, json!({"notes": "x"}))).0,
+            "not_active"
+        );
     }
     assert!(scene.told().is_empty());
 }

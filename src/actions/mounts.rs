@@ -85,7 +85,9 @@ pub fn add(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
     );
     let pool = &chosen.members.jails.pool;
     let (here, at) = (place.clone(), inside.clone());
-    let hidden = context.system.on_files(pool, move || here.hidden_by(&at))??;
+    let hidden = context
+        .system
+        .on_files(pool, move || here.hidden_by(&at))??;
     if let Some((folder, rest)) = &hidden {
         let (folder, rest) = (folder.clone(), rest.clone());
         let found = context.system.on_files(OF_THE_HOST, move || {
@@ -103,7 +105,9 @@ pub fn add(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
         place.add(&inside, &new)
     })??;
     let waits = member.jail.jid.is_some().then_some("true");
-    Ok(Object::new().with("success", success).with_some("needs_restart", waits))
+    Ok(Object::new()
+        .with("success", success)
+        .with_some("needs_restart", waits))
 }
 
 pub fn remove(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Object> {
@@ -159,7 +163,9 @@ pub fn remove(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
 /// The source, type and options of a mount.
 fn what(arguments: &Arguments) -> Result<(String, String, String)> {
     let source = arguments.require(&SOURCE)?;
-    let kind = arguments.optional(&TYPE)?.unwrap_or_else(|| "nullfs".into());
+    let kind = arguments
+        .optional(&TYPE)?
+        .unwrap_or_else(|| "nullfs".into());
     let options = arguments.optional(&OPTIONS)?.unwrap_or_else(|| "ro".into());
     let words = || options.split(',');
     // fstab(5): without one of these the line counts for nothing.
@@ -168,7 +174,10 @@ fn what(arguments: &Arguments) -> Result<(String, String, String)> {
     }
     // mount(8): it runs a program of the host, or is an argument of the one that mounts.
     if words().any(|word| word.starts_with("mountprog") || word.starts_with('-')) {
-        return Err(wrong("options", "must not have \"mountprog\" or begin with \"-\""));
+        return Err(wrong(
+            "options",
+            "must not have \"mountprog\" or begin with \"-\"",
+        ));
     }
     if takes_folder(&kind) && !source.starts_with('/') {
         return Err(wrong("source", "must be an absolute path for this type"));
@@ -228,7 +237,9 @@ impl Place {
     /// The path in the jail that a client means: as it is seen there, or as `listmounts` tells it.
     fn inside(&self, given: &str) -> Result<PathBuf> {
         let given = Path::new(given);
-        let below = given.strip_prefix(&self.root).or_else(|_| given.strip_prefix("/"));
+        let below = given
+            .strip_prefix(&self.root)
+            .or_else(|_| given.strip_prefix("/"));
         let inside = Path::new("/").join(below.unwrap_or(given));
         match inside.parent() {
             None => Err(wrong("destination", "must be below the jail's root")),
@@ -277,7 +288,9 @@ impl Place {
         let entries = fstab::entries(&self.fstab()?);
         let above = self.above(inside, &entries);
         let is_folder = |(entry, _): &(&Entry, _)| entry.kind.as_deref() == Some("nullfs");
-        Ok(above.filter(is_folder).map(|(entry, rest)| (entry.source.clone(), rest)))
+        Ok(above
+            .filter(is_folder)
+            .map(|(entry, rest)| (entry.source.clone(), rest)))
     }
 
     fn add(&self, inside: &Path, new: &fstab::NewEntry) -> Result<()> {
@@ -305,7 +318,10 @@ fn in_the_way(base: &Path, why: Inside) -> Error {
             wrong("destination", &why)
         }
         Inside::Missing(path) => {
-            let message = format!("argument \"destination\": there is no folder {}", full(&path));
+            let message = format!(
+                "argument \"destination\": there is no folder {}",
+                full(&path)
+            );
             Error::new(Code::NotFound, message)
         }
         Inside::Failed(path, error) => {

@@ -68,7 +68,9 @@ pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
     }
     // It looks at all jails several times, and ZFS unmounts and mounts.
     let limit = context.system.timeout() * 4;
-    let ended = context.system.run_within(&line, limit, &AtomicBool::new(false));
+    let ended = context
+        .system
+        .run_within(&line, limit, &AtomicBool::new(false));
     let complaint = match ended {
         Err(error) => Some(error),
         Ok(output) if output.exit_code != 0 => Some(output.failure()),
@@ -78,12 +80,18 @@ pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
         }
     };
     if let Some(error) = complaint.as_ref().filter(|error| error.lingers) {
-        let doing = format!("iocage has not ended, so {} may get its new name still", member.in_words());
+        let doing = format!(
+            "iocage has not ended, so {} may get its new name still",
+            member.in_words()
+        );
         return Err(error.clone().context(&doing));
     }
     context.known.memory.note_change();
     let members = context.members().map_err(|error| {
-        error.context(&format!("nobody knows how {} is called now", member.in_words()))
+        error.context(&format!(
+            "nobody knows how {} is called now",
+            member.in_words()
+        ))
     })?;
     let find = |name: &JailName| {
         let mut all = members.all();
@@ -98,8 +106,16 @@ pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
     match (find(&name), find(&new)) {
         (None, Some(now)) => {
             finish(context, now, &name)?;
-            let warnings = [complaint.map(|error| error.message), still_named(&members, &name)];
-            Ok(success(&member, &name, &new, warnings.into_iter().flatten().collect()))
+            let warnings = [
+                complaint.map(|error| error.message),
+                still_named(&members, &name),
+            ];
+            Ok(success(
+                &member,
+                &name,
+                &new,
+                warnings.into_iter().flatten().collect(),
+            ))
         }
         (Some(still), None) => Err(why(&undo(context, still, given.is_some(), &name, &new))),
         (Some(_), Some(_)) => Err(why(&format!("there are {name} and {new} now"))),
@@ -132,7 +148,9 @@ fn require_free(chosen: &Chosen, new: &JailName) -> Result<()> {
     let own = chosen.member.place();
     let is_so_called = |one: &Member| {
         let names = [&one.jail.name, &one.jail.uuid];
-        names.iter().any(|name| name.replace('.', "_") == new.in_kernel())
+        names
+            .iter()
+            .any(|name| name.replace('.', "_") == new.in_kernel())
     };
     let mut others = chosen.members.all().filter(|one| one.place() != own);
     match others.find(is_so_called) {
@@ -189,7 +207,10 @@ fn finish(context: &Context, now: Member, old: &str) -> Result<()> {
         before: Some(old.into()),
     };
     let work = move || moved.finish();
-    context.system.on_files(&now.listing.pool, work)?.map_err(fail)
+    context
+        .system
+        .on_files(&now.listing.pool, work)?
+        .map_err(fail)
 }
 
 /// Finishes a rename that was cut short after the dataset had its new name.
@@ -206,7 +227,10 @@ fn finish_only(context: &Context, chosen: &Chosen, new: &JailName) -> Result<Obj
         false => in_fstab.filter(is_gone),
     };
     let Some(old) = old else {
-        let message = format!("argument \"name\": {} is called so already", member.in_words());
+        let message = format!(
+            "argument \"name\": {} is called so already",
+            member.in_words()
+        );
         return Err(Error::new(Code::Conflict, message));
     };
     finish(context, member, &old)?;
@@ -216,7 +240,13 @@ fn finish_only(context: &Context, chosen: &Chosen, new: &JailName) -> Result<Obj
 
 /// Gives the snapshot that the jail was made from its old name back, if it had it, and says how all
 /// is then.
-fn undo(context: &Context, still: Member, had_name: bool, old: &JailName, new: &JailName) -> String {
+fn undo(
+    context: &Context,
+    still: Member,
+    had_name: bool,
+    old: &JailName,
+    new: &JailName,
+) -> String {
     let renamed = origin(&still).filter(|origin| had_name && origin.snapshot == **new);
     let undone = renamed.map(|origin| origin.rename(&context.system, new, old));
     match undone {

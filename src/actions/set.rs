@@ -63,7 +63,10 @@ pub fn set_defaults(context: &Context, arguments: &Arguments) -> Result<Object> 
     let version = version_for(context, &asked)?;
     let has_none = |(name, _): &&(PropertyName, _)| NOT_FOR_ALL.contains(&name.as_str());
     if let Some((name, _)) = asked.iter().find(has_none) {
-        let why = format!("{:?} is a jail's own, and cannot be set for all", name.as_str());
+        let why = format!(
+            "{:?} is a jail's own, and cannot be set for all",
+            name.as_str()
+        );
         return Err(wrong("settings", &why));
     }
     let before = Settled {
@@ -117,16 +120,18 @@ pub fn set(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
         .with("success", format!("settings of {} set.", target.words))
         .with("changed", describe(&changes, &after))
         .with("needs_restart", waiting)
-        .with_some("warning", (!warnings.is_empty()).then(|| warnings.join("; "))))
+        .with_some(
+            "warning",
+            (!warnings.is_empty()).then(|| warnings.join("; ")),
+        ))
 }
 
 /// What iocage does not do at once though it says so: it gives rctl(8) the name of the jail with its
 /// dots, which the kernel does not have (`ioc_json.py`, IOCRCTL).
 fn unlimited(member: &Member, changes: &[Change]) -> Option<String> {
     let is_limit = |change: &Change| change.name.property().effect == Effect::Limit;
-    let is_lost = member.jail.jid.is_some()
-        && member.jail.uuid.contains('.')
-        && changes.iter().any(is_limit);
+    let is_lost =
+        member.jail.jid.is_some() && member.jail.uuid.contains('.') && changes.iter().any(is_limit);
     is_lost.then(|| {
         let words = member.in_words();
         format!("iocage limits no running jail with a dot in its name; capjail limits {words}")
@@ -142,7 +147,11 @@ fn version_for(context: &Context, asked: &[(PropertyName, PropertyValue)]) -> Re
 }
 
 /// Refuses what cannot be set for this jail, or not as it is now.
-fn check(member: &Member, asked: &[(PropertyName, PropertyValue)], changes: &[Change]) -> Result<()> {
+fn check(
+    member: &Member,
+    asked: &[(PropertyName, PropertyValue)],
+    changes: &[Change],
+) -> Result<()> {
     for (name, _) in asked {
         if name.property().settable == Settable::Defaults {
             let why = format!(
@@ -243,7 +252,9 @@ impl Target {
         let limit = context.system.timeout() + EACH * settings.len() as u32;
         let settings = settings.iter().map(|(name, value)| (*name, value));
         let line = command::set(version, settings, self.name.as_ref());
-        context.system.run_within(&line, limit, &AtomicBool::new(false))
+        context
+            .system
+            .run_within(&line, limit, &AtomicBool::new(false))
     }
 
     /// Makes all of the changes or none: what the file says afterwards decides. It returns how the
@@ -257,7 +268,9 @@ impl Target {
         if changes.is_empty() {
             return Ok((self.settled(context)?, None));
         }
-        let settings = changes.iter().map(|change| (change.name, change.value.clone()));
+        let settings = changes
+            .iter()
+            .map(|change| (change.name, change.value.clone()));
         let ended = self.run(context, version, &settings.collect::<Vec<_>>());
         let complaint = match &ended {
             Err(error) => Some(error.clone()),
@@ -269,7 +282,10 @@ impl Target {
             ..error
         });
         let after = self.settled(context).map_err(|error| {
-            error.context(&format!("nobody knows how the settings of {} are now", self.words))
+            error.context(&format!(
+                "nobody knows how the settings of {} are now",
+                self.words
+            ))
         })?;
         let is_done = |change: &Change| {
             let now = after.value(change.name);
@@ -291,7 +307,10 @@ impl Target {
             true => "iocage has not ended, so they may change still".into(),
             false => self.put_back(context, version, changes, &after),
         };
-        let message = format!("the settings of {} are not changed: {why}; {state}", self.words);
+        let message = format!(
+            "the settings of {} are not changed: {why}; {state}",
+            self.words
+        );
         Err(Error {
             lingers: why.lingers,
             ..Error::new(why.code, message)
@@ -306,11 +325,16 @@ impl Target {
         changes: &[Change],
         after: &Settled,
     ) -> String {
-        let changed: Vec<&Change> = changes.iter().filter(|one| !is_as_before(one, after)).collect();
+        let changed: Vec<&Change> = changes
+            .iter()
+            .filter(|one| !is_as_before(one, after))
+            .collect();
         if changed.is_empty() {
             return "all is as it was".into();
         }
-        let back = changed.iter().filter_map(|change| Some((change.name, change.back()?)));
+        let back = changed
+            .iter()
+            .filter_map(|change| Some((change.name, change.back()?)));
         let mut back: Vec<(PropertyName, PropertyValue)> = back.collect();
         // As when they were set: what is switched off comes first.
         back.sort_by_key(|(_, value)| truth(value.as_str()) != Some(false));
@@ -323,10 +347,14 @@ impl Target {
             Ok(now) => (now, None),
             Err(error) => (after.clone(), Some(error)),
         };
-        let (done, left): (Vec<&Change>, Vec<&Change>) =
-            changed.into_iter().partition(|change| is_as_before(change, &now));
+        let (done, left): (Vec<&Change>, Vec<&Change>) = changed
+            .into_iter()
+            .partition(|change| is_as_before(change, &now));
         if !left.is_empty() {
-            let why = said.or(lost).map(|error| format!(" ({error})")).unwrap_or_default();
+            let why = said
+                .or(lost)
+                .map(|error| format!(" ({error})"))
+                .unwrap_or_default();
             let why = without_values(&why, changes);
             return format!("{} could not be set back{why}", names(left));
         }
@@ -360,8 +388,12 @@ fn without_values(text: &str, changes: &[Change]) -> String {
         let before = change.before.as_deref();
         [Some(change.value.as_str()), before].into_iter().flatten()
     });
-    let mut values: Vec<&str> = values.filter(|value| value.len() >= SHORTEST_SECRET).collect();
+    let mut values: Vec<&str> = values
+        .filter(|value| value.len() >= SHORTEST_SECRET)
+        .collect();
     // One may be a part of another.
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    values.into_iter().fold(text.into(), |text, value| text.replace(value, "..."))
+    values
+        .into_iter()
+        .fold(text.into(), |text, value| text.replace(value, "..."))
 }

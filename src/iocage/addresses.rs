@@ -23,7 +23,9 @@ pub fn parse(text: &str) -> Vec<Address> {
 
 /// Only the addresses of that, and none of the words in their place.
 pub fn numbers(text: &str) -> impl Iterator<Item = IpAddr> + use<> {
-    parse(text).into_iter().filter_map(|one| one.address.parse().ok())
+    parse(text)
+        .into_iter()
+        .filter_map(|one| one.address.parse().ok())
 }
 
 fn one(text: &str) -> Address {

@@ -51,7 +51,9 @@ impl Settled {
 
     /// Whether a switch is on.
     pub fn is_on(&self, name: &str) -> bool {
-        self.all().get(name).is_some_and(|value| truth(value) == Some(true))
+        self.all()
+            .get(name)
+            .is_some_and(|value| truth(value) == Some(true))
     }
 
     /// Those of `asked` that are not so already.
@@ -68,7 +70,10 @@ impl Settled {
                 before,
                 is_own: self.file().has(name.as_str()),
             };
-            let is_so = change.before.as_deref().is_some_and(|now| change.is_done_by(now));
+            let is_so = change
+                .before
+                .as_deref()
+                .is_some_and(|now| change.is_done_by(now));
             (!is_so).then_some(change)
         };
         let mut changes: Vec<Change> = asked.iter().filter_map(change).collect();
@@ -120,7 +125,10 @@ impl Change {
 
     /// Whether iocage tells the kernel of it while the jail runs.
     pub fn reaches_kernel(&self) -> bool {
-        matches!(self.name.property().effect, Effect::InKernel | Effect::Limit)
+        matches!(
+            self.name.property().effect,
+            Effect::InKernel | Effect::Limit
+        )
     }
 }
 
@@ -140,7 +148,9 @@ impl After<'_> {
     }
 
     fn touches(&self, names: &[&str]) -> bool {
-        self.changes.iter().any(|change| names.contains(&change.name.as_str()))
+        self.changes
+            .iter()
+            .any(|change| names.contains(&change.name.as_str()))
     }
 
     fn check_switches(&self) -> Result<()> {
@@ -163,7 +173,9 @@ impl After<'_> {
         }
         let has_vnet = self.is_on("vnet");
         let pairs = self.value("interfaces").split(',');
-        let own: Vec<&str> = pairs.filter_map(|pair| Some(pair.split_once(':')?.0)).collect();
+        let own: Vec<&str> = pairs
+            .filter_map(|pair| Some(pair.split_once(':')?.0))
+            .collect();
         for address in addresses::parse(self.value(name)) {
             let asks = address.address.eq_ignore_ascii_case(asking);
             if let Some(off) = needed.iter().find(|other| asks && !self.is_on(other)) {

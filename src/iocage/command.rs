@@ -62,9 +62,11 @@ pub fn set<'a>(
     settings: impl IntoIterator<Item = (PropertyName, &'a PropertyValue)>,
     of: Option<&JailName>,
 ) -> CommandLine {
-    let line = settings.into_iter().fold(iocage().word("set"), |line, (name, value)| {
-        line.secret_setting(&name, &value.in_words_of(version))
-    });
+    let line = settings
+        .into_iter()
+        .fold(iocage().word("set"), |line, (name, value)| {
+            line.secret_setting(&name, &value.in_words_of(version))
+        });
     match of {
         Some(name) => line.value(name),
         None => line.word("default"),

@@ -31,7 +31,9 @@ impl Entry {
     /// Whether it mounts something at `path`.
     pub fn is_at(&self, path: &Path) -> bool {
         // Part by part: a slash more or less is the same.
-        self.destination.as_deref().is_some_and(|at| at.components().eq(path.components()))
+        self.destination
+            .as_deref()
+            .is_some_and(|at| at.components().eq(path.components()))
     }
 
     /// Whether iocage has put it there: a basejail mounts its release's folders. `root` is iocage's

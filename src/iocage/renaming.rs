@@ -27,7 +27,9 @@ impl Origin {
     pub fn of(pool: &PoolName, origin: &str) -> Option<Self> {
         let (root, snapshot) = origin.split_once('@')?;
         let families = [Family::Releases, Family::Templates, Family::Jails];
-        let is_iocages = families.iter().any(|family| family.member(pool, root).is_some());
+        let is_iocages = families
+            .iter()
+            .any(|family| family.member(pool, root).is_some());
         Some(Origin {
             root: Dataset::printed(root).filter(|_| is_iocages && root.ends_with("/root"))?,
             snapshot: snapshot.into(),
@@ -66,7 +68,10 @@ impl Origin {
             return Err(Error::new(Code::Failed, format!("{of} has an odd name")));
         };
         let line = CommandLine::new(Program::Zfs).words(&["rename", "-r"]);
-        system.run(&line.value(&from).value(&to))?.success().map(drop)
+        system
+            .run(&line.value(&from).value(&to))?
+            .success()
+            .map(drop)
     }
 }
 
@@ -82,7 +87,13 @@ pub fn require_free(
     from: &str,
     to: &str,
 ) -> Result<()> {
-    let mut rows = datasets::list(system, &Family::Releases.dataset(pool), "snapshot", None, "name")?;
+    let mut rows = datasets::list(
+        system,
+        &Family::Releases.dataset(pool),
+        "snapshot",
+        None,
+        "name",
+    )?;
     // If a rename was cut short, the jail's own snapshot has the new name already.
     let other = origin.filter(|origin| origin.snapshot != to);
     if let Some(parent) = other.and_then(|origin| Dataset::printed(origin.parent())) {
@@ -154,12 +165,14 @@ impl Moved {
         }
         if let Some(text) = before.get("jail_zfs_dataset").and_then(Value::as_str) {
             let old = format!("iocage/jails/{old}");
-            let each = text.split(' ').map(|dataset| match dataset.strip_prefix(&old) {
-                Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-                    format!("iocage/jails/{}{rest}", self.name)
-                }
-                _ => dataset.into(),
-            });
+            let each = text
+                .split(' ')
+                .map(|dataset| match dataset.strip_prefix(&old) {
+                    Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                        format!("iocage/jails/{}{rest}", self.name)
+                    }
+                    _ => dataset.into(),
+                });
             let all = each.collect::<Vec<_>>().join(" ");
             after.insert("jail_zfs_dataset".into(), all.into());
         }
@@ -175,7 +188,10 @@ impl Moved {
         match after == before {
             true => Ok(()),
             false => fstab::write(&self.folder, &after).map_err(|error| {
-                format!("the fstab in {} cannot be written: {error}", self.folder.display())
+                format!(
+                    "the fstab in {} cannot be written: {error}",
+                    self.folder.display()
+                )
             }),
         }
     }
@@ -206,7 +222,9 @@ pub fn name_in_fstab(folder: &Path) -> Option<String> {
         let name = rest.next()?.as_os_str().to_str()?.to_string();
         (rest.next()?.as_os_str() == "root" && folder.file_name()? != &*name).then_some(name)
     };
-    let mut destinations = entries.iter().filter_map(|entry| entry.destination.as_deref());
+    let mut destinations = entries
+        .iter()
+        .filter_map(|entry| entry.destination.as_deref());
     destinations.find_map(name)
 }
 
@@ -232,7 +250,11 @@ mod tests {
             origin("tank/iocage/templates/base/root@web").as_deref(),
             Some("templates base web")
         );
-        for other in ["tank/data@web", "other/iocage/jails/a/root@web", "tank/iocage/jails/a@web"] {
+        for other in [
+            "tank/data@web",
+            "other/iocage/jails/a/root@web",
+            "tank/iocage/jails/a@web",
+        ] {
             assert_eq!(origin(other), None, "{other}");
         }
     }

@@ -132,8 +132,10 @@ pub static RELEASES: Field<Vec<Release>> = Field::new("releases", |value| {
     list(value, limits::RELEASES_PER_REQUEST, Release::parse)
 });
 /// As [`PROPERTIES`], of a jail that is there or of all jails.
-pub static SETTINGS: Field<Vec<(PropertyName, PropertyValue)>> =
-    Field::new("settings", |value| properties(value, PropertyName::of_setting)).private();
+pub static SETTINGS: Field<Vec<(PropertyName, PropertyValue)>> = Field::new("settings", |value| {
+    properties(value, PropertyName::of_setting)
+})
+.private();
 pub static SNAPSHOT: Field<SnapshotName> =
     Field::new("snapshot", |value| text(value, SnapshotName::parse));
 /// That a jail's processes are started again, and not the jail.

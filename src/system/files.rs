@@ -217,7 +217,10 @@ mod tests {
         assert_eq!(mode(&path), 0o644);
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         rewrite(&path, b"newer").unwrap();
-        assert_eq!((mode(&path), fs::read(&path).unwrap()), (0o640, b"newer".to_vec()));
+        assert_eq!(
+            (mode(&path), fs::read(&path).unwrap()),
+            (0o640, b"newer".to_vec())
+        );
         let link = folder.0.join("link");
         std::os::unix::fs::symlink("fstab", &link).unwrap();
         assert!(rewrite(&link, b"other").is_err());

@@ -92,7 +92,9 @@ mod tests {
         let inside = |path: &str, make| folder_inside(&root, Path::new(path), make);
 
         assert!(inside("/mnt/", false).unwrap().is_empty());
-        assert!(matches!(inside("/mnt/a/b", false), Err(Inside::Missing(path)) if path == Path::new("/mnt/a")));
+        assert!(
+            matches!(inside("/mnt/a/b", false), Err(Inside::Missing(path)) if path == Path::new("/mnt/a"))
+        );
         let made = inside("/mnt/a/b", true).unwrap();
         assert_eq!(made, ["/mnt/a", "/mnt/a/b"].map(PathBuf::from));
         assert_eq!(mode(&root.join("mnt/a/b")), 0o755);
@@ -101,7 +103,10 @@ mod tests {
         for path in ["/out", "/out/x", "/in/x", "/gone", "/file", "/file/x"] {
             assert!(matches!(inside(path, true), Err(Inside::Link(_))), "{path}");
         }
-        assert!(fs::read_dir(folder.0.join("outside")).unwrap().next().is_none());
+        assert!(fs::read_dir(folder.0.join("outside"))
+            .unwrap()
+            .next()
+            .is_none());
         assert!(matches!(
             folder_inside(&root.join("none"), Path::new("/x"), true),
             Err(Inside::Missing(_))

@@ -14,7 +14,10 @@ use crate::names::Checked;
 /// # Errors
 /// `InvalidArgument`, saying by way of whom.
 pub fn require_no_circle(changes: &[Change], members: &Members, name: &str) -> Result<()> {
-    let Some(change) = changes.iter().find(|change| change.name.as_str() == "depends") else {
+    let Some(change) = changes
+        .iter()
+        .find(|change| change.name.as_str() == "depends")
+    else {
         return Ok(());
     };
     let wants = |jail: &str| {
@@ -23,7 +26,10 @@ pub fn require_no_circle(changes: &[Change], members: &Members, name: &str) -> R
             false => depends(members, jail),
         };
         let names = text.unwrap_or_default().split_whitespace();
-        names.filter(|one| *one != "none").map(String::from).collect::<Vec<_>>()
+        names
+            .filter(|one| *one != "none")
+            .map(String::from)
+            .collect::<Vec<_>>()
     };
     let mut seen: HashSet<String> = HashSet::new();
     let mut ways = vec![vec![name.to_string()]];
@@ -32,7 +38,10 @@ pub fn require_no_circle(changes: &[Change], members: &Members, name: &str) -> R
             let mut way = way.clone();
             way.push(next.clone());
             if next == name {
-                return refuse(format!("\"depends\" would be a circle: {}", way.join(" -> ")));
+                return refuse(format!(
+                    "\"depends\" would be a circle: {}",
+                    way.join(" -> ")
+                ));
             }
             if seen.insert(next) {
                 ways.push(way);

@@ -32,7 +32,8 @@ pub fn require_free(changes: &[Change], members: &Members, place: &str) -> Resul
         }
         let others = members.all().filter(|other| other.place() != place);
         for other in others {
-            let has = |(key, text): (&str, &str)| addresses_in(key, text).any(|one| given.contains(&one));
+            let has =
+                |(key, text): (&str, &str)| addresses_in(key, text).any(|one| given.contains(&one));
             if of(&other).into_iter().any(has) {
                 let message = format!(
                     "argument \"settings\": {} has an address of {name:?} already (\"force\" sets it \
@@ -52,7 +53,9 @@ pub fn require_free(changes: &[Change], members: &Members, place: &str) -> Resul
 /// `InvalidArgument`.
 pub fn require_none_for_all(changes: &[Change]) -> Result<()> {
     let gives = |change: &&Change| {
-        addresses_in(change.name.as_str(), change.value.as_str()).next().is_some()
+        addresses_in(change.name.as_str(), change.value.as_str())
+            .next()
+            .is_some()
     };
     match changes.iter().find(gives) {
         None => Ok(()),

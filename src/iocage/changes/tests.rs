@@ -29,7 +29,8 @@ fn names(changes: &[Change]) -> Vec<&str> {
 
 #[test]
 fn only_what_differs_is_changed_and_what_is_switched_off_comes_first() {
-    let now = settled(json!({"bpf": "yes", "vnet": 1, "notes": "mine", "ip4_addr": "vnet0|10.0.0.5/24"}));
+    let now =
+        settled(json!({"bpf": "yes", "vnet": 1, "notes": "mine", "ip4_addr": "vnet0|10.0.0.5/24"}));
     let changes = now.changes(&asked(&json!({
         "boot": true, "notes": "other", "nat": true, "bpf": "no", "owner": "root",
         "ip4_addr": "vnet0|10.0.0.5/24", "priority": 99, "comment": "new",
@@ -71,31 +72,93 @@ fn settings_must_go_together_as_they_will_be() {
         (json!({}), json!({"vnet": 1, "bpf": 1, "dhcp": 1})),
         (json!({"vnet": 1}), json!({"bpf": true})),
         (json!({"vnet": 1, "bpf": 1}), json!({"dhcp": true})),
-        (json!({"vnet": 1, "bpf": 1}), json!({"bpf": false, "nat": true})),
-        (json!({"vnet": 1}), json!({"ip6_addr": "vnet0|accept_rtadv"})),
+        (
+            json!({"vnet": 1, "bpf": 1}),
+            json!({"bpf": false, "nat": true}),
+        ),
+        (
+            json!({"vnet": 1}),
+            json!({"ip6_addr": "vnet0|accept_rtadv"}),
+        ),
         (json!({"vnet": 1}), json!({"ip4_addr": "10.0.0.5"})),
-        (json!({"vnet": 1, "interfaces": "a0:b0,a1:b1"}), json!({"ip4_addr": "a1|10.0.0.5/24"})),
-        (json!({}), json!({"ip4_addr": "re0|10.0.0.5/24,DEFAULT|10.0.0.6"})),
-        (json!({"vnet": 1, "ip4_addr": "vnet0|10.0.0.5"}), json!({"vnet": 0, "ip4_addr": "re0|10.0.0.5"})),
+        (
+            json!({"vnet": 1, "interfaces": "a0:b0,a1:b1"}),
+            json!({"ip4_addr": "a1|10.0.0.5/24"}),
+        ),
+        (
+            json!({}),
+            json!({"ip4_addr": "re0|10.0.0.5/24,DEFAULT|10.0.0.6"}),
+        ),
+        (
+            json!({"vnet": 1, "ip4_addr": "vnet0|10.0.0.5"}),
+            json!({"vnet": 0, "ip4_addr": "re0|10.0.0.5"}),
+        ),
         // What is wrong already, and not touched.
-        (json!({"dhcp": 1, "ip4_addr": "vnet0|DHCP"}), json!({"notes": "x"})),
+        (
+            json!({"dhcp": 1, "ip4_addr": "vnet0|DHCP"}),
+            json!({"notes": "x"}),
+        ),
     ] {
         assert_eq!(check(own.clone(), wanted.clone()), Ok(()), "{own} {wanted}");
     }
     for (own, wanted, part) in [
         (json!({}), json!({"dhcp": 1}), "\"dhcp\" needs \"vnet\""),
-        (json!({"vnet": 1}), json!({"dhcp": 1}), "\"dhcp\" needs \"bpf\""),
+        (
+            json!({"vnet": 1}),
+            json!({"dhcp": 1}),
+            "\"dhcp\" needs \"bpf\"",
+        ),
         (json!({}), json!({"bpf": 1}), "\"bpf\" needs \"vnet\""),
-        (json!({"vnet": 1, "bpf": 1}), json!({"vnet": 0}), "\"bpf\" needs \"vnet\""),
-        (json!({"vnet": 1, "bpf": 1}), json!({"nat": 1}), "exclude each other"),
-        (json!({"vnet": 1, "nat": 1}), json!({"bpf": 1}), "exclude each other"),
-        (json!({}), json!({"ip4_addr": "re0|DHCP"}), "DHCP in \"ip4_addr\" needs \"vnet\""),
-        (json!({"vnet": 1}), json!({"ip4_addr": "vnet0|DHCP"}), "needs \"bpf\""),
-        (json!({}), json!({"ip6_addr": "re0|accept_rtadv"}), "needs \"vnet\""),
-        (json!({"vnet": 1}), json!({"ip4_addr": "re0|10.0.0.5"}), "(vnet0), not at \"re0\""),
-        (json!({"ip4_addr": "re0|10.0.0.5"}), json!({"vnet": 1}), "not at \"re0\""),
-        (json!({}), json!({"ip4_addr": "vnet0|10.0.0.5"}), "an interface of the host"),
-        (json!({"vnet": 1, "ip4_addr": "vnet0|10.0.0.5"}), json!({"interfaces": "a:b"}), "(a), not"),
+        (
+            json!({"vnet": 1, "bpf": 1}),
+            json!({"vnet": 0}),
+            "\"bpf\" needs \"vnet\"",
+        ),
+        (
+            json!({"vnet": 1, "bpf": 1}),
+            json!({"nat": 1}),
+            "exclude each other",
+        ),
+        (
+            json!({"vnet": 1, "nat": 1}),
+            json!({"bpf": 1}),
+            "exclude each other",
+        ),
+        (
+            json!({}),
+            json!({"ip4_addr": "re0|DHCP"}),
+            "DHCP in \"ip4_addr\" needs \"vnet\"",
+        ),
+        (
+            json!({"vnet": 1}),
+            json!({"ip4_addr": "vnet0|DHCP"}),
+            "needs \"bpf\"",
+        ),
+        (
+            json!({}),
+            json!({"ip6_addr": "re0|accept_rtadv"}),
+            "needs \"vnet\"",
+        ),
+        (
+            json!({"vnet": 1}),
+            json!({"ip4_addr": "re0|10.0.0.5"}),
+            "(vnet0), not at \"re0\"",
+        ),
+        (
+            json!({"ip4_addr": "re0|10.0.0.5"}),
+            json!({"vnet": 1}),
+            "not at \"re0\"",
+        ),
+        (
+            json!({}),
+            json!({"ip4_addr": "vnet0|10.0.0.5"}),
+            "an interface of the host",
+        ),
+        (
+            json!({"vnet": 1, "ip4_addr": "vnet0|10.0.0.5"}),
+            json!({"interfaces": "a:b"}),
+            "(a), not",
+        ),
     ] {
         let why = check(own.clone(), wanted.clone()).unwrap_err();
         assert!(why.contains(part), "{own} {wanted}: {why}");

@@ -28,7 +28,9 @@ impl Property {
             // An interface called DEFAULT is left out.
             "ip4_addr" | "ip6_addr" => {
                 let text = text.replace(' ', "");
-                let each = text.split(',').map(|one| one.strip_prefix("DEFAULT|").unwrap_or(one));
+                let each = text
+                    .split(',')
+                    .map(|one| one.strip_prefix("DEFAULT|").unwrap_or(one));
                 each.collect::<Vec<_>>().join(",")
             }
             // A port alone is one of tcp.

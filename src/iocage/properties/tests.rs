@@ -54,7 +54,15 @@ fn only_what_a_client_may_set_on_a_new_jail_has_a_property_name() {
 
 #[test]
 fn of_a_jail_that_is_there_more_can_be_set() {
-    for name in ["notes", "boot", "ip4_addr", "vnet", "dhcp", "nat_backend", "template"] {
+    for name in [
+        "notes",
+        "boot",
+        "ip4_addr",
+        "vnet",
+        "dhcp",
+        "nat_backend",
+        "template",
+    ] {
         assert!(PropertyName::of_setting(name).is_ok(), "{name}");
     }
     for (name, part) in [
@@ -81,9 +89,17 @@ fn values_that_mean_the_same_are_kept_as_one_text() {
         ("priority", "007", "7"),
         ("vnet0_mtu", "auto", "auto"),
         ("ip4", "none", "disable"),
-        ("ip4_addr", "DEFAULT|10.0.0.1, re0|10.0.0.2", "10.0.0.1,re0|10.0.0.2"),
+        (
+            "ip4_addr",
+            "DEFAULT|10.0.0.1, re0|10.0.0.2",
+            "10.0.0.1,re0|10.0.0.2",
+        ),
         ("nat_forwards", "8080,tcp(80:81)", "tcp(8080),tcp(80:81)"),
-        ("vnet0_mac", "02FF60000000,02ff60000001", "02ff60000000 02ff60000001"),
+        (
+            "vnet0_mac",
+            "02FF60000000,02ff60000001",
+            "02ff60000000 02ff60000001",
+        ),
         ("notes", "on", "on"),
     ] {
         let property = find(name).unwrap();

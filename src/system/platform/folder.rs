@@ -33,5 +33,7 @@ pub fn make_folder_in(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
 pub fn is_no_folder(error: &io::Error) -> bool {
     // ENOTDIR or ELOOP on Linux, and EMLINK for a link on FreeBSD.
     let numbers = [libc::ENOTDIR, libc::ELOOP, libc::EMLINK];
-    error.raw_os_error().is_some_and(|number| numbers.contains(&number))
+    error
+        .raw_os_error()
+        .is_some_and(|number| numbers.contains(&number))
 }
