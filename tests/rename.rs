@@ -352,7 +352,7 @@ fn what_iocage_leaves_half_done_is_finished() {
     let script =
         "\"$lab/real/zfs\" rename -r $pool/iocage/releases/13.2-RELEASE/root@web @www || exit 9
         tries=0
-        until \"$lab/real/zfs\" rename -f $pool/iocage/jails/web $pool/iocage/jails/www; do
+        until \"$lab/real/zfs\" rename $pool/iocage/jails/web $pool/iocage/jails/www; do
             tries=$((tries + 1)); [ $tries -lt 50 ] || exit 9; sleep 0.2
         done
         echo 'Traceback' >&2; exit 1";

@@ -13,6 +13,7 @@ use serde_json::{json, Value};
 use sysadm_iocage::actions::Access;
 use sysadm_iocage::error::{Code, Error};
 use sysadm_iocage::instance::Instance;
+use sysadm_iocage_lab::Lab;
 
 /// What the made-up iocage does otherwise than it should.
 #[derive(Default)]
@@ -680,4 +681,124 @@ fn no_active_pool_and_no_settings_are_told() {
         );
     }
     assert!(scene.told().is_empty());
+}
+
+/// A lab with the jails web (running) and foo, foo-bar, SMALL (down).
+fn lab() -> Option<(Lab, common::Instance)> {
+    let lab = Lab::or_skip(1)?;
+    let pool = lab.pool(0);
+    lab.lay_out(pool);
+    lab.mark(pool, true);
+    for name in ["web", "foo", "foo-bar", "SMALL"] {
+        lab.add_jail(
+            pool,
+            name,
+            None,
+            &json!({"notes": "mine", "ip4_addr": "none"}),
+        );
+    }
+    lab.set_running(&[(7, "web")]);
+    let plugin = common::Instance::of(&lab);
+    Some((lab, plugin))
+}
+
+#[test]
+fn what_zfs_or_the_kernel_refuses_leaves_all_as_it_was() {
+    let Some((lab, plugin)) = lab() else { return };
+    let pool = lab.pool(0);
+    let set = |jail: &str, settings: Value| {
+        plugin.ask(&json!({"action": "setjailsettings", "jail": jail, "settings": settings}))
+    };
+    let of_zfs = |property: &str| {
+        let dataset = format!("{pool}/iocage/jails/foo");
+        let value = lab.zfs(&["get", "-H", "-o", "value", property, &dataset]);
+        value.trim().to_string()
+    };
+    let before = lab.config_of(pool, "foo-bar");
+    let answer = set(
+        "foo",
+        json!({"notes": "new", "quota": "3G", "reservation": "100T"}),
+    );
+    let (code, message) = error_of(&answer);
+    assert_eq!(code, "failed", "{message}");
+    assert!(message.contains("all was set back"), "{message}");
+    assert_eq!(
+        (of_zfs("quota"), of_zfs("reservation")),
+        ("none".into(), "none".into())
+    );
+    assert_eq!(lab.config_of(pool, "foo")["notes"], "mine");
+
+    let answer = set("foo", json!({"notes": "new", "quota": "3G"}));
+    assert_eq!(
+        answer["changed"],
+        json!({
+            "notes": {"from": "mine", "to": "new"}, "quota": {"from": "none", "to": "3G"},
+        })
+    );
+    assert_eq!(of_zfs("quota"), "3G");
+    assert_eq!(lab.config_of(pool, "foo-bar"), before, "it is another one");
+
+    lab.set_habit("set web", Some("kernel-refuses"));
+    let answer = set("web", json!({"notes": "new", "allow_raw_sockets": true}));
+    let (code, message) = error_of(&answer);
+    assert_eq!(code, "failed");
+    assert!(message.contains("Operation not permitted"), "{message}");
+    let config = lab.config_of(pool, "web");
+    assert_eq!(config["notes"], "mine");
+    assert_ne!(config["allow_raw_sockets"], 1);
+    lab.set_habit("set web", None);
+    let answer = set(
+        "web",
+        json!({"enforce_statfs": "1", "allow_raw_sockets": true}),
+    );
+    assert_eq!(
+        answer["needs_restart"],
+        json!(["enforce_statfs"]),
+        "{answer}"
+    );
+
+    lab.forget_commands();
+    let answer = set("SMALL", json!({"notes": "x"}));
+    assert_eq!(
+        error_of(&answer).0,
+        "unavailable",
+        "iocage takes it for all: {answer}"
+    );
+    assert!(lab.commands().iter().all(|line| line[0] != "iocage"));
+}
+
+#[test]
+fn what_a_crash_left_undone_is_all_that_is_set_the_next_time() {
+    let Some((lab, plugin)) = lab() else { return };
+    let pool = lab.pool(0);
+    // iocage and the program die after the first of two: this is what they leave.
+    let file = lab.config_file(pool, "foo");
+    let mut config = lab.config_of(pool, "foo");
+    config["comment"] = json!("new");
+    fs::write(&file, config.to_string()).unwrap();
+    lab.forget_commands();
+    let answer = plugin.ask(&json!({
+        "action": "setjailsettings", "jail": "foo", "settings": {"comment": "new", "notes": "new"},
+    }));
+    assert_eq!(
+        answer["changed"],
+        json!({"notes": {"from": "mine", "to": "new"}}),
+        "{answer}"
+    );
+    let config = lab.config_of(pool, "foo");
+    assert_eq!(
+        (&config["notes"], &config["comment"]),
+        (&json!("new"), &json!("new"))
+    );
+    let commands = lab.commands();
+    let sets: Vec<_> = commands
+        .iter()
+        .filter(|line| line[..2] == ["iocage", "set"])
+        .collect();
+    assert_eq!(
+        sets,
+        [&["iocage", "set", "notes=new", "foo"]
+            .map(String::from)
+            .to_vec()]
+    );
 }
