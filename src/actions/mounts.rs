@@ -167,18 +167,6 @@ fn what(arguments: &Arguments) -> Result<(String, String, String)> {
         .optional(&TYPE)?
         .unwrap_or_else(|| "nullfs".into());
     let options = arguments.optional(&OPTIONS)?.unwrap_or_else(|| "ro".into());
-    let words = || options.split(',');
-    // fstab(5): without one of these the line counts for nothing.
-    if words().filter(|word| ["ro", "rw"].contains(word)).count() != 1 {
-        return Err(wrong("options", "must say \"ro\" or \"rw\", and not both"));
-    }
-    // mount(8): it runs a program of the host, or is an argument of the one that mounts.
-    if words().any(|word| word.starts_with("mountprog") || word.starts_with('-')) {
-        return Err(wrong(
-            "options",
-            "must not have \"mountprog\" or begin with \"-\"",
-        ));
-    }
     if takes_folder(&kind) && !source.starts_with('/') {
         return Err(wrong("source", "must be an absolute path for this type"));
     }

@@ -111,7 +111,7 @@ pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailNa
 pub static NET_DEVICE: Field<Interface> =
     Field::new("net_device", |value| text(value, Interface::parse));
 /// The options of a mount, as in fstab(5).
-pub static OPTIONS: Field<String> = Field::new("options", |value| text(value, fstab_word));
+pub static OPTIONS: Field<String> = Field::new("options", |value| text(value, mount_options));
 pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, PluginId::parse));
 pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
 /// An object of iocage's properties and their values.
@@ -277,9 +277,25 @@ fn fstab_word(text: &str) -> std::result::Result<String, Wrong> {
     }
 }
 
+/// The options of a mount.
+fn mount_options(text: &str) -> std::result::Result<String, Wrong> {
+    let options = fstab_word(text)?;
+    let words = || options.split(',');
+    // fstab(5): without one of these the line counts for nothing.
+    if words().filter(|word| ["ro", "rw"].contains(word)).count() != 1 {
+        return Err("must say \"ro\" or \"rw\", and not both".into());
+    }
+    // mount(8): it runs that program of the host, or takes it for an argument of the one that mounts.
+    if words().any(|word| word.starts_with("mountprog") || word.starts_with('-')) {
+        return Err("must not have \"mountprog\", or a word that begins with \"-\"".into());
+    }
+    Ok(options)
+}
+
 /// A source that is no path: `tmpfs`, `host:/export`, a dataset.
 fn source_word(text: &str) -> std::result::Result<String, Wrong> {
-    match text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    match starts && !text.contains("..") {
         true => fstab_word(text),
         false => Err("must be an absolute path, or a word that the type takes".into()),
     }

@@ -81,47 +81,6 @@ fn of_a_jail_that_is_there_more_can_be_set() {
 }
 
 #[test]
-fn values_that_mean_the_same_are_kept_as_one_text() {
-    for (name, one, other) in [
-        ("boot", "on", "1"),
-        ("boot", "False", "0"),
-        ("boot", "nobody", "nobody"),
-        ("priority", "007", "7"),
-        ("vnet0_mtu", "auto", "auto"),
-        ("ip4", "none", "disable"),
-        (
-            "ip4_addr",
-            "DEFAULT|10.0.0.1, re0|10.0.0.2",
-            "10.0.0.1,re0|10.0.0.2",
-        ),
-        ("nat_forwards", "8080,tcp(80:81)", "tcp(8080),tcp(80:81)"),
-        (
-            "vnet0_mac",
-            "02FF60000000,02ff60000001",
-            "02ff60000000 02ff60000001",
-        ),
-        ("notes", "on", "on"),
-    ] {
-        let property = find(name).unwrap();
-        assert_eq!(property.as_kept(one), other, "{name}");
-        assert_eq!(property.as_kept(other), other, "{name}");
-    }
-}
-
-#[test]
-fn what_a_file_has_can_be_set_again_whatever_it_is() {
-    let kept = |name: &str, text: &str| {
-        let value = PropertyValue::kept(find(name).unwrap(), text);
-        value.map(|value| value.in_words_of(V1_1).as_str().to_string())
-    };
-    assert_eq!(kept("boot", "1").as_deref(), Some("on"));
-    assert_eq!(kept("boot", "nobody").as_deref(), Some("nobody"));
-    assert_eq!(kept("priority", "1abc").as_deref(), Some("1abc"));
-    assert_eq!(kept("notes", "a\nb").as_deref(), Some("a\nb"));
-    assert_eq!(kept("notes", "a\0b"), None);
-}
-
-#[test]
 fn the_table_is_whole_and_its_defaults_are_values() {
     let mut names: Vec<&str> = all().iter().map(|property| property.name).collect();
     assert_eq!(names.len(), 146);
