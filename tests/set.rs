@@ -667,6 +667,40 @@ fn the_settings_of_all_jails_are_set_under_the_name_default() {
 }
 
 #[test]
+fn two_who_set_something_at_once_do_not_lose_each_others() {
+    for (jail, file) in [
+        ("default", "tank/iocage/defaults.json"),
+        ("web", "tank/iocage/jails/web/config.json"),
+    ] {
+        let scene = Scene::new();
+        // It reads, takes its time and writes.
+        scene.host.step_in(move |host, line| {
+            let words = line.strip_prefix("iocage set ")?;
+            let (key, value) = words.split(' ').next()?.split_once('=')?;
+            let file = host.dataset(file);
+            let mut all = parse(&fs::read_to_string(&file).unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            all[key] = json!(value);
+            fs::write(&file, all.to_string()).unwrap();
+            Some(Ok(printed("iocage set ...", Ok(String::new()))))
+        });
+        std::thread::scope(|scope| {
+            for key in ["comment", "owner", "login_flags"] {
+                let scene = &scene;
+                scope.spawn(move || {
+                    let answer = scene.set_of(jail, json!({key: "mine"}));
+                    assert!(answer["success"].is_string(), "{answer}");
+                });
+            }
+        });
+        let all = parse(&fs::read_to_string(scene.host.dataset(file)).unwrap());
+        for key in ["comment", "owner", "login_flags"] {
+            assert_eq!(all[key], "mine", "{jail} {key}");
+        }
+    }
+}
+
+#[test]
 fn no_active_pool_and_no_settings_are_told() {
     let scene = Scene::new();
     assert_eq!(scene.set_of("web", json!({}))["changed"], json!({}));

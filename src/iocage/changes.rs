@@ -168,22 +168,25 @@ impl After<'_> {
 
     /// `asking` is the word that stands for an address and takes the switches `needed`.
     fn check_addresses(&self, name: &str, asking: &str, needed: &[&str]) -> Result<()> {
-        if !self.touches(&[name, "vnet", "bpf", "interfaces"]) {
-            return Ok(());
-        }
+        let (touched, moved) = (
+            self.touches(&[name]),
+            self.touches(&[name, "vnet", "interfaces"]),
+        );
         let has_vnet = self.is_on("vnet");
         let pairs = self.value("interfaces").split(',');
-        let own: Vec<&str> = pairs
-            .filter_map(|pair| Some(pair.split_once(':')?.0))
-            .collect();
+        let own = pairs.filter_map(|pair| Some(pair.split_once(':')?.0));
+        let own: Vec<&str> = own.collect();
         for address in addresses::parse(self.value(name)) {
             let asks = address.address.eq_ignore_ascii_case(asking);
-            if let Some(off) = needed.iter().find(|other| asks && !self.is_on(other)) {
+            let is_missing =
+                |other: &&&str| asks && (touched || self.touches(&[other])) && !self.is_on(other);
+            if let Some(off) = needed.iter().find(is_missing) {
                 return refuse(format!("{asking} in {name:?} needs {off:?} to be true"));
             }
             // `ioc_start.py`, start_network: an address at an interface that the jail does not have
             // is nobody's.
-            match address.interface.as_deref().filter(|nic| *nic != "DEFAULT") {
+            let nic = address.interface.as_deref();
+            match nic.filter(|nic| moved && *nic != "DEFAULT") {
                 Some(nic) if has_vnet && !own.contains(&nic) => {
                     return refuse(format!(
                         "with \"vnet\", {name:?} must be at one of the jail's \"interfaces\" \
@@ -191,7 +194,7 @@ impl After<'_> {
                         own.join(", ")
                     ));
                 }
-                Some(nic) if !has_vnet && own.contains(&nic) => {
+                Some(nic) if !has_vnet && nic.starts_with("vnet") && own.contains(&nic) => {
                     return refuse(format!(
                         "without \"vnet\", {name:?} must be at an interface of the host, not at \
                          {nic:?}"

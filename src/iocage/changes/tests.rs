@@ -93,7 +93,15 @@ fn settings_must_go_together_as_they_will_be() {
             json!({"vnet": 1, "ip4_addr": "vnet0|10.0.0.5"}),
             json!({"vnet": 0, "ip4_addr": "re0|10.0.0.5"}),
         ),
+        (
+            json!({"interfaces": "re0:bridge0"}),
+            json!({"ip4_addr": "re0|10.0.0.5"}),
+        ),
         // What is wrong already, and not touched.
+        (
+            json!({"vnet": 1, "ip4_addr": "re0|10.0.0.5"}),
+            json!({"bpf": 1}),
+        ),
         (
             json!({"dhcp": 1, "ip4_addr": "vnet0|DHCP"}),
             json!({"notes": "x"}),
