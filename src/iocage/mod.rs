@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod belongings;
 pub mod branches;
+pub mod changes;
 pub mod clones;
 pub mod command;
 pub mod datasets;
@@ -23,6 +24,7 @@ pub mod progress;
 pub mod properties;
 pub mod releases;
 pub mod remains;
+pub mod renaming;
 pub mod selection;
 pub mod settings;
 pub mod snapshots;
