@@ -62,7 +62,7 @@ fn is_jexecs_own(ended: &Bounded) -> bool {
 
 /// Why jexec has not run the command, by what it prints then; without the command, which is private.
 ///
-/// Source: usr.sbin/jexec/jexec.c of FreeBSD 11 to 14.
+/// Source: usr.sbin/jexec/jexec.c of FreeBSD, which says `execvp():` in older ones.
 fn why_not_run(stderr: &str, user: &UserName) -> Option<String> {
     let words = stderr.trim_end().strip_prefix("jexec: ")?;
     if words == format!("{user}: no such user") {

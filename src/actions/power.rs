@@ -143,7 +143,10 @@ fn nameable(context: &Context, member: Member) -> Result<JailName> {
     if pool == listing.pool && expected.as_deref() == listing.folder(member.jail) {
         return Ok(name);
     }
-    let message = format!("{} is not mounted where iocage looks for it", member.place());
+    let message = format!(
+        "{} is not mounted where iocage looks for it",
+        member.place()
+    );
     Err(Error::new(Code::Unavailable, message))
 }
 

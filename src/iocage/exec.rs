@@ -65,7 +65,12 @@ mod tests {
     #[test]
     fn words_stay_words_and_no_option_of_jexec() {
         let user = UserName::parse("www").unwrap();
-        let run = words(7, &user, 0, &strings(&["ls", "-U", "root", "--", "a b", "", "$HOME"]));
+        let run = words(
+            7,
+            &user,
+            0,
+            &strings(&["ls", "-U", "root", "--", "a b", "", "$HOME"]),
+        );
         let expected = [
             "-U", "www", "--", "7", "ls", "-U", "root", "--", "a b", "", "$HOME",
         ];
@@ -87,7 +92,8 @@ mod tests {
     #[test]
     fn nobody_sees_the_command() {
         let root = UserName::parse("root").unwrap();
-        let shown = words(7, &root, 0, &strings(&["mysql", "-phunter2"])).shown(&Commands::default());
+        let shown =
+            words(7, &root, 0, &strings(&["mysql", "-phunter2"])).shown(&Commands::default());
         assert_eq!(shown, "/usr/sbin/jexec -U root -- 7 ... ...");
         let shown = line(7, &root, 0, "hunter2").shown(&Commands::default());
         assert_eq!(shown, "/usr/sbin/jexec -U root -- 7 /bin/sh -c ...");

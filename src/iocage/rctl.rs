@@ -69,7 +69,12 @@ impl Rules {
                 let message = format!("its settings have no such limit: {why}");
                 Error::new(Code::Conflict, message)
             })?;
-            wanted.push(Rule(format!("{}{}:{}", self.0, limit.name, checked.as_str())));
+            wanted.push(Rule(format!(
+                "{}{}:{}",
+                self.0,
+                limit.name,
+                checked.as_str()
+            )));
         }
         Ok(wanted)
     }

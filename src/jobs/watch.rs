@@ -63,13 +63,7 @@ impl Ending {
 
 impl Shared {
     /// Waits for the end of a job's process, and reports it.
-    pub(super) fn watch(
-        &self,
-        mut child: Child,
-        mut record: Record,
-        held: Held,
-        ending: &Ending,
-    ) {
+    pub(super) fn watch(&self, mut child: Child, mut record: Record, held: Held, ending: &Ending) {
         const LOOK: Duration = Duration::from_millis(100);
         let began = Instant::now();
         let mut has_died = true;

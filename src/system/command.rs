@@ -170,7 +170,8 @@ impl Printed {
     fn keep(&mut self, bytes: &[u8], most: Option<usize>) {
         let room = most.map_or(usize::MAX, |most| most - self.bytes.len());
         self.is_cut |= bytes.len() > room;
-        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 }
 

@@ -147,12 +147,7 @@ impl System {
     ///
     /// # Errors
     /// As [`Runner::run_bounded`].
-    pub fn run_bounded(
-        &self,
-        line: &CommandLine,
-        limit: Duration,
-        most: usize,
-    ) -> Result<Bounded> {
+    pub fn run_bounded(&self, line: &CommandLine, limit: Duration, most: usize) -> Result<Bounded> {
         let order = self.order(line);
         self.runner.run_bounded(&order, limit, &TO_THE_END, most)
     }

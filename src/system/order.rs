@@ -252,7 +252,10 @@ mod tests {
             (b"", ""),
             (b"a\xff", "a\u{fffd}"),
             (b"\xffa", "\u{fffd}a"),
-            (b"\x80\x80\x80\x80\x80", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            (
+                b"\x80\x80\x80\x80\x80",
+                "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}",
+            ),
         ] {
             assert_eq!(beginning(bytes.to_vec()), text, "{bytes:?}");
         }
