@@ -214,11 +214,11 @@ fn one_that_takes_too_long_ends_with_all_its_processes() {
 fn a_jail_in_which_something_runs_is_not_stopped() {
     let Some(lab) = household() else { return };
     let mut config = lab.config();
-    config["command_timeout_seconds"] = json!(1);
+    config["command_timeout_seconds"] = json!(3);
     let plugin = Instance::open(&config, std::ptr::null());
     let stop = || plugin.ask(&json!({"action": "stopjail", "jail": "web"}));
     std::thread::scope(|scope| {
-        let args = json!({"command": "sleep 4; echo done", "timeout_seconds": 20});
+        let args = json!({"command": "sleep 9; echo done", "timeout_seconds": 20});
         let runs = scope.spawn(|| exec(&plugin, &args));
         let is_running = || lab.commands().iter().any(|words| words[0] == "jexec");
         eventually("the command runs", is_running);
