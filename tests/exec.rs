@@ -217,8 +217,8 @@ fn a_jail_in_which_something_runs_is_not_stopped() {
     config["command_timeout_seconds"] = json!(3);
     let plugin = Instance::open(&config, std::ptr::null());
     let stop = || plugin.ask(&json!({"action": "stopjail", "jail": "web"}));
+    let args = json!({"command": "sleep 9; echo done", "timeout_seconds": 20});
     std::thread::scope(|scope| {
-        let args = json!({"command": "sleep 9; echo done", "timeout_seconds": 20});
         let runs = scope.spawn(|| exec(&plugin, &args));
         let is_running = || lab.commands().iter().any(|words| words[0] == "jexec");
         eventually("the command runs", is_running);
