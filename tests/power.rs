@@ -385,6 +385,23 @@ fn what_a_jail_depends_on_starts_with_it() {
     let answer = act(&plugin, "startjail", "db");
     assert_eq!(answer["changed"], "true", "{answer}");
     assert!(lab.jid_of("5").is_some());
+
+    // Who changes what starts with it waits.
+    act(&plugin, "stopjail", "db");
+    act(&plugin, "stopjail", "5");
+    lab.set_pace("1");
+    lab.forget_commands();
+    let changed = std::thread::scope(|scope| {
+        let start = scope.spawn(|| act(&plugin, "startjail", "db"));
+        common::eventually("db starts", || {
+            let is_start = |words: &Vec<String>| words.join(" ") == "iocage start db";
+            lab.commands().iter().any(is_start)
+        });
+        let stopped = act(&plugin, "stopjail", "5");
+        assert_eq!(start.join().unwrap()["changed"], "true");
+        stopped["changed"].clone()
+    });
+    assert_eq!(changed, "true", "it was looked at before it had started");
 }
 
 #[test]
@@ -555,6 +572,8 @@ fn one_that_hangs_is_ended_after_iocages_own_limits_and_told_as_it_is() {
     for (jail, config) in [
         ("up", json!({"exec_timeout": "1000", "stop_timeout": "500"})),
         ("down", json!({"depends": "up"})),
+        // iocage takes the beginning of a name for the name, and a circle is its to refuse.
+        ("prefix", json!({"depends": "u prefix"})),
     ] {
         let dataset = format!("tank/iocage/jails/{jail}");
         host.add(&format!("{dataset}/root"));
@@ -579,7 +598,9 @@ fn one_that_hangs_is_ended_after_iocages_own_limits_and_told_as_it_is() {
     let answer = start("up");
     let expected = "jail up: iocage start up: timeout; it is up (jid 7)";
     assert_eq!(error_of(&answer), ("timeout", expected));
+    start("prefix");
     let limits = runner.limits.lock().unwrap();
+    assert_eq!(limits[2].1, limits[0].1);
     let own = Duration::from_secs(20 + 1000 + 500);
     assert!(limits[1].1 > own, "{limits:?}");
     assert!(

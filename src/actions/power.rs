@@ -14,7 +14,22 @@ use crate::iocage::{command, power};
 use crate::names::JailName;
 use crate::reply::Object;
 use crate::request::{Arguments, FORCE, SOFT};
+use crate::resources::{Claim, Resource};
 use crate::system::{last_words, CommandLine, Output, RunningJail};
+
+/// What starts with a jail is held too.
+pub fn start_needs(_: &Context, _: &Arguments, chosen: &Chosen) -> Result<Vec<Claim>> {
+    let all = power::with_dependencies(chosen.member).into_iter();
+    let others = all.filter(|other| other.jail.name != chosen.member.jail.name);
+    let claim = |other: Member| {
+        let jail = Resource::Jail(other.in_kernel());
+        match other.jail.jid {
+            Some(_) => jail.shared(),
+            None => jail.alone(),
+        }
+    };
+    Ok(others.map(claim).collect())
+}
 
 pub fn start(context: &Context, _: &Arguments, chosen: &Chosen) -> Result<Object> {
     let jail = chosen.member.jail;

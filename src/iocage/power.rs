@@ -1,10 +1,10 @@
-//! How long starting and stopping a jail may take.
+//! What starts with a jail, and how long starting and stopping may take.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::selection::Member;
-use super::settings::{self, Settings};
+use super::settings::{self, Settings, Source};
 
 /// The time for what iocage itself does not limit: it runs prestart, exec_start (`/etc/rc`) and
 /// poststart, or prestop, exec_stop and poststop, and waits for each as long as it takes
@@ -23,43 +23,63 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 /// in the jail after stop_timeout (`ioc_start.py` writes both into jail.conf; a start that fails
 /// stops the jail again). A start first starts all that the jail depends on (`iocage.py`, start).
 pub fn patience(member: Member) -> Duration {
-    let mut seen = BTreeSet::new();
-    let mut next = vec![member.jail.name.clone()];
-    let mut patience = Duration::ZERO;
-    while let Some(name) = next.pop() {
-        let jail = member.listing.jails.iter().find(|jail| jail.name == name);
-        let Some(jail) = jail.filter(|jail| seen.insert(jail.name.clone())) else {
-            continue;
-        };
-        let none = Settings::none();
-        let own = member.listing.settings(jail).unwrap_or(none);
-        let (time, depends) = of(own, member.listing.defaults());
-        patience += time;
-        next.extend(depends);
-    }
-    patience
+    let (all, none) = (with_dependencies(member), Settings::none());
+    let settings = all.iter().map(|one| {
+        let own = one.listing.settings(one.jail).unwrap_or(none);
+        settings::effective(own, one.listing.defaults())
+    });
+    settings.map(|settings| time(&settings)).sum()
 }
 
-/// The time for one jail, and the names of those that it depends on.
-fn of(config: &Settings, defaults: &Settings) -> (Duration, Vec<String>) {
-    let all = settings::effective(config, defaults);
-    let text = |name: &str| all.get(name).map_or("", |(value, _)| value);
-    let seconds = |name: &str, usual: u64| match text(name).parse() {
-        Ok(0) => FOR_EVER,
-        Ok(seconds) => Duration::from_secs(u32::into(seconds)),
+/// A jail and all that it depends on, which start with it.
+pub fn with_dependencies(member: Member) -> Vec<Member> {
+    let listing = member.listing;
+    let mut found: Vec<Member> = Vec::new();
+    let mut next = vec![member.jail];
+    while let Some(jail) = next.pop() {
+        if found.iter().any(|known| known.jail.name == jail.name) {
+            continue;
+        }
+        found.push(Member { listing, jail });
+        let none = Settings::none();
+        let own = listing.settings(jail).unwrap_or(none);
+        let settings = settings::effective(own, listing.defaults());
+        for name in words(&settings, "depends").filter(|name| *name != "none") {
+            let exact = listing.jails.iter().filter(|jail| jail.name == name);
+            next.extend(exact);
+            if !listing.jails.iter().any(|jail| jail.name == name) {
+                // Where none has the name, iocage takes one whose name begins with it.
+                let others = listing.jails.iter();
+                next.extend(others.filter(|jail| jail.name.starts_with(name)));
+            }
+        }
+    }
+    found
+}
+
+type Effective<'a> = BTreeMap<&'a str, (&'a str, Source)>;
+
+fn words<'a>(settings: &Effective<'a>, name: &str) -> impl Iterator<Item = &'a str> {
+    let text = settings.get(name).map_or("", |(value, _)| value);
+    text.split_whitespace()
+}
+
+/// The time for one jail.
+fn time(settings: &Effective) -> Duration {
+    let seconds = |name: &str, usual: u64| match words(settings, name).next().map(str::parse) {
+        Some(Ok(0)) => FOR_EVER,
+        Some(Ok(seconds)) => Duration::from_secs(u32::into(seconds)),
         // jail(8) refuses that, so it does not come to waiting.
-        Err(_) => Duration::from_secs(usual),
+        _ => Duration::from_secs(usual),
     };
-    let time = seconds("exec_timeout", 60) + seconds("stop_timeout", 30) + HOOKS;
-    let depends = text("depends").split_whitespace().map(String::from);
-    (time, depends.filter(|name| name != "none").collect())
+    seconds("exec_timeout", 60) + seconds("stop_timeout", 30) + HOOKS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::iocage::datasets::Family;
-    use crate::iocage::jails::Listing;
+    use crate::iocage::jails::{Jail, Listing, State};
     use crate::names::PoolName;
 
     fn settings(text: &str) -> Settings {
@@ -69,8 +89,9 @@ mod tests {
     #[test]
     fn iocages_own_limits_pass_before_ours() {
         let seconds = |config: &str, defaults: &str| {
-            let (time, _) = of(&settings(config), &settings(defaults));
-            (time - HOOKS).as_secs()
+            let (config, defaults) = (settings(config), settings(defaults));
+            let all = settings::effective(&config, &defaults);
+            (time(&all) - HOOKS).as_secs()
         };
         assert_eq!(seconds("{}", "{}"), 60 + 30);
         assert_eq!(seconds(r#"{"exec_timeout": "5"}"#, "{}"), 5 + 30);
@@ -87,24 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn what_it_depends_on_is_read_word_by_word() {
-        let depends = |value: &str| {
-            let config = settings(&format!(r#"{{"depends": "{value}"}}"#));
-            of(&config, Settings::none()).1
-        };
-        assert_eq!(depends("db  cache"), ["db", "cache"]);
-        assert!(depends("none").is_empty() && depends("").is_empty());
-    }
-
-    #[test]
     fn a_jail_whose_settings_nobody_knows_gets_the_usual_time() {
         let pool = PoolName::parse("tank").unwrap();
         let mut listing = Listing::empty(pool, Family::Jails, None);
-        listing.jails = vec![crate::iocage::jails::Jail {
+        listing.jails = vec![Jail {
             name: "web".into(),
             uuid: "web".into(),
             jid: None,
-            state: crate::iocage::jails::State::Down,
+            state: State::Down,
             boot: false,
             tag: "web".into(),
             template: None,
@@ -115,5 +126,6 @@ mod tests {
             jail: &listing.jails[0],
         };
         assert_eq!(patience(member), HOOKS + Duration::from_secs(90));
+        assert_eq!(with_dependencies(member).len(), 1);
     }
 }
