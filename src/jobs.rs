@@ -5,17 +5,18 @@
 //! a job in the dispatcher this process keeps them until it hears that the job has ended.
 
 mod id;
+mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
 pub use id::{is_ours, JobId};
+use watch::{Outcome, Watcher};
 
 use crate::audit;
 use crate::configuration::Configuration;
@@ -27,7 +28,7 @@ use crate::limits;
 use crate::records::{End, Record, Records, State};
 use crate::resources::{runs_already, Claim, Held, Resource, Resources};
 use crate::sync::lock;
-use crate::system::{local_time, Child, CommandLine, System};
+use crate::system::{local_time, CommandLine, System};
 
 /// Long work to be started.
 pub struct Task {
@@ -54,7 +55,7 @@ pub struct Jobs {
     shared: Arc<Shared>,
     resources: Resources,
     patience: Duration,
-    watchers: Mutex<HashMap<JobId, JoinHandle<()>>>,
+    watchers: Mutex<HashMap<JobId, Watcher>>,
     queued: Mutex<HashMap<JobId, Queued>>,
 }
 
@@ -178,7 +179,7 @@ impl Jobs {
         let id = task.id.as_str();
         let cannot = |why: &dyn fmt::Display| cannot_start(id, why);
         let mut watchers = lock(&self.watchers);
-        watchers.retain(|_, watcher| !watcher.is_finished());
+        watchers.retain(|_, watcher| !watcher.thread.is_finished());
         if watchers.len() >= limits::JOBS_AT_ONCE {
             let why = format!(
                 "{} jobs are running; try again when one has ended",
@@ -201,15 +202,17 @@ impl Jobs {
         let child = Arc::new(Mutex::new(Some(child)));
         let watched = Arc::clone(&child);
         let shared = Arc::clone(&self.shared);
-        let watcher = std::thread::Builder::new().spawn(move || {
+        let ending = Arc::default();
+        let asked = Arc::clone(&ending);
+        let thread = std::thread::Builder::new().spawn(move || {
             let child = lock(&watched).take();
             if let Some(child) = child {
-                shared.watch(child, record, held);
+                shared.watch(child, record, held, &asked);
             }
         });
-        match watcher {
-            Ok(watcher) => {
-                watchers.insert(task.id.clone(), watcher);
+        match thread {
+            Ok(thread) => {
+                watchers.insert(task.id.clone(), Watcher { thread, ending });
                 Ok(())
             }
             Err(error) => {
@@ -219,6 +222,45 @@ impl Jobs {
                 Err(cannot(&error))
             }
         }
+    }
+
+    /// Ends a job that runs in a process of this instance, and waits until it has ended and what it
+    /// held is free.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotActive` if it has ended already; `Unavailable` if somebody else runs it;
+    /// `Timeout` if its process hangs in the kernel.
+    pub fn stop(&self, id: &JobId) -> Result<()> {
+        self.settle();
+        let wrong = |code, why: &str| Err(Error::new(code, format!("job {id} {why}")));
+        let known = self.shared.records.find(id.as_str());
+        let in_dispatcher = self.shared.callbacks.is_job_active(id.as_str()) == Some(true);
+        match known {
+            _ if in_dispatcher => {}
+            None => {
+                let message = format!("there is no job {:?}, or it was forgotten", id.as_str());
+                return Err(Error::new(Code::NotFound, message));
+            }
+            Some((record, State::Runs)) if record.queued => {}
+            Some((_, State::Runs)) => {
+                let watchers = lock(&self.watchers);
+                let Some(watcher) = watchers.get(id) else {
+                    let why = "is run by another instance or process, which alone can end it";
+                    return wrong(Code::Unavailable, why);
+                };
+                let ending = Arc::clone(&watcher.ending);
+                drop(watchers);
+                let hangs = "hangs in the kernel; it is ended when that lets go of it";
+                return match ending.ask(self.patience) {
+                    Some(Outcome::Ended) => Ok(()),
+                    Some(Outcome::ByItself) => wrong(Code::NotActive, "has ended by itself"),
+                    Some(Outcome::Hangs) | None => wrong(Code::Timeout, hangs),
+                };
+            }
+            Some(_) => return wrong(Code::NotActive, "has ended"),
+        }
+        let why = "is run by the host's dispatcher, which alone can end it";
+        wrong(Code::Unavailable, why)
     }
 
     /// Lets go of what ended jobs in the dispatcher hold.
@@ -294,7 +336,7 @@ impl Jobs {
         self.shared.closing.store(true, Ordering::SeqCst);
         let watchers: Vec<_> = lock(&self.watchers).drain().collect();
         for (_, watcher) in watchers {
-            let _ = watcher.join(); // there is nobody to tell of a panic
+            let _ = watcher.thread.join(); // there is nobody to tell of a panic
         }
     }
 }
@@ -321,54 +363,5 @@ impl Shared {
     fn note_end(&self, id: &str, event: &Map<String, Value>, took: Option<Duration>) {
         let (level, line) = audit::job(id, event, took);
         self.callbacks.note(level, &line);
-    }
-
-    /// Waits for the end of a job's process, and reports it.
-    fn watch(&self, mut child: Child, mut record: Record, held: Held) {
-        const LOOK: Duration = Duration::from_millis(100);
-        let began = Instant::now();
-        let mut has_died = true;
-        let code = loop {
-            match child.wait(LOOK) {
-                Ok(Some(code)) => break Some(code),
-                Ok(None) if self.closing.load(Ordering::SeqCst) => {
-                    has_died = child.end();
-                    self.records
-                        .append(&record.id, "\nended: the host has closed the instance\n");
-                    break None;
-                }
-                Ok(None) => self.records.shorten(&record.id),
-                Err(error) => {
-                    has_died = child.end();
-                    self.records.append(&record.id, &format!("\n{error}\n"));
-                    break None;
-                }
-            }
-        };
-        if !has_died {
-            // It waits for a disk, and goes on when that is back.
-            held.leave();
-            return;
-        }
-        record.ended = Some(End {
-            time: local_time(),
-            code,
-        });
-        // Written before anybody sees that it has ended and starts it again.
-        let _ = self.records.write(&record);
-        let log = match self.records.find(&record.id) {
-            Some((_, State::Ended)) => self.records.log(&record.id),
-            _ => None,
-        };
-        drop(held);
-        let event = event::of(
-            &self.system,
-            &self.configuration,
-            &record.id,
-            log.unwrap_or_default(),
-        );
-        self.note_end(&record.id, &event, Some(began.elapsed()));
-        let event = Value::Object(event).to_string();
-        self.callbacks.job_ended(&record.id, &event);
     }
 }

@@ -21,14 +21,20 @@ pub fn status(context: &Context, arguments: &Arguments) -> Result<Object> {
     let event = JobId::parse(&job).and_then(|id| context.jobs.event(&id));
     match event.map(|event| Answer::of_json(event.into())) {
         Some(Answer::Object(event)) => Ok(event),
-        _ => {
-            let message = format!("there is no job {job:?}, or it was forgotten");
-            Err(Error::new(Code::NotFound, message))
-        }
+        _ => Err(unknown(&job)),
     }
 }
 
 pub fn stop(context: &Context, arguments: &Arguments) -> Result<Object> {
-    let _ = (context, arguments);
-    todo!()
+    let job = arguments.require(&JOB)?;
+    let Some(id) = JobId::parse(&job) else {
+        return Err(unknown(&job));
+    };
+    context.jobs.stop(&id)?;
+    Ok(Object::new().with("success", format!("job {id} ended.")))
+}
+
+fn unknown(job: &str) -> Error {
+    let message = format!("there is no job {job:?}, or it was forgotten");
+    Error::new(Code::NotFound, message)
 }

@@ -137,6 +137,14 @@ const CLEAN_TEMPLATES: Change = Change {
     run: clean::templates,
 };
 
+const START: JailChange = JailChange {
+    needs: power::start_needs,
+    ..change(power::start)
+};
+const RESTART: JailChange = JailChange {
+    needs: power::start_needs,
+    ..change(power::restart)
+};
 const EXEC: JailChange = JailChange {
     alone: false,
     ..change(exec::run)
@@ -203,11 +211,11 @@ pub static ACTIONS: &[Action] = &[
     Action { name: "removemount", fields: &[&JAIL, &JAIL_UUID, &DESTINATION], how: How::ChangesJails(change(mounts::remove)) },
     Action { name: "removesnapshot", fields: &[&JAIL, &JAIL_UUID, &SNAPSHOT], how: How::ChangesJails(change(snapshots::remove)) },
     Action { name: "renamejail", fields: &[&JAIL, &JAIL_UUID, &NAME], how: How::ChangesJails(RENAME) },
-    Action { name: "restartjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SOFT], how: How::ChangesJails(change(power::restart)) },
+    Action { name: "restartjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SOFT], how: How::ChangesJails(RESTART) },
     Action { name: "rollbackjail", fields: &[&JAIL, &JAIL_UUID, &SNAPSHOT, &FORCE, &DRYRUN], how: How::ChangesJails(change(snapshots::roll_back)) },
     Action { name: "setjailsettings", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SETTINGS, &FORCE], how: How::ChangesJailsOr(change(set::set), set::means_defaults, SET_DEFAULTS) },
     Action { name: "snapshotjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SNAPSHOT], how: How::ChangesJails(change(snapshots::take)) },
-    Action { name: "startjail", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::ChangesJails(change(power::start)) },
+    Action { name: "startjail", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::ChangesJails(START) },
     Action { name: "stopjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &FORCE], how: How::ChangesJails(change(power::stop)) },
     Action { name: "stopjob", fields: &[&JOB], how: How::Changes(STOP_JOB) },
 ];

@@ -85,6 +85,30 @@ pub fn rename(version: Version, name: &JailName, new: &JailName) -> Result<Comma
     }
 }
 
+/// Starts a jail; the same in every version. Several on one line would end at the first failure.
+pub fn start(jail: &JailName) -> CommandLine {
+    iocage().word("start").value(jail)
+}
+
+/// Stops a jail; with `force` without running what the jail has for that. iocage before 1.0 has no
+/// `-f`, and says so.
+pub fn stop(jail: &JailName, force: bool) -> CommandLine {
+    let line = iocage().word("stop");
+    match force {
+        true => line.word("-f").value(jail),
+        false => line.value(jail),
+    }
+}
+
+/// Restarts a jail; `soft` only its processes. The same in every version.
+pub fn restart(jail: &JailName, soft: bool) -> CommandLine {
+    let line = iocage().word("restart");
+    match soft {
+        true => line.word("-s").value(jail),
+        false => line.value(jail),
+    }
+}
+
 /// Fetches a plugin and makes a jail of it.
 ///
 /// # Errors

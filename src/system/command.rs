@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::order::{Order, Output};
+use super::order::{beginning, text, Bounded, Order, Output};
 use super::platform;
 use super::process::Leader;
 use crate::error::{Code, Error, Result};
@@ -20,12 +20,54 @@ use crate::limits;
 /// `Unavailable` if it cannot be started, `Timeout` if it does not end in time, `Failed` if it
 /// prints too much. A command that ends, with whatever exit code, is no error.
 pub fn run(order: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output> {
+    let (exit_code, printed) = run_to_its_end(order, limit, stop, None)?;
+    let [stdout, stderr] = printed.map(|printed| text(printed.bytes));
+    Ok(Output {
+        command: order.shown.clone(),
+        exit_code,
+        stdout,
+        stderr,
+    })
+}
+
+/// Runs a command in the same way, and keeps the first `most` bytes of each of its outputs. The rest
+/// is read, so that it can go on, and dropped.
+///
+/// # Errors
+/// As [`run`], but it may print as much as it likes.
+pub fn run_bounded(
+    order: &Order,
+    limit: Duration,
+    stop: &AtomicBool,
+    most: usize,
+) -> Result<Bounded> {
+    let (exit_code, printed) = run_to_its_end(order, limit, stop, Some(most))?;
+    let truncated = printed.iter().any(|printed| printed.is_cut);
+    let [stdout, stderr] = printed.map(|printed| match printed.is_cut {
+        true => beginning(printed.bytes),
+        false => text(printed.bytes),
+    });
+    Ok(Bounded {
+        exit_code,
+        stdout,
+        stderr,
+        truncated,
+    })
+}
+
+/// The exit code of a command, and what it has printed.
+fn run_to_its_end(
+    order: &Order,
+    limit: Duration,
+    stop: &AtomicBool,
+    most: Option<usize>,
+) -> Result<(i32, [Printed; 2])> {
     let fault =
         |code, what: &dyn std::fmt::Display| Error::new(code, format!("{}: {what}", order.shown));
     let cannot = |error: io::Error| fault(Code::Unavailable, &error);
     let (stdout, stdout_writer) = platform::pipe().map_err(cannot)?;
     let (stderr, stderr_writer) = platform::pipe().map_err(cannot)?;
-    let mut pipes = Pipes::new([stdout, stderr]).map_err(cannot)?;
+    let mut pipes = Pipes::new([stdout, stderr], most).map_err(cannot)?;
 
     let mut leader = Leader::start(order, &[stdout_writer.as_fd(), stderr_writer.as_fd()])?;
     // Or they would never be at their end.
@@ -41,7 +83,7 @@ pub fn run(order: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output> 
     };
     match end {
         End::Exited => match leader.reap() {
-            Ok(code) => Ok(pipes.output(order, code.unwrap_or(0))),
+            Ok(code) => Ok((code.unwrap_or(0), pipes.printed)),
             Err(error) => Err(fault(Code::Failed, &error)),
         },
         End::TimedOut => {
@@ -111,40 +153,63 @@ fn wait(leader: &Leader, pipes: &mut Pipes, limit: Duration, stop: &AtomicBool) 
 struct Pipes {
     /// None once it is at its end.
     pipes: [Option<File>; 2],
-    printed: [Vec<u8>; 2],
+    printed: [Printed; 2],
+    /// The bytes of each that are kept; if none is said, all, and too many end the command.
+    most: Option<usize>,
+}
+
+/// What came out of a pipe.
+#[derive(Default)]
+struct Printed {
+    bytes: Vec<u8>,
+    /// Whether there was more.
+    is_cut: bool,
+}
+
+impl Printed {
+    fn keep(&mut self, bytes: &[u8], most: Option<usize>) {
+        let room = most.map_or(usize::MAX, |most| most - self.bytes.len());
+        self.is_cut |= bytes.len() > room;
+        self.bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
 }
 
 impl Pipes {
-    fn new(pipes: [File; 2]) -> io::Result<Self> {
+    fn new(pipes: [File; 2], most: Option<usize>) -> io::Result<Self> {
         for pipe in &pipes {
             platform::set_nonblocking(pipe.as_fd())?;
         }
         Ok(Pipes {
             pipes: pipes.map(Some),
             printed: Default::default(),
+            most,
         })
     }
 
-    /// Reads all that is there now; false if it is too much.
+    /// Reads what is there now; false if it is too much.
     fn read(&mut self) -> bool {
+        /// Or who prints without an end would never come to its time limit.
+        const AT_ONCE: usize = 64;
         let mut buffer = [0; 16384];
         for number in 0..self.pipes.len() {
-            while let Some(pipe) = &mut self.pipes[number] {
+            for _ in 0..AT_ONCE {
+                let Some(pipe) = &mut self.pipes[number] else {
+                    break;
+                };
                 match pipe.read(&mut buffer) {
                     Ok(0) => self.pipes[number] = None,
-                    Ok(count) => self.printed[number].extend_from_slice(&buffer[..count]),
+                    Ok(count) => self.printed[number].keep(&buffer[..count], self.most),
                     Err(error) => match error.kind() {
                         io::ErrorKind::WouldBlock => break,
                         io::ErrorKind::Interrupted => {}
                         _ => self.pipes[number] = None,
                     },
                 }
-                if self.printed.iter().map(Vec::len).sum::<usize>() > limits::COMMAND_OUTPUT_BYTES {
-                    return false;
-                }
             }
         }
-        true
+        let kept = self.printed.iter().map(|printed| printed.bytes.len());
+        self.most.is_some() || kept.sum::<usize>() <= limits::COMMAND_OUTPUT_BYTES
     }
 
     fn are_at_their_end(&self) -> bool {
@@ -153,20 +218,6 @@ impl Pipes {
 
     fn open(&self) -> Vec<BorrowedFd<'_>> {
         self.pipes.iter().flatten().map(AsFd::as_fd).collect()
-    }
-
-    fn output(self, order: &Order, exit_code: i32) -> Output {
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-        };
-        let [stdout, stderr] = self.printed.map(text);
-        Output {
-            command: order.shown.clone(),
-            exit_code,
-            stdout,
-            stderr,
-        }
     }
 }
 
@@ -205,6 +256,20 @@ mod tests {
             (output.stdout.len(), output.stderr.len()),
             (3_000_000, 3_000_000)
         );
+    }
+
+    #[test]
+    fn the_beginning_is_kept_of_one_that_prints_without_an_end() {
+        let bounded = |script: &str, limit| run_bounded(&sh(script), limit, &GO_ON, 1000);
+        let script = "head -c 3000000 /dev/zero; printf %1000s >&2; printf '\\377'; exit 7";
+        let printed = bounded(script, SOON).unwrap();
+        assert_eq!((printed.exit_code, printed.truncated), (7, true));
+        assert_eq!((printed.stdout.len(), printed.stderr.len()), (1000, 1000));
+        let printed = bounded("printf '\\377' >&2; echo a", SOON).unwrap();
+        assert!(!printed.truncated);
+        assert_eq!((&*printed.stdout, &*printed.stderr), ("a\n", "\u{fffd}"));
+        let error = bounded("yes & yes >&2", Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error.code, Code::Timeout);
     }
 
     #[test]

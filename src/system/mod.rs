@@ -35,7 +35,7 @@ pub use jails::RunningJail;
 pub use line::CommandLine;
 pub use locks::{remove_lock, take_lock, try_lock, unlock, Lock, Share};
 pub use mounts::Mounts;
-pub use order::{last_words, Order, Output};
+pub use order::{last_words, Bounded, Order, Output};
 pub use platform::{local_time, parse_mountinfo, unescape, utc_time, Mount};
 pub use process::{Child, Process};
 pub use runner::{RealHost, Runner};
@@ -136,6 +136,23 @@ impl System {
         stop: &AtomicBool,
     ) -> Result<Output> {
         self.runner.run(&self.order(line), limit, stop)
+    }
+
+    /// Runs a command, whatever its exit code, within a limit of its own.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn run_for(&self, line: &CommandLine, limit: Duration) -> Result<Output> {
+        self.run_within(line, limit, &TO_THE_END)
+    }
+
+    /// Runs a command in the same way, and keeps the first `most` bytes of each of its outputs.
+    ///
+    /// # Errors
+    /// As [`Runner::run_bounded`].
+    pub fn run_bounded(&self, line: &CommandLine, limit: Duration, most: usize) -> Result<Bounded> {
+        let order = self.order(line);
+        self.runner.run_bounded(&order, limit, &TO_THE_END, most)
     }
 
     /// Starts a long job; see [`Runner::spawn`].

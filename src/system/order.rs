@@ -18,6 +18,17 @@ pub struct Order {
 impl Order {
     /// All variables of the command. They mean the same on every host.
     pub fn whole_environment(&self) -> Vec<(String, String)> {
+        // As iocage gives them to what it runs in a jail (`ioc_exec.py`), where there is no
+        // terminal. jexec(8) hands all that it has on to the jail.
+        const IN_A_JAIL: [(&str, &str); 4] = [
+            (
+                "PATH",
+                "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/root/bin",
+            ),
+            ("HOME", "/"),
+            ("TERM", "dumb"),
+            ("LANG", "C.UTF-8"),
+        ];
         const USUAL: [(&str, &str); 4] = [
             (
                 "PATH",
@@ -30,7 +41,11 @@ impl Order {
             ("PYTHONUNBUFFERED", "1"),
         ];
         let set_here = |name: &str| self.environment.iter().any(|(other, _)| other == name);
-        let usual = USUAL.iter().filter(|(name, _)| !set_here(name));
+        let usual = match self.program {
+            Program::Jexec => IN_A_JAIL,
+            _ => USUAL,
+        };
+        let usual = usual.iter().filter(|(name, _)| !set_here(name));
         let usual = usual.map(|(name, value)| (name.to_string(), value.to_string()));
         usual.chain(self.environment.iter().cloned()).collect()
     }
@@ -62,14 +77,68 @@ impl Output {
 
     /// That the command failed, in its own words.
     pub fn failure(&self) -> Error {
-        let words = [&self.stderr, &self.stdout].map(|text| last_words(text));
-        let words = words.iter().find(|words| !words.is_empty());
-        let why = match words {
-            Some(words) => words.clone(),
-            None => format!("it ended with exit code {}", self.exit_code),
+        let why = match self.words() {
+            words if words.is_empty() => format!("it ended with exit code {}", self.exit_code),
+            words => words,
         };
         Error::new(Code::Failed, format!("{}: {why}", self.command))
     }
+
+    /// The command's own last words, complaints first; empty if it has printed nothing.
+    pub fn words(&self) -> String {
+        match last_words(&self.stderr) {
+            words if words.is_empty() => last_words(&self.stdout),
+            words => words,
+        }
+    }
+}
+
+/// How a command ended of whose output only the beginning is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounded {
+    /// As in [`Output`].
+    pub exit_code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    /// Whether there was more of one of them.
+    pub truncated: bool,
+}
+
+impl Bounded {
+    /// Of each output at most `most` bytes.
+    pub fn of(output: Output, most: usize) -> Self {
+        let truncated = output.stdout.len() > most || output.stderr.len() > most;
+        let beginning = |text: String| match text.len() > most {
+            true => beginning(text.as_bytes()[..most].to_vec()),
+            false => text,
+        };
+        Bounded {
+            exit_code: output.exit_code,
+            stdout: beginning(output.stdout),
+            stderr: beginning(output.stderr),
+            truncated,
+        }
+    }
+}
+
+/// The text of bytes after which there were more: without the character that was cut in two, if one
+/// was.
+pub fn beginning(mut bytes: Vec<u8>) -> String {
+    const LONGEST: usize = 4;
+    let is_start = |byte: &u8| *byte & 0b1100_0000 != 0b1000_0000;
+    let last = bytes.iter().rev().take(LONGEST).position(is_start);
+    if let Some(start) = last.map(|back| bytes.len() - back - 1) {
+        // Only a cut character is without an end; a broken one is replaced as elsewhere.
+        let cut = std::str::from_utf8(&bytes[start..]).is_err_and(|why| why.error_len().is_none());
+        bytes.truncate(if cut { start } else { bytes.len() });
+    }
+    text(bytes)
+}
+
+/// The text of bytes, with what is not UTF-8 replaced.
+pub fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// The last lines that a command printed, as one line of readable length. If a Python program ended
@@ -153,6 +222,53 @@ mod tests {
         };
         let unbuffered = ("PYTHONUNBUFFERED".to_string(), "1".to_string());
         assert!(order.whole_environment().contains(&unbuffered));
+    }
+
+    #[test]
+    fn nothing_of_the_host_reaches_a_jail() {
+        let mut order = Order {
+            program: Program::Jexec,
+            argv: Vec::new(),
+            shown: String::new(),
+            environment: Vec::new(),
+        };
+        let names = |order: &Order| {
+            let all = order.whole_environment().into_iter();
+            all.map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&order), ["PATH", "HOME", "TERM", "LANG"]);
+        order.environment = vec![("HOME".into(), "/root".into())];
+        assert_eq!(names(&order), ["PATH", "TERM", "LANG", "HOME"]);
+    }
+
+    #[test]
+    fn a_beginning_has_whole_characters_only() {
+        let euro = "a\u{20ac}".as_bytes();
+        for (bytes, text) in [
+            (&euro[..4], "a\u{20ac}"),
+            (&euro[..3], "a"),
+            (&euro[..2], "a"),
+            (&euro[..1], "a"),
+            (b"", ""),
+            (b"a\xff", "a\u{fffd}"),
+            (b"\xffa", "\u{fffd}a"),
+            (
+                b"\x80\x80\x80\x80\x80",
+                "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}",
+            ),
+        ] {
+            assert_eq!(beginning(bytes.to_vec()), text, "{bytes:?}");
+        }
+        let output = Output {
+            command: String::new(),
+            exit_code: 3,
+            stdout: "a\u{20ac}b".into(),
+            stderr: "abc".into(),
+        };
+        let bounded = Bounded::of(output.clone(), 3);
+        assert_eq!((&*bounded.stdout, &*bounded.stderr), ("a", "abc"));
+        assert!(bounded.truncated && bounded.exit_code == 3);
+        assert!(!Bounded::of(output, 5).truncated);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::command;
-use super::order::{Order, Output};
+use super::order::{Bounded, Order, Output};
 use super::platform::{self, Mount};
 use super::process::{Child, Leader};
 use crate::error::Result;
@@ -21,6 +21,21 @@ pub trait Runner: Send + Sync {
     /// `Unavailable` if it cannot be started, `Timeout` if it does not end in time, `Failed` if it
     /// prints too much. A command that ends, with whatever exit code, is no error.
     fn run(&self, command: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output>;
+
+    /// Runs a command in the same way, and keeps the first `most` bytes of each of its outputs.
+    ///
+    /// # Errors
+    /// As [`Runner::run`], but it may print as much as it likes.
+    fn run_bounded(
+        &self,
+        command: &Order,
+        limit: Duration,
+        stop: &AtomicBool,
+        most: usize,
+    ) -> Result<Bounded> {
+        let output = self.run(command, limit, stop)?;
+        Ok(Bounded::of(output, most))
+    }
 
     /// Starts a long job. What it prints is appended to `output`; it also gets the descriptors
     /// `inherited`, as 3, 4 and so on, and keeps them open as long as it lives.
@@ -60,6 +75,16 @@ pub struct RealHost;
 impl Runner for RealHost {
     fn run(&self, command: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output> {
         command::run(command, limit, stop)
+    }
+
+    fn run_bounded(
+        &self,
+        command: &Order,
+        limit: Duration,
+        stop: &AtomicBool,
+        most: usize,
+    ) -> Result<Bounded> {
+        command::run_bounded(command, limit, stop, most)
     }
 
     fn spawn(&self, command: &Order, output: &File, inherited: &[BorrowedFd<'_>]) -> Result<Child> {

@@ -216,6 +216,12 @@ fn the_other_lines_are_the_same_in_every_version() {
         ["fetch", "-r", "10.3-RELEASE"]
     );
     assert_eq!(version().arguments(), ["--version"]);
+    let jail = JailName::parse("www.a").unwrap();
+    assert_eq!(start(&jail).arguments(), ["start", "www.a"]);
+    assert_eq!(stop(&jail, false).arguments(), ["stop", "www.a"]);
+    assert_eq!(stop(&jail, true).arguments(), ["stop", "-f", "www.a"]);
+    assert_eq!(restart(&jail, false).arguments(), ["restart", "www.a"]);
+    assert_eq!(restart(&jail, true).arguments(), ["restart", "-s", "www.a"]);
     assert_eq!(list_remote().arguments(), ["list", "-R"]);
 }
 
