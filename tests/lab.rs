@@ -262,7 +262,7 @@ fn iocage_starts_and_stops_a_jail() {
     assert_done(&soft, 0, "Soft restarting db (db)\n", "");
     assert_eq!(lab.jid_of("db"), Some(10));
     let wrong = host(&lab, "iocage start -x db");
-    assert_done(&wrong, 2, "", "Error: No such option: -x\n");
+    assert_done(&wrong, 2, "", "Error: No such option '-x'.\n");
 }
 
 #[test]
@@ -519,6 +519,16 @@ fn iocage_sets_until_the_first_that_fails() {
         "",
         "nat_backend can only be changed for defaults!\n",
     );
+
+    let net = "ip6_addr=re0|fe80::1/64";
+    assert_done(
+        &host(&lab, &format!("iocage set {net} db")),
+        0,
+        "ip6_addr: ",
+        "",
+    );
+    host(&lab, "iocage set devfs_ruleset=04 db");
+    assert_eq!(lab.config_of(pool, "db")["devfs_ruleset"], "4");
 
     let dataset = format!("{pool}/iocage/jails/db");
     assert_done(
