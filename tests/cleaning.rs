@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{error_of, Instance};
+use common::{error_of, eventually, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
@@ -434,7 +434,9 @@ fn a_jail_does_not_go_for_the_sake_of_a_part_of_it() {
         assert_eq!(datasets(&lab), before);
     }
     // When that is gone, the jail stays and the release goes.
-    lab.zfs(&["destroy", &part]);
+    eventually("it is not busy", || {
+        lab.try_zfs(&["destroy", &part]).status.success()
+    });
     let answer = clean(&plugin, "cleanreleases", json!({"force": true}));
     assert!(answer["success"].is_string(), "{answer}");
     assert!(datasets(&lab).contains(&format!("{pool}/iocage/jails/thick/root")));
