@@ -18,7 +18,10 @@ pub fn line(
     outcome: &Result<Object>,
     took: Duration,
 ) -> String {
+    // What was given in private may stand in the answer too.
+    let is_private = arguments.given().any(|(field, _)| field.is_private());
     let outcome = match outcome {
+        Ok(answer) if is_private => format!("done, {}", answer.outcome().to_json()),
         Ok(answer) => format!("done, {}", answer.to_json()),
         Err(error) => format!("{}, {error}", error.code.as_str()),
     };
@@ -138,6 +141,31 @@ mod tests {
             &Ok(Object::new()),
         );
         assert!(!odd.contains("hunter2"), "{odd}");
+    }
+
+    #[test]
+    fn an_answer_to_private_values_tells_only_how_it_went() {
+        let one = |text: &'static str| {
+            let changed = Object::new().with("notes", "hunter2");
+            Object::new()
+                .with("success", text)
+                .with("changed", changed)
+                .with("stdout", "hunter2")
+        };
+        let several = Object::new()
+            .with("web", one("set."))
+            .with("db", one("too."));
+        for (answer, shown) in [
+            (one("set."), "{\"success\":\"set.\"}"),
+            (
+                Object::new().with("jails", several),
+                "{\"jails\":{\"db\":{\"success\":\"too.\"},\"web\":{\"success\":\"set.\"}}}",
+            ),
+        ] {
+            let args = json!({"properties": {"notes": "hunter2"}});
+            let line = audited("setjailsettings", &args, &Ok(answer));
+            assert!(line.contains(shown) && !line.contains("hunter2"), "{line}");
+        }
     }
 
     #[test]

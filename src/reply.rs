@@ -59,6 +59,30 @@ impl Object {
         self.0.get(name)
     }
 
+    /// Only how it went, for each jail if there are several, without the values that came with the
+    /// request or out of a jail.
+    pub fn outcome(&self) -> Object {
+        let mut outcome = Object::new();
+        for (name, value) in self.0.iter() {
+            match (&**name, value) {
+                ("success" | "error" | "code" | "exit_code", Answer::Text(_)) => {
+                    outcome.insert(name.clone(), value.clone());
+                }
+                ("jails", Answer::Object(jails)) => {
+                    let mut each = Object::new();
+                    for (jail, answer) in jails.0.iter() {
+                        if let Answer::Object(answer) = answer {
+                            each.insert(jail.clone(), answer.outcome());
+                        }
+                    }
+                    outcome.insert(name.clone(), each);
+                }
+                _ => {}
+            }
+        }
+        outcome
+    }
+
     /// As JSON. Nothing in an answer can fail to be written.
     pub fn to_json(&self) -> String {
         let mut text = String::new();

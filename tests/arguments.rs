@@ -131,7 +131,12 @@ fn is_right(argument: &str, value: &Value) -> bool {
             (1..256).contains(&text.len()) && text.chars().all(fits)
         }
         "job" | "prop" | "release" | "type" => ["1e1", "null"].contains(&text),
-        "properties" => *value == json!({}),
+        "properties" | "settings" => *value == json!({}),
+        "destination" => ["/", "/etc/passwd"].contains(&text),
+        "source" => {
+            let words = ["tank/iocage", "a=b", "vnet=1", "1e1", "null"];
+            words.contains(&text) || ["/", "/etc/passwd"].contains(&text)
+        }
         _ => false,
     }
 }

@@ -1,18 +1,271 @@
 //! Giving a jail another name: `renamejail`.
+//!
+//! iocage renames the snapshot of the release, the dataset, and then what the jail's files say, and
+//! stops anywhere if something fails. Whatever was cut short, here or there, is finished if the same
+//! is asked for again: the jail is found by its new dataset or by the uuid that its settings still
+//! have.
 
-use super::Chosen;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use super::{Chosen, Member};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
+use crate::iocage::command;
+use crate::iocage::datasets::Family;
+use crate::iocage::renaming::{self, Moved, Origin};
+use crate::iocage::selection::Members;
+use crate::iocage::settings::{self, Key};
+use crate::names::JailName;
 use crate::reply::Object;
-use crate::request::Arguments;
-use crate::resources::Claim;
+use crate::request::{Arguments, NAME};
+use crate::resources::{Claim, Resource};
+use crate::system::last_words;
 
-pub fn needs(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Vec<Claim>> {
-    let _ = (context, arguments, chosen);
-    todo!()
+/// The new name alone. A snapshot of what the jail was cloned from gets another name too, so nobody
+/// may roll that back meanwhile.
+pub fn needs(_: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Vec<Claim>> {
+    let mut claims = vec![Resource::jail(&arguments.require(&NAME)?).alone()];
+    let origin = origin(&chosen.member);
+    if let Some((family, source)) = origin.as_ref().and_then(|one| one.source(pool(chosen))) {
+        if family != Family::Releases {
+            claims.push(Resource::Jail(source.replace('.', "_")).shared());
+        }
+    }
+    Ok(claims)
 }
 
 pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Object> {
-    let _ = (context, arguments, chosen);
-    todo!()
+    let new = arguments.require(&NAME)?;
+    let member = chosen.member;
+    let name = member.iocage_name()?;
+    if member.listing.settings(member.jail).is_none() {
+        return Err(member.unreadable());
+    }
+    if member.jail.jid.is_some() {
+        let message = format!("{} is running; stop it first", member.in_words());
+        return Err(Error::new(Code::InUse, message));
+    }
+    if *new == *name {
+        return finish_only(context, chosen, &new);
+    }
+    require_free(chosen, &new)?;
+    let before = origin(&member);
+    renaming::require_free(&context.system, pool(chosen), before.as_ref(), &name, &new)?;
+    require_unmounted(context, chosen)?;
+    let version = context.known.installed.version(&context.system)?;
+    let line = command::rename(version, &name, &new)?;
+
+    // iocage leaves the snapshot of a template or jail under the old name: then no jail of that name
+    // could be made from it again, and who destroys this one would not find it.
+    let given = before.as_ref().filter(|origin| origin.snapshot == *name);
+    let not_of_release = |origin: &&Origin| {
+        let source = origin.source(pool(chosen));
+        source.is_some_and(|(family, _)| family != Family::Releases)
+    };
+    if let Some(origin) = given.filter(not_of_release) {
+        origin.rename(&context.system, &name, &new)?;
+    }
+    // It looks at all jails several times, and ZFS unmounts and mounts.
+    let limit = context.system.timeout() * 4;
+    let ended = context
+        .system
+        .run_within(&line, limit, &AtomicBool::new(false));
+    let complaint = match ended {
+        Err(error) => Some(error),
+        Ok(output) if output.exit_code != 0 => Some(output.failure()),
+        Ok(output) => {
+            let said = last_words(&output.stderr);
+            (!said.is_empty()).then(|| Error::new(Code::Failed, said))
+        }
+    };
+    if let Some(error) = complaint.as_ref().filter(|error| error.lingers) {
+        let doing = format!(
+            "iocage has not ended, so {} may get its new name still",
+            member.in_words()
+        );
+        return Err(error.clone().context(&doing));
+    }
+    context.known.memory.note_change();
+    let members = context.members().map_err(|error| {
+        error.context(&format!(
+            "nobody knows how {} is called now",
+            member.in_words()
+        ))
+    })?;
+    let find = |name: &JailName| {
+        let mut all = members.all();
+        all.find(|one| one.family() == member.family() && *one.jail.name == **name)
+    };
+    let why = |but: &str| {
+        let error = complaint.clone();
+        let error = error.unwrap_or_else(|| Error::new(Code::Failed, "iocage said nothing"));
+        let message = format!("{} is not renamed: {error}; {but}", member.in_words());
+        Error::new(error.code, message)
+    };
+    match (find(&name), find(&new)) {
+        (None, Some(now)) => {
+            finish(context, now, &name)?;
+            let warnings = [
+                complaint.map(|error| error.message),
+                still_named(&members, &name),
+            ];
+            Ok(success(
+                &member,
+                &name,
+                &new,
+                warnings.into_iter().flatten().collect(),
+            ))
+        }
+        (Some(still), None) => Err(why(&undo(context, still, given.is_some(), &name, &new))),
+        (Some(_), Some(_)) => Err(why(&format!("there are {name} and {new} now"))),
+        (None, None) => Err(why(&format!("there is neither {name} nor {new} now"))),
+    }
+}
+
+fn pool<'a>(chosen: &'a Chosen) -> &'a crate::names::PoolName {
+    &chosen.members.jails.pool
+}
+
+/// The snapshot that a jail was made from.
+fn origin(member: &Member) -> Option<Origin> {
+    Origin::of(&member.listing.pool, member.listing.origin(member.jail)?)
+}
+
+fn success(member: &Member, old: &str, new: &str, warnings: Vec<String>) -> Object {
+    let family = match member.family() {
+        Family::Templates => "template",
+        _ => "jail",
+    };
+    let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
+    Object::new()
+        .with("success", format!("{family} {old} renamed to {new}."))
+        .with_some("warning", warning)
+}
+
+/// Makes sure that nobody else has the name, as a dataset, a uuid or to the kernel.
+fn require_free(chosen: &Chosen, new: &JailName) -> Result<()> {
+    let own = chosen.member.place();
+    let is_so_called = |one: &Member| {
+        let names = [&one.jail.name, &one.jail.uuid];
+        names
+            .iter()
+            .any(|name| name.replace('.', "_") == new.in_kernel())
+    };
+    let mut others = chosen.members.all().filter(|one| one.place() != own);
+    match others.find(is_so_called) {
+        None => Ok(()),
+        Some(other) => {
+            let message = format!("argument \"name\": the {} exists already", other.in_words());
+            Err(Error::new(Code::Conflict, message))
+        }
+    }
+}
+
+/// Makes sure that no other jail mounts something of this one: what it mounts would be gone.
+fn require_unmounted(context: &Context, chosen: &Chosen) -> Result<()> {
+    let own = chosen.member.place();
+    let folder = |one: &Member| one.listing.folder(one.jail).map(PathBuf::from);
+    let others = chosen.members.all().filter(|one| one.place() != own);
+    let others = others.filter_map(|one| Some((one.in_words(), folder(&one)?)));
+    let others: Vec<(String, PathBuf)> = others.collect();
+    let Some(folder) = folder(&chosen.member) else {
+        return Err(chosen.member.unreadable());
+    };
+    let look = move || renaming::who_mounts(&folder, &others);
+    match context.system.on_files(pool(chosen), look)? {
+        None => Ok(()),
+        Some(other) => {
+            let message = format!(
+                "the fstab of {other} mounts something of {}; take that out first",
+                chosen.member.in_words()
+            );
+            Err(Error::new(Code::InUse, message))
+        }
+    }
+}
+
+/// Does what is left to do once the dataset has its new name.
+fn finish(context: &Context, now: Member, old: &str) -> Result<()> {
+    let new = now.jail.name.clone();
+    let fail = |why: String| {
+        let message = format!(
+            "{old} is called {new} now, but {why}; ask to rename {new} to {new} to finish that"
+        );
+        Error::new(Code::Failed, message)
+    };
+    // iocage 1.0 does not rename it.
+    if let Some(origin) = origin(&now).filter(|origin| origin.snapshot == old) {
+        let renamed = origin.rename(&context.system, old, &new);
+        renamed.map_err(|error| fail(error.message))?;
+    }
+    let folder = now.listing.folder(now.jail);
+    let folder = folder.ok_or_else(|| fail("its dataset is not mounted".into()))?;
+    let moved = Moved {
+        folder: folder.into(),
+        name: new.clone(),
+        before: Some(old.into()),
+    };
+    let work = move || moved.finish();
+    context
+        .system
+        .on_files(&now.listing.pool, work)?
+        .map_err(fail)
+}
+
+/// Finishes a rename that was cut short after the dataset had its new name.
+fn finish_only(context: &Context, chosen: &Chosen, new: &JailName) -> Result<Object> {
+    let member = chosen.member;
+    let folder = member.listing.folder(member.jail).map(PathBuf::from);
+    let folder = folder.ok_or_else(|| member.unreadable())?;
+    let in_fstab = move || renaming::name_in_fstab(&folder);
+    let in_fstab = context.system.on_files(pool(chosen), in_fstab)?;
+    // The mounts of a jail that exists are that jail's.
+    let is_gone = |name: &String| chosen.members.all().all(|one| one.jail.name != *name);
+    let old = match *member.jail.uuid != **new {
+        true => Some(member.jail.uuid.clone()),
+        false => in_fstab.filter(is_gone),
+    };
+    let Some(old) = old else {
+        let message = format!(
+            "argument \"name\": {} is called so already",
+            member.in_words()
+        );
+        return Err(Error::new(Code::Conflict, message));
+    };
+    finish(context, member, &old)?;
+    let warnings = still_named(chosen.members, &old).into_iter().collect();
+    Ok(success(&member, &old, new, warnings))
+}
+
+/// Gives the snapshot that the jail was made from its old name back, if it had it, and says how all
+/// is then.
+fn undo(
+    context: &Context,
+    still: Member,
+    had_name: bool,
+    old: &JailName,
+    new: &JailName,
+) -> String {
+    let renamed = origin(&still).filter(|origin| had_name && origin.snapshot == **new);
+    let undone = renamed.map(|origin| origin.rename(&context.system, new, old));
+    match undone {
+        None | Some(Ok(())) => "all is as it was".into(),
+        Some(Err(error)) => format!(
+            "but the snapshot that it was made from is called {new} now ({error}); ask again to go on"
+        ),
+    }
+}
+
+/// Those that want the jail by its old name.
+fn still_named(members: &Members, old: &str) -> Option<String> {
+    let depends = |one: &Member| {
+        let (listing, jail) = (one.listing, one.jail);
+        let own = listing.settings(jail);
+        let text = own.and_then(|own| settings::stored(own, listing.defaults(), Key::DEPENDS));
+        text.is_some_and(|text| text.split(' ').any(|name| name == old))
+    };
+    let names = members.all().filter(depends).map(|one| one.in_words());
+    let names: Vec<String> = names.collect();
+    (!names.is_empty()).then(|| format!("\"depends\" of {} still says {old}", names.join(", ")))
 }

@@ -21,6 +21,13 @@ pub fn parse(text: &str) -> Vec<Address> {
     parts.filter(|part| !part.is_empty()).map(one).collect()
 }
 
+/// Only the addresses of that, and none of the words in their place.
+pub fn numbers(text: &str) -> impl Iterator<Item = IpAddr> + use<> {
+    parse(text)
+        .into_iter()
+        .filter_map(|one| one.address.parse().ok())
+}
+
 fn one(text: &str) -> Address {
     let (interface, rest) = match text.split_once('|') {
         Some((interface, rest)) => (Some(interface.to_string()), rest),

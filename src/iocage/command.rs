@@ -4,7 +4,7 @@
 //! is private: only the command sees it.
 
 use super::properties::{self, PropertyName, PropertyValue};
-use super::version::{Ability, Version};
+use super::version::{older_than, Ability, Version, V1_0};
 use crate::configuration::Program;
 use crate::error::{Error, Result};
 use crate::names::{Checked, Interface, Ip4, Ip6, JailName, PluginId, Release, Url};
@@ -76,6 +76,36 @@ pub fn restart(jail: &JailName, soft: bool) -> CommandLine {
     match soft {
         true => line.word("-s").value(jail),
         false => line.value(jail),
+    }
+}
+
+/// Sets properties of a jail or template, or of all jails where none is named, one after the other;
+/// the same in every version but for the words of the values.
+pub fn set<'a>(
+    version: Version,
+    settings: impl IntoIterator<Item = (PropertyName, &'a PropertyValue)>,
+    of: Option<&JailName>,
+) -> CommandLine {
+    let line = settings
+        .into_iter()
+        .fold(iocage().word("set"), |line, (name, value)| {
+            line.secret_setting(&name, &value.in_words_of(version))
+        });
+    match of {
+        Some(name) => line.value(name),
+        None => line.word("default"),
+    }
+}
+
+/// Gives a jail or template another name.
+///
+/// # Errors
+/// `Unavailable` for a version that replaces the name wherever it stands in the dataset's path
+/// (`iocage/lib/iocage.py` of 0.9.9.2).
+pub fn rename(version: Version, name: &JailName, new: &JailName) -> Result<CommandLine> {
+    match version >= V1_0 {
+        true => Ok(iocage().word("rename").value(name).word("--").value(new)),
+        false => Err(older_than(V1_0, "cannot rename a jail safely")),
     }
 }
 

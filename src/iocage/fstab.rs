@@ -1,5 +1,7 @@
 //! A jail's fstab: what is mounted in it.
 
+mod edit;
+
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
@@ -8,6 +10,8 @@ use std::path::{Path, PathBuf};
 use super::datasets::Family;
 use crate::limits;
 use crate::system::{read_regular, unescape};
+
+pub use edit::{moved, with_entry, without, write, NewEntry};
 
 /// A line of an fstab(5), with its escapes undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it mounts something at `path`.
+    pub fn is_at(&self, path: &Path) -> bool {
+        // Part by part: a slash more or less is the same.
+        self.destination
+            .as_deref()
+            .is_some_and(|at| at.components().eq(path.components()))
+    }
+
     /// Whether iocage has put it there: a basejail mounts its release's folders. `root` is iocage's
     /// root on disk.
     pub fn is_iocages(&self, root: &Path) -> bool {
@@ -38,11 +50,18 @@ impl Entry {
 /// # Errors
 /// What is wrong with it.
 pub fn read(folder: &Path) -> Result<Vec<Entry>, String> {
+    text(folder).map(|text| entries(&text))
+}
+
+/// The text of that fstab.
+///
+/// # Errors
+/// As [`read`].
+pub fn text(folder: &Path) -> Result<Vec<u8>, String> {
     let path = folder.join("fstab");
     match path.symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         _ => read_regular(&path, limits::CONFIG_FILE_BYTES)
-            .map(|text| entries(&text))
             .ok_or_else(|| format!("{} cannot be read", path.display())),
     }
 }

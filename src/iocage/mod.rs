@@ -6,6 +6,7 @@
 
 pub mod addresses;
 pub mod branches;
+pub mod changes;
 pub mod clones;
 pub mod command;
 pub mod datasets;
@@ -24,6 +25,7 @@ pub mod progress;
 pub mod properties;
 pub mod rctl;
 pub mod releases;
+pub mod renaming;
 pub mod selection;
 pub mod settings;
 pub mod space;

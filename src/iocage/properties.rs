@@ -6,6 +6,7 @@
 //! into jail.conf and into shell scripts that root runs. So each value is checked here by its kind.
 
 mod forms;
+mod kept;
 mod kind;
 mod table;
 
@@ -134,35 +135,39 @@ impl Effect {
     }
 }
 
-/// The name of a property that a client may set on a new jail.
+/// The name of a property that a client may set.
 #[derive(Clone, Copy)]
 pub struct PropertyName(&'static Property);
 
 impl PropertyName {
+    /// One that can be set on a new jail.
+    ///
     /// # Errors
     /// Why it may not be set.
     pub fn parse(name: &str) -> Result<Self, Wrong> {
-        let Some(property) = find(name) else {
-            return Err(format!("iocage has no property {:?}", shorten(name)));
-        };
+        let property = changeable(name)?;
         match (property.guard, property.settable) {
             (Guard::OwnArgument, _) => Err(format!(
                 "{name:?} has an argument of its own, or is the plugin's to decide"
             )),
-            (Guard::OnHost, _) => Err(format!(
-                "{name:?} would be run on the host, outside the jail"
-            )),
-            (Guard::Identity, _) => Err(format!(
-                "{name:?} says which jail it is, what it was made from or where it is, and is \
-                 iocage's own"
-            )),
-            (Guard::None, Settable::Defaults) => Err(format!(
+            (_, Settable::Defaults) => Err(format!(
                 "{name:?} is for all jails, and cannot be set for a single one"
             )),
-            (Guard::None, Settable::Never) => {
-                Err(format!("{name:?} is only information, and cannot be set"))
+            _ => Ok(PropertyName(property)),
+        }
+    }
+
+    /// One that can be set on a jail that is there, or for all jails.
+    ///
+    /// # Errors
+    /// Why it may not be set.
+    pub fn of_setting(name: &str) -> Result<Self, Wrong> {
+        // From that repository iocage takes what it runs at the next update.
+        match name {
+            "plugin_name" | "plugin_repository" => {
+                Err(format!("{name:?} is the plugin's to decide"))
             }
-            (Guard::None, Settable::Jail) => Ok(PropertyName(property)),
+            _ => changeable(name).map(PropertyName),
         }
     }
 
@@ -185,6 +190,10 @@ impl PropertyName {
             Value::Bool(truth) => truth.to_string(),
             _ => return Err(format!("{name:?} must be a text, a number or a boolean")),
         };
+        // The empty text is a value where it is that of iocage.
+        if text.is_empty() && self.0.default == Some("") {
+            return Ok(PropertyValue::new(text));
+        }
         let most = limits::ARGUMENT_BYTES;
         if text.is_empty() || text.len() > most {
             return Err(format!("{name:?} must be 1 to {most} bytes long"));
@@ -194,6 +203,24 @@ impl PropertyName {
         }
         let read = self.0.kind.read(&text);
         read.ok_or_else(|| format!("{name:?} must be {}", self.0.kind.rule()))
+    }
+}
+
+/// The property called `name`, if it is a client's to change.
+fn changeable(name: &str) -> Result<&'static Property, Wrong> {
+    let Some(property) = find(name) else {
+        return Err(format!("iocage has no property {:?}", shorten(name)));
+    };
+    match (property.guard, property.settable) {
+        (Guard::OnHost, _) => Err(format!(
+            "{name:?} would be run on the host, outside the jail"
+        )),
+        (Guard::Identity, _) => Err(format!(
+            "{name:?} says which jail it is, what it was made from or where it is, and is \
+             iocage's own"
+        )),
+        (_, Settable::Never) => Err(format!("{name:?} is only information, and cannot be set")),
+        _ => Ok(property),
     }
 }
 
@@ -231,6 +258,13 @@ impl PropertyValue {
             text: text.into(),
             before: None,
         }
+    }
+
+    /// What a settings file has for `property`, whatever it is, to be set again; none for what no
+    /// command can be given.
+    pub fn kept(property: &Property, text: &str) -> Option<Self> {
+        let read = || property.kind.read(text);
+        (!text.contains('\0')).then(|| read().unwrap_or_else(|| PropertyValue::new(text)))
     }
 
     /// The same in the words of `version`.

@@ -133,6 +133,15 @@ impl Member<'_> {
         self.listing.family
     }
 
+    /// As messages call it: `jail web`.
+    pub fn in_words(&self) -> String {
+        let family = match self.family() {
+            Family::Templates => "template",
+            _ => "jail",
+        };
+        format!("{family} {}", self.jail.name)
+    }
+
     /// Its dataset.
     pub fn dataset(&self) -> Option<Dataset> {
         let listing = self.listing;

@@ -16,6 +16,7 @@ impl Key {
     pub const BASEJAIL: Key = Key::of("basejail");
     pub const BOOT: Key = Key::of("boot");
     pub const CLONED_RELEASE: Key = Key::of("cloned_release");
+    pub const DEPENDS: Key = Key::of("depends");
     pub const DHCP: Key = Key::of("dhcp");
     pub const HOST_HOSTNAME: Key = Key::of("host_hostname");
     pub const HOST_HOSTUUID: Key = Key::of("host_hostuuid");
@@ -24,6 +25,12 @@ impl Key {
     pub const PLUGIN_NAME: Key = Key::of("plugin_name");
     pub const RELEASE: Key = Key::of("release");
     pub const TYPE: Key = Key::of("type");
+    pub const VNET_MACS: [Key; 4] = [
+        Key::of("vnet0_mac"),
+        Key::of("vnet1_mac"),
+        Key::of("vnet2_mac"),
+        Key::of("vnet3_mac"),
+    ];
 
     /// The property called `name`, of those in the table. It is for constants: another name does
     /// not compile.

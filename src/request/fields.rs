@@ -111,12 +111,12 @@ pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailNa
 pub static NET_DEVICE: Field<Interface> =
     Field::new("net_device", |value| text(value, Interface::parse));
 /// The options of a mount, as in fstab(5).
-pub static OPTIONS: Field<String> = Field::new("options", |value| text(value, fstab_word));
+pub static OPTIONS: Field<String> = Field::new("options", |value| text(value, mount_options));
 pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, PluginId::parse));
 pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
 /// An object of iocage's properties and their values.
 pub static PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
-    Field::new("properties", properties).private();
+    Field::new("properties", |value| properties(value, PropertyName::parse)).private();
 /// Names of properties; none of them for `all`.
 pub static PROP: Field<Vec<String>> = Field::new("prop", |value| {
     let names = list(value, limits::PROPERTIES_PER_REQUEST, name)?;
@@ -131,15 +131,22 @@ pub static RELEASE: Field<String> = Field::new("release", |value| text(value, na
 pub static RELEASES: Field<Vec<Release>> = Field::new("releases", |value| {
     list(value, limits::RELEASES_PER_REQUEST, Release::parse)
 });
-/// As [`PROPERTIES`], of a jail that is there.
-pub static SETTINGS: Field<Vec<(PropertyName, PropertyValue)>> =
-    Field::new("settings", properties).private();
+/// As [`PROPERTIES`], of a jail that is there or of all jails.
+pub static SETTINGS: Field<Vec<(PropertyName, PropertyValue)>> = Field::new("settings", |value| {
+    properties(value, PropertyName::of_setting)
+})
+.private();
 pub static SNAPSHOT: Field<SnapshotName> =
     Field::new("snapshot", |value| text(value, SnapshotName::parse));
 /// That a jail's processes are started again, and not the jail.
 pub static SOFT: Field<bool> = Field::flag("soft");
 /// What is mounted: a path of the host, or what the type of the file system takes.
-pub static SOURCE: Field<String> = Field::new("source", |value| text(value, path));
+pub static SOURCE: Field<String> = Field::new("source", |value| {
+    text(value, |text| match text.starts_with('/') {
+        true => path(text),
+        false => source_word(text),
+    })
+});
 pub static STATE: Field<State> = Field::new("state", |value| text(value, state));
 /// One template.
 pub static TEMPLATE: Field<Label> = Field::new("template", |value| text(value, Label::template));
@@ -270,6 +277,30 @@ fn fstab_word(text: &str) -> std::result::Result<String, Wrong> {
     }
 }
 
+/// The options of a mount.
+fn mount_options(text: &str) -> std::result::Result<String, Wrong> {
+    let options = fstab_word(text)?;
+    let words = || options.split(',');
+    // fstab(5): without one of these the line counts for nothing.
+    if words().filter(|word| ["ro", "rw"].contains(word)).count() != 1 {
+        return Err("must say \"ro\" or \"rw\", and not both".into());
+    }
+    // mount(8): it runs that program of the host, or takes it for an argument of the one that mounts.
+    if words().any(|word| word.starts_with("mountprog") || word.starts_with('-')) {
+        return Err("must not have \"mountprog\", or a word that begins with \"-\"".into());
+    }
+    Ok(options)
+}
+
+/// A source that is no path: `tmpfs`, `host:/export`, a dataset.
+fn source_word(text: &str) -> std::result::Result<String, Wrong> {
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    match starts && !text.contains("..") {
+        true => fstab_word(text),
+        false => Err("must be an absolute path, or a word that the type takes".into()),
+    }
+}
+
 fn seconds(value: &Value) -> std::result::Result<Duration, Wrong> {
     const MOST: u64 = limits::EXEC_SECONDS;
     let number = match value {
@@ -294,7 +325,10 @@ fn state(text: &str) -> std::result::Result<State, Wrong> {
         })
 }
 
-fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
+fn properties(
+    value: &Value,
+    rule: fn(&str) -> std::result::Result<PropertyName, Wrong>,
+) -> std::result::Result<Vec<(PropertyName, PropertyValue)>, Wrong> {
     let object = value.as_object().ok_or("must be an object")?;
     if object.len() > limits::PROPERTIES_PER_REQUEST {
         return Err(format!(
@@ -303,7 +337,7 @@ fn properties(value: &Value) -> std::result::Result<Vec<(PropertyName, PropertyV
         ));
     }
     let property = |(name, value): (&String, &Value)| {
-        let name = PropertyName::parse(&shorten(name))?;
+        let name = rule(&shorten(name))?;
         let value = name.value(value)?;
         Ok((name, value))
     };

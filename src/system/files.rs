@@ -1,8 +1,8 @@
 //! Files: reading those of others, and keeping the library's own.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -84,11 +84,40 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true).custom_flags(OPEN_REGULAR).open(path)
 }
 
-/// Writes a file as a whole or not at all.
+/// Writes a file as a whole or not at all. Nobody else may read it.
 ///
 /// # Errors
 /// If it cannot be written; what was there before is still there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_whole(path, content, |_| Ok(()))
+}
+
+/// Writes a file of somebody else as a whole or not at all. It keeps its mode and its owner; a new
+/// one can be read by all.
+///
+/// # Errors
+/// As [`replace`], and if there is something that is no regular file.
+pub fn rewrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let before = match path.symlink_metadata() {
+        Ok(data) if data.is_file() => Some(data),
+        Ok(_) => return Err(io::Error::other("not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    write_whole(path, content, |file| {
+        if let Some(data) = &before {
+            fchown(file, Some(data.uid()), Some(data.gid()))?;
+        }
+        let mode = before.map_or(0o644, |data| data.mode() & 0o7777);
+        file.set_permissions(Permissions::from_mode(mode))
+    })
+}
+
+fn write_whole(
+    path: &Path,
+    content: &[u8],
+    furnish: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     // No other process has the same, because of the process id, and no other thread because of
     // this.
     static DRAFTS: AtomicU64 = AtomicU64::new(0);
@@ -113,6 +142,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     };
     let written = file
         .write_all(content)
+        .and_then(|()| furnish(&file))
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
@@ -177,6 +207,25 @@ mod tests {
         assert_eq!(folder.names(), ["catalogue.json"]);
         assert_eq!(mode(&path), 0o600);
         assert!(replace(Path::new("/dev/null/x"), b"").is_err());
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_keeps_its_mode_and_a_link_is_left_alone() {
+        let folder = Folder::new("rewrite");
+        let path = folder.0.join("fstab");
+        rewrite(&path, b"new").unwrap();
+        assert_eq!(mode(&path), 0o644);
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        rewrite(&path, b"newer").unwrap();
+        assert_eq!(
+            (mode(&path), fs::read(&path).unwrap()),
+            (0o640, b"newer".to_vec())
+        );
+        let link = folder.0.join("link");
+        std::os::unix::fs::symlink("fstab", &link).unwrap();
+        assert!(rewrite(&link, b"other").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"newer");
+        assert_eq!(folder.names(), ["fstab", "link"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod command;
 mod files;
 mod folders;
 mod hangs;
+mod inside;
 mod jails;
 mod line;
 mod locks;
@@ -26,8 +27,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-pub use files::{open_regular, read_identified, read_regular, replace, Identity};
+pub use files::{open_regular, read_identified, read_regular, replace, rewrite, Identity};
 pub use folders::private_folder;
+pub use inside::{folder_inside, Inside};
 pub use jails::RunningJail;
 pub use line::CommandLine;
 pub use locks::{remove_lock, take_lock, try_lock, unlock, Lock, Share};

@@ -62,6 +62,11 @@ impl Mounts {
         Some(&self.all[index as usize].mountpoint)
     }
 
+    /// Whether something is mounted at `path` itself, whatever its type.
+    pub fn is_mountpoint(&self, path: &Path) -> bool {
+        self.at(path.components().as_path()).is_some()
+    }
+
     /// The datasets directly below `parent` that are mounted, by the last part of their names.
     pub fn below<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a str, &'a Path)> {
         self.subtree(parent).filter(|(name, _)| !name.contains('/'))
@@ -109,16 +114,19 @@ impl Mounts {
     }
 
     fn nearest(&self, path: &Path) -> Option<&Mount> {
-        let mount = |index: &u32| &self.all[*index as usize];
-        let at = |place: &Path| {
-            let place = bytes(place);
-            let found = self
-                .by_mountpoint
-                .binary_search_by(|index| bytes(&mount(index).mountpoint).cmp(place));
-            found.ok().map(|found| mount(&self.by_mountpoint[found]))
-        };
         // Without a slash at its end.
-        path.components().as_path().ancestors().find_map(at)
+        let mut places = path.components().as_path().ancestors();
+        places.find_map(|place| self.at(place))
+    }
+
+    /// What is mounted at a path without a slash at its end.
+    fn at(&self, path: &Path) -> Option<&Mount> {
+        let mount = |index: &u32| &self.all[*index as usize];
+        let place = bytes(path);
+        let found = self
+            .by_mountpoint
+            .binary_search_by(|index| bytes(&mount(index).mountpoint).cmp(place));
+        Some(mount(&self.by_mountpoint[found.ok()?]))
     }
 }
 
@@ -170,6 +178,8 @@ mod tests {
             mounts.source_of(Path::new("/iocage/log")),
             Some("tank/other")
         );
+        assert!(mounts.is_mountpoint(Path::new("/iocage/jails/")));
+        assert!(!mounts.is_mountpoint(Path::new("/iocage/log")));
         assert_eq!(mounts.source_of(Path::new("/etc")), Some("/dev/ada0p2"));
         let below: Vec<_> = mounts.below("tank/iocage").collect();
         assert_eq!(below, [("jails", Path::new("/iocage/jails"))]);

@@ -224,3 +224,44 @@ fn the_other_lines_are_the_same_in_every_version() {
     assert_eq!(restart(&jail, true).arguments(), ["restart", "-s", "www.a"]);
     assert_eq!(list_remote().arguments(), ["list", "-R"]);
 }
+
+#[test]
+fn settings_are_set_in_the_words_of_each_version_and_stay_private() {
+    let settings = |of: Value| {
+        let one = |(name, value): (&String, &Value)| {
+            let name = PropertyName::of_setting(name).unwrap();
+            (name, name.value(value).unwrap())
+        };
+        of.as_object().unwrap().iter().map(one).collect::<Vec<_>>()
+    };
+    let all = settings(json!({"boot": true, "notes": "a b=c", "ip4_addr": "re0|10.0.0.5/24"}));
+    let web = JailName::parse("web").unwrap();
+    let line = |version, of| set(version, all.iter().map(|(name, value)| (*name, value)), of);
+    for (version, boot) in [(V0_9_10, "boot=on"), (V1_1, "boot=on"), (V1_13, "boot=1")] {
+        let words = [
+            "set",
+            boot,
+            "ip4_addr=re0|10.0.0.5/24",
+            "notes=a b=c",
+            "web",
+        ];
+        assert_eq!(line(version, Some(&web)).arguments(), words);
+    }
+    assert_eq!(line(V1_13, None).arguments().last().unwrap(), "default");
+    let shown = line(V1_13, None).shown(&Commands::default());
+    assert!(
+        shown.ends_with("set boot=... ip4_addr=... notes=... default"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_jail_is_renamed_by_a_version_that_renames_no_other() {
+    let name = |text| JailName::parse(text).unwrap();
+    for version in [V1_0, V1_13] {
+        let line = rename(version, &name("web"), &name("www")).unwrap();
+        assert_eq!(line.arguments(), ["rename", "web", "--", "www"]);
+    }
+    let error = rename(V0_9_10, &name("web"), &name("www")).unwrap_err();
+    assert_eq!(error.code, Code::Unavailable);
+}

@@ -53,6 +53,34 @@ fn only_what_a_client_may_set_on_a_new_jail_has_a_property_name() {
 }
 
 #[test]
+fn of_a_jail_that_is_there_more_can_be_set() {
+    for name in [
+        "notes",
+        "boot",
+        "ip4_addr",
+        "vnet",
+        "dhcp",
+        "nat_backend",
+        "template",
+    ] {
+        assert!(PropertyName::of_setting(name).is_ok(), "{name}");
+    }
+    for (name, part) in [
+        ("plugin_repository", "the plugin's to decide"),
+        ("plugin_name", "the plugin's to decide"),
+        ("exec_prestart", "would be run on the host"),
+        ("exec_created", "would be run on the host"),
+        ("host_hostuuid", "iocage's own"),
+        ("mountpoint", "iocage's own"),
+        ("used", "cannot be set"),
+        ("nosuch", "iocage has no property"),
+    ] {
+        let why = PropertyName::of_setting(name).unwrap_err();
+        assert!(why.contains(part) && why.contains(name), "{why}");
+    }
+}
+
+#[test]
 fn the_table_is_whole_and_its_defaults_are_values() {
     let mut names: Vec<&str> = all().iter().map(|property| property.name).collect();
     assert_eq!(names.len(), 146);

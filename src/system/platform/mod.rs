@@ -3,6 +3,7 @@
 //! Besides `ffi` this is the only module with unsafe code.
 #![allow(unsafe_code)]
 
+mod folder;
 mod fork;
 mod mount_table;
 mod process;
@@ -16,6 +17,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+pub use folder::{is_no_folder, make_folder_in, open_folder_in};
 pub use mount_table::{mount_table, parse_mountinfo, unescape, Mount};
 pub use process::{group_lives, has_exited, reap, signal_group, Signal};
 pub use spawn::start;

@@ -1,0 +1,94 @@
+//! Addresses that a change of settings would give twice.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use super::{refuse, Change};
+use crate::error::{Code, Error, Result};
+use crate::iocage::addresses;
+use crate::iocage::selection::{Member, Members};
+use crate::iocage::settings::{stored, Key};
+use crate::names::Checked;
+
+/// What may be only once in a network.
+#[derive(PartialEq, Eq, Hash)]
+enum Address {
+    Ip(IpAddr),
+    /// In lower case, without what separates its parts.
+    Mac(String),
+}
+
+/// Makes sure that no other jail or template of the pool has an address that `changes` give to the
+/// one at `place`.
+///
+/// # Errors
+/// `Conflict`, naming it.
+pub fn require_free(changes: &[Change], members: &Members, place: &str) -> Result<()> {
+    for change in changes {
+        let name = change.name.as_str();
+        let given: HashSet<Address> = addresses_in(name, change.value.as_str()).collect();
+        if given.is_empty() {
+            continue;
+        }
+        let others = members.all().filter(|other| other.place() != place);
+        for other in others {
+            let has =
+                |(key, text): (&str, &str)| addresses_in(key, text).any(|one| given.contains(&one));
+            if of(&other).into_iter().any(has) {
+                let message = format!(
+                    "argument \"settings\": {} has an address of {name:?} already (\"force\" sets it \
+                     nevertheless)",
+                    other.place()
+                );
+                return Err(Error::new(Code::Conflict, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that no address is given to all jails at once.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn require_none_for_all(changes: &[Change]) -> Result<()> {
+    let gives = |change: &&Change| {
+        addresses_in(change.name.as_str(), change.value.as_str())
+            .next()
+            .is_some()
+    };
+    match changes.iter().find(gives) {
+        None => Ok(()),
+        Some(change) => refuse(format!(
+            "{:?} would give one address to all jails (\"force\" sets it nevertheless)",
+            change.name.as_str()
+        )),
+    }
+}
+
+/// The properties of a jail that may have addresses. They need not be of one kind: a jail that has
+/// the address in whatever property has it.
+fn of<'a>(member: &Member<'a>) -> Vec<(&'static str, &'a str)> {
+    let (listing, jail) = (member.listing, member.jail);
+    let Some(own) = listing.settings(jail) else {
+        return Vec::new();
+    };
+    let ips = [("ip4_addr", Key::IP4_ADDR), ("ip6_addr", Key::IP6_ADDR)];
+    let macs = Key::VNET_MACS.map(|key| ("vnet0_mac", key));
+    let all = ips.into_iter().chain(macs);
+    all.filter_map(|(name, key)| Some((name, stored(own, listing.defaults(), key)?)))
+        .collect()
+}
+
+fn addresses_in(name: &str, text: &str) -> Box<dyn Iterator<Item = Address>> {
+    match name {
+        "ip4_addr" | "ip6_addr" => Box::new(addresses::numbers(text).map(Address::Ip)),
+        "vnet0_mac" | "vnet1_mac" | "vnet2_mac" | "vnet3_mac" if text != "none" => {
+            let plain = |mac: &str| mac.replace([':', '-'], "").to_ascii_lowercase();
+            let macs = text.split([' ', ',']).filter(|mac| !mac.is_empty());
+            let macs: Vec<Address> = macs.map(|mac| Address::Mac(plain(mac))).collect();
+            Box::new(macs.into_iter())
+        }
+        _ => Box::new(std::iter::empty()),
+    }
+}

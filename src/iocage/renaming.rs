@@ -1,0 +1,318 @@
+//! What iocage's rename leaves to be done: the snapshot that a jail was made from, and what names the
+//! jail in its own files.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::datasets::{self, Dataset, Family};
+use super::fstab;
+use crate::configuration::Program;
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::names::PoolName;
+use crate::system::{read_regular, rewrite, CommandLine, System};
+
+/// The snapshot that the root of a jail is a clone of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The root of a release, template or jail.
+    pub root: Dataset,
+    pub snapshot: String,
+}
+
+impl Origin {
+    /// Reads what ZFS calls it; none for a clone of what is not iocage's.
+    pub fn of(pool: &PoolName, origin: &str) -> Option<Self> {
+        let (root, snapshot) = origin.split_once('@')?;
+        let families = [Family::Releases, Family::Templates, Family::Jails];
+        let is_iocages = families
+            .iter()
+            .any(|family| family.member(pool, root).is_some());
+        Some(Origin {
+            root: Dataset::printed(root).filter(|_| is_iocages && root.ends_with("/root"))?,
+            snapshot: snapshot.into(),
+        })
+    }
+
+    /// The family that it belongs to, and which one of it.
+    pub fn source(&self, pool: &PoolName) -> Option<(Family, &str)> {
+        let mut families = [Family::Releases, Family::Templates, Family::Jails].into_iter();
+        families.find_map(|family| Some((family, family.member(pool, &self.root)?)))
+    }
+
+    /// The dataset above the root. A clone of a template or jail is made of a snapshot of both, one
+    /// of a release is not.
+    fn parent(&self) -> &str {
+        self.root.strip_suffix("/root").unwrap_or(&self.root)
+    }
+
+    /// Gives the snapshot another name, on the root and, if it is there too, on the dataset above.
+    ///
+    /// # Errors
+    /// In ZFS's words.
+    pub fn rename(&self, system: &System, from: &str, to: &str) -> Result<()> {
+        let snapshots = Dataset::printed(self.parent());
+        let snapshots = match &snapshots {
+            Some(parent) => datasets::list(system, parent, "snapshot", None, "name")?,
+            None => Vec::new(),
+        };
+        let above = format!("{}@{from}", self.parent());
+        let of = match snapshots.iter().any(|row| row[0] == above) {
+            true => self.parent(),
+            false => &*self.root,
+        };
+        let names = [from, to].map(|name| Dataset::printed(&format!("{of}@{name}")));
+        let [Some(from), Some(to)] = names else {
+            return Err(Error::new(Code::Failed, format!("{of} has an odd name")));
+        };
+        let line = CommandLine::new(Program::Zfs).words(&["rename", "-r"]);
+        system
+            .run(&line.value(&from).value(&to))?
+            .success()
+            .map(drop)
+    }
+}
+
+/// What stands in the way of a snapshot with the name `to`, which iocage gives those called `from`
+/// on every release (`iocage.py`, rename), and the library the one that the jail was made from.
+///
+/// # Errors
+/// `Conflict`, naming it, and where ZFS does not say.
+pub fn require_free(
+    system: &System,
+    pool: &PoolName,
+    origin: Option<&Origin>,
+    from: &str,
+    to: &str,
+) -> Result<()> {
+    let mut rows = datasets::list(
+        system,
+        &Family::Releases.dataset(pool),
+        "snapshot",
+        None,
+        "name",
+    )?;
+    // If a rename was cut short, the jail's own snapshot has the new name already.
+    let other = origin.filter(|origin| origin.snapshot != to);
+    if let Some(parent) = other.and_then(|origin| Dataset::printed(origin.parent())) {
+        rows.extend(datasets::list(system, &parent, "snapshot", None, "name")?);
+    }
+    let named = |row: &[String]| {
+        let (dataset, name) = row[0].split_once('@')?;
+        (name == to).then(|| dataset.to_string())
+    };
+    let is_in_the_way = |dataset: &String| {
+        let is_origins =
+            other.is_some_and(|origin| *dataset == *origin.root || *dataset == origin.parent());
+        is_origins || rows.iter().any(|row| row[0] == format!("{dataset}@{from}"))
+    };
+    if let Some(dataset) = rows.iter().filter_map(|row| named(row)).find(is_in_the_way) {
+        let message = format!("argument \"name\": the snapshot {dataset}@{to} exists already");
+        return Err(Error::new(Code::Conflict, message));
+    }
+    Ok(())
+}
+
+/// The files of a jail that has another name now.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// Where its dataset is mounted.
+    pub folder: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// The one that it had; none if nobody knows.
+    pub before: Option<String>,
+}
+
+impl Moved {
+    /// Writes the new name where its files still have the old one: as its own, as its host's if that
+    /// was the same, in its data's dataset and in the paths of its fstab. iocage does so too, one
+    /// after the other.
+    ///
+    /// # Errors
+    /// What cannot be read or written.
+    pub fn finish(&self) -> std::result::Result<(), String> {
+        self.finish_settings()?;
+        self.finish_fstab()
+    }
+
+    fn finish_settings(&self) -> std::result::Result<(), String> {
+        let path = self.folder.join("config.json");
+        let wrong = |why: &str| format!("{} {why}", path.display());
+        let text = read_regular(&path, limits::CONFIG_FILE_BYTES);
+        let text = text.ok_or_else(|| wrong("cannot be read"))?;
+        let Ok(Value::Object(before)) = serde_json::from_slice(&text) else {
+            return Err(wrong("is no JSON object"));
+        };
+        let after = self.renamed(&before);
+        if after == before {
+            return Ok(());
+        }
+        let text = as_iocage_writes(&after).map_err(|error| wrong(&error.to_string()))?;
+        rewrite(&path, &text).map_err(|error| wrong(&format!("cannot be written: {error}")))
+    }
+
+    fn renamed(&self, before: &Map<String, Value>) -> Map<String, Value> {
+        let mut after = before.clone();
+        after.insert("host_hostuuid".into(), self.name.as_str().into());
+        let Some(old) = &self.before else {
+            return after;
+        };
+        if before.get("host_hostname").and_then(Value::as_str) == Some(old) {
+            after.insert("host_hostname".into(), self.name.as_str().into());
+        }
+        if let Some(text) = before.get("jail_zfs_dataset").and_then(Value::as_str) {
+            let old = format!("iocage/jails/{old}");
+            let each = text
+                .split(' ')
+                .map(|dataset| match dataset.strip_prefix(&old) {
+                    Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                        format!("iocage/jails/{}{rest}", self.name)
+                    }
+                    _ => dataset.into(),
+                });
+            let all = each.collect::<Vec<_>>().join(" ");
+            after.insert("jail_zfs_dataset".into(), all.into());
+        }
+        after
+    }
+
+    fn finish_fstab(&self) -> std::result::Result<(), String> {
+        let Some(old) = &self.before else {
+            return Ok(());
+        };
+        let before = fstab::text(&self.folder)?;
+        let after = fstab::moved(&before, &self.folder.with_file_name(old), &self.folder);
+        match after == before {
+            true => Ok(()),
+            false => fstab::write(&self.folder, &after).map_err(|error| {
+                format!(
+                    "the fstab in {} cannot be written: {error}",
+                    self.folder.display()
+                )
+            }),
+        }
+    }
+}
+
+/// As `ioc_json.py`, json_write, does: sorted, with four spaces.
+fn as_iocage_writes(settings: &Map<String, Value>) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let form = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    settings.serialize(&mut serde_json::Serializer::with_formatter(&mut text, form))?;
+    Ok(text)
+}
+
+/// The first of `folders`, each that of another jail, whose fstab mounts something of `folder`.
+pub fn who_mounts(folder: &Path, folders: &[(String, PathBuf)]) -> Option<String> {
+    let mounts = |(_, other): &&(String, PathBuf)| {
+        let entries = fstab::read(other).unwrap_or_default();
+        entries.iter().any(|entry| entry.source.starts_with(folder))
+    };
+    folders.iter().find(mounts).map(|(name, _)| name.clone())
+}
+
+/// The name that the fstab of the jail in `folder` has for it, where that is another one.
+pub fn name_in_fstab(folder: &Path) -> Option<String> {
+    let entries = fstab::read(folder).unwrap_or_default();
+    let name = |path: &Path| {
+        let mut rest = path.strip_prefix(folder.parent()?).ok()?.components();
+        let name = rest.next()?.as_os_str().to_str()?.to_string();
+        (rest.next()?.as_os_str() == "root" && folder.file_name()? != &*name).then_some(name)
+    };
+    let mut destinations = entries
+        .iter()
+        .filter_map(|entry| entry.destination.as_deref());
+    destinations.find_map(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::fs;
+
+    #[test]
+    fn an_origin_is_the_root_of_a_release_template_or_jail() {
+        let pool = PoolName::parse("tank").unwrap();
+        let origin = |text: &str| {
+            let origin = Origin::of(&pool, text)?;
+            let (family, of) = origin.source(&pool)?;
+            Some(format!("{} {of} {}", family.as_str(), origin.snapshot))
+        };
+        assert_eq!(
+            origin("tank/iocage/releases/13.2-RELEASE/root@web").as_deref(),
+            Some("releases 13.2-RELEASE web")
+        );
+        assert_eq!(
+            origin("tank/iocage/templates/base/root@web").as_deref(),
+            Some("templates base web")
+        );
+        for other in [
+            "tank/data@web",
+            "other/iocage/jails/a/root@web",
+            "tank/iocage/jails/a@web",
+        ] {
+            assert_eq!(origin(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn files_get_the_new_name_where_they_have_the_old_one_and_only_there() {
+        let top = std::env::temp_dir().join(format!("renaming{}", std::process::id()));
+        let folder = top.join("www");
+        fs::create_dir_all(&folder).unwrap();
+        let write = |config: &Value, fstab: &str| {
+            fs::write(folder.join("config.json"), config.to_string()).unwrap();
+            fs::write(folder.join("fstab"), fstab).unwrap();
+        };
+        let read = || {
+            let config = fs::read(folder.join("config.json")).unwrap();
+            let config: Value = serde_json::from_slice(&config).unwrap();
+            (config, fs::read_to_string(folder.join("fstab")).unwrap())
+        };
+        let (old, new) = (top.join("web"), folder.display());
+        let fstab = format!("# web\n/web\t{}/root/a nullfs ro 0 0\n", old.display());
+        write(
+            &json!({
+                "host_hostuuid": "web", "host_hostname": "web", "notes": "web", "boot": 1,
+                "jail_zfs_dataset": "iocage/jails/web/data iocage/jails/web2/data",
+            }),
+            &fstab,
+        );
+        let moved = Moved {
+            folder: folder.clone(),
+            name: "www".into(),
+            before: Some("web".into()),
+        };
+        moved.finish().unwrap();
+        let (config, text) = read();
+        assert_eq!(
+            config,
+            json!({
+                "host_hostuuid": "www", "host_hostname": "www", "notes": "web", "boot": 1,
+                "jail_zfs_dataset": "iocage/jails/www/data iocage/jails/web2/data",
+            })
+        );
+        assert_eq!(text, format!("# web\n/web\t{new}/root/a nullfs ro 0 0\n"));
+        let written = fs::read_to_string(folder.join("config.json")).unwrap();
+        assert!(written.starts_with("{\n    \"boot\": 1,\n"), "{written}");
+
+        // Again, and with nothing to do but the name itself.
+        moved.finish().unwrap();
+        assert_eq!(read(), (config, text));
+        write(&json!({"host_hostname": "web"}), &fstab);
+        let unknown = Moved {
+            before: None,
+            ..moved
+        };
+        unknown.finish().unwrap();
+        let expected = json!({"host_hostuuid": "www", "host_hostname": "web"});
+        assert_eq!(read(), (expected, fstab));
+        fs::write(folder.join("config.json"), "{").unwrap();
+        assert!(unknown.finish().unwrap_err().contains("config.json"));
+        fs::remove_dir_all(&top).unwrap();
+    }
+}
