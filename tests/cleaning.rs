@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{error_of, Instance};
+use common::{error_of, eventually, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
 
@@ -407,4 +407,37 @@ fn what_was_destroyed_is_told_in_order_with_detail() {
             );
         }
     }
+}
+
+#[test]
+fn a_jail_does_not_go_for_the_sake_of_a_part_of_it() {
+    let Some(lab) = lab_with_clones() else { return };
+    let pool = lab.pool(0);
+    let plugin = Instance::of(&lab);
+    // The jail thick is none of its own making; somebody has put a clone into it.
+    let part = format!("{pool}/iocage/jails/thick/root/src");
+    let release = format!("{pool}/iocage/releases/10.3-RELEASE/root@src");
+    lab.zfs(&["snapshot", &release]);
+    lab.zfs(&["clone", &release, &part]);
+    let before = datasets(&lab);
+    for force in [false, true] {
+        let answer = clean(&plugin, "cleanreleases", json!({ "force": force }));
+        let (code, message) = error_of(&answer);
+        assert!(code == "in_use" && message.contains(&part), "{message}");
+        let told = clean(
+            &plugin,
+            "cleanreleases",
+            json!({"force": force, "dryrun": true}),
+        );
+        let why = told["would_refuse"][0].as_str().unwrap();
+        assert!(why.contains(&part), "{told}");
+        assert_eq!(datasets(&lab), before);
+    }
+    // When that is gone, the jail stays and the release goes.
+    eventually("it is not busy", || {
+        lab.try_zfs(&["destroy", &part]).status.success()
+    });
+    let answer = clean(&plugin, "cleanreleases", json!({"force": true}));
+    assert!(answer["success"].is_string(), "{answer}");
+    assert!(datasets(&lab).contains(&format!("{pool}/iocage/jails/thick/root")));
 }

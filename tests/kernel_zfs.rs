@@ -719,3 +719,76 @@ fn two_thousand_snapshots_change_no_answer() {
     assert_eq!(host.ask(&clean), dry);
     assert!(asked.elapsed() < IN_TIME, "{:?}", asked.elapsed());
 }
+
+#[test]
+fn what_is_held_stays_and_that_is_told() {
+    let Some(host) = Host::or_skip(1) else { return };
+    let destroy = |jail: &str| host.ask(&json!({"action": "destroyjail", "jail": jail}));
+    let web = host.dataset("jails/web");
+    host.lab.zfs(&["snapshot", "-r", &format!("{web}@kept")]);
+    let held = format!("{web}/root@kept");
+    host.lab.zfs(&["hold", "mine", &held]);
+    let remove = json!({"action": "removesnapshot", "jail": "web", "snapshot": "kept"});
+    Host::is_error(&host.ask(&remove), "failed", &["busy"]);
+    let listed = host.ask_for("listsnapshots")["jails"]["web"].clone();
+    assert_eq!(listed["kept"]["complete"], "true", "all or nothing");
+    Host::is_error(
+        &destroy("web"),
+        "failed",
+        &["busy", "nothing was destroyed"],
+    );
+    assert_eq!(host.jails(), Host::usual_jails());
+    host.lab.zfs(&["release", "mine", &held]);
+    let gone = json!({"success": "jail web destroyed."});
+    assert_eq!(
+        destroy("web"),
+        gone,
+        "and so is the snapshot of the release"
+    );
+
+    let origin = host.dataset(&format!("releases/{RELEASE}/root@mail"));
+    host.lab.zfs(&["hold", "mine", &origin]);
+    let answer = destroy("mail");
+    assert_eq!(answer["left"], json!([origin]), "{answer}");
+    assert_eq!(host.jails(), [""; 0]);
+    host.lab.zfs(&["release", "mine", &origin]);
+    let left = host.lab.try_zfs(&["list", "-t", "snapshot", &origin]);
+    assert!(!left.status.success(), "it goes with the last hold");
+}
+
+#[test]
+fn volumes_and_bookmarks_go_with_their_jail() {
+    let Some(host) = Host::or_skip(1) else { return };
+    let web = host.dataset("jails/web");
+    host.lab
+        .zfs(&["create", "-s", "-V", "8M", &format!("{web}/disk")]);
+    for snapshot in ["old", "new"] {
+        host.lab
+            .zfs(&["snapshot", "-r", &format!("{web}@{snapshot}")]);
+        let bookmark = format!("{web}#{snapshot}");
+        host.lab
+            .zfs(&["bookmark", &format!("{web}@{snapshot}"), &bookmark]);
+    }
+    host.lab.zfs(&["destroy", "-r", &format!("{web}@new")]);
+    let mut back = json!({"action": "rollbackjail", "jail": "web", "snapshot": "old"});
+    Host::is_error(
+        &host.ask(&back),
+        "in_use",
+        &["web#new", "nothing was rolled back"],
+    );
+    back["dryrun"] = json!(true);
+    let told = host.ask(&back)["would_destroy"].clone();
+    let new = format!("{web}#new");
+    assert_eq!(told, json!({"snapshots": [], "bookmarks": [new]}));
+    back["dryrun"] = json!(false);
+    back["force"] = json!(true);
+    assert_eq!(host.ask(&back)["success"], "jail web rolled back to old.");
+    let bookmarks = ["list", "-H", "-r", "-t", "bookmark", "-o", "name", &web];
+    assert_eq!(host.lab.zfs(&bookmarks), format!("{web}#old\n"));
+    let dry = json!({"action": "destroyjail", "jail": "web", "dryrun": true});
+    let disk = json!(format!("{web}/disk"));
+    let told = host.ask(&dry)["would_destroy"]["datasets"].clone();
+    assert!(told.as_array().unwrap().contains(&disk), "{told}");
+    let answer = host.ask(&json!({"action": "destroyjail", "jail": "web"}));
+    assert_eq!(answer, json!({"success": "jail web destroyed."}));
+}

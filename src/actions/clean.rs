@@ -71,7 +71,7 @@ fn clean(context: &Context, arguments: &Arguments, target: &Target) -> Result<Ob
     let pool = context.require_active_pool()?;
     let members = datasets::members(system, &pool, target.family)?;
     let plan = dependents::plan(system, &pool, target.families)?;
-    let dependents = Dependents::of(system, &pool, target.family, &plan)?;
+    let dependents = Dependents::of(system, &pool, &plan)?;
     let what = target.family.as_str();
     if dry_run {
         return Ok(would_destroy(members, dependents, what));
@@ -93,12 +93,6 @@ fn clean(context: &Context, arguments: &Arguments, target: &Target) -> Result<Ob
 /// What was destroyed, by name: a jail's, a template's, a release's, or that of a dataset which
 /// iocage has not made. A release has its name once, though its download was destroyed too.
 fn names<'a>(pool: &PoolName, gone: &[&'a str]) -> Vec<&'a str> {
-    const FAMILIES: [Family; 4] = [
-        Family::Download,
-        Family::Jails,
-        Family::Releases,
-        Family::Templates,
-    ];
     let is_gone = |release: &str| {
         let dataset = Family::Releases.member_dataset(pool, release);
         dataset.is_some_and(|dataset| gone.contains(&&*dataset))
@@ -107,17 +101,17 @@ fn names<'a>(pool: &PoolName, gone: &[&'a str]) -> Vec<&'a str> {
         let download = Family::Download.member(pool, dataset);
         !download.is_some_and(is_gone)
     };
-    let name = |dataset: &&'a str| {
-        let member = FAMILIES
-            .iter()
-            .find_map(|family| family.member(pool, dataset));
-        member.unwrap_or(dataset)
+    let name = |dataset: &&'a str| match datasets::member(pool, dataset) {
+        Some((_, member)) => member,
+        None => *dataset,
     };
     gone.iter().filter(is_named).map(name).collect()
 }
 
 /// What goes; what only mounts its files, and so breaks; and what would be in the way.
 fn would_destroy(members: Vec<String>, dependents: Dependents, what: &'static str) -> Object {
+    let refused: Vec<String> = dependents.parts_in_words().into_iter().collect();
+    let running: Vec<String> = list_of(dependents.all_running());
     let cloned = dependents.cloned;
     let mut goes = Object::new()
         .with("jails", list(cloned.jails))
@@ -135,8 +129,10 @@ fn would_destroy(members: Vec<String>, dependents: Dependents, what: &'static st
             answer.insert(key, by_kind(names));
         }
     }
-    if !dependents.running.is_empty() {
-        answer.insert("running", list(dependents.running));
+    for (key, lines) in [("running", running), ("would_refuse", refused)] {
+        if !lines.is_empty() {
+            answer.insert(key, lines);
+        }
     }
     answer
 }
@@ -148,9 +144,9 @@ fn by_kind(names: Names) -> Object {
 }
 
 fn list(names: impl IntoIterator<Item = impl Into<String>>) -> Answer {
-    names
-        .into_iter()
-        .map(Into::into)
-        .collect::<Vec<String>>()
-        .into()
+    list_of(names).into()
+}
+
+fn list_of(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
+    names.into_iter().map(Into::into).collect()
 }

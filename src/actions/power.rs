@@ -5,6 +5,7 @@
 
 use super::each::Member;
 use super::Chosen;
+use crate::configuration::Program;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Family;
@@ -294,4 +295,20 @@ fn jid_now(context: &Context, member: Member) -> Result<Option<String>> {
     let mut all = members.all();
     let again = all.find(|other| other.dataset() == member.dataset());
     Ok(again.and_then(|again| again.jail.jid.clone()))
+}
+
+/// Stops a jail that is to be destroyed: in order if it can be, since what it has mounted may stay;
+/// else by force. Whether it is down is for the caller to ask.
+pub fn stop_now(context: &Context, chosen: &Chosen) -> Result<()> {
+    let name = chosen.member.iocage_name()?;
+    let jid = chosen.member.jail.jid.as_deref();
+    let stop = CommandLine::new(Program::Iocage).word("stop");
+    for line in [stop.clone(), stop.word("-f")] {
+        context.system.run(&line.word("--").value(&name))?;
+        let running = context.system.running_jails()?;
+        if !running.iter().any(|jail| Some(&*jail.jid) == jid) {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 use crate::configuration::Program;
 use crate::error::Result;
-use crate::names::{Checked, PoolName};
+use crate::names::{Checked, PoolName, SnapshotName};
 use crate::system::{CommandLine, Mounts, System};
 
 /// The name of a dataset or of a snapshot of one.
@@ -37,6 +37,22 @@ impl Dataset {
     pub fn without_snapshot(&self) -> &str {
         self.0.split('@').next().unwrap_or(&self.0)
     }
+
+    /// The name of a snapshot, without that of its dataset.
+    pub fn snapshot(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, snapshot)| snapshot)
+    }
+
+    /// The snapshot of this name of a dataset.
+    pub fn at(&self, snapshot: &SnapshotName) -> Self {
+        Dataset(format!("{self}@{}", &**snapshot))
+    }
+
+    /// Whether it is `parent` or below it; a snapshot is where its dataset is.
+    pub fn is_in(&self, parent: &str) -> bool {
+        let below = self.without_snapshot().strip_prefix(parent);
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 impl Checked for Dataset {
@@ -52,6 +68,12 @@ impl Deref for Dataset {
     }
 }
 
+impl AsRef<str> for Dataset {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -59,7 +81,7 @@ impl fmt::Display for Dataset {
 }
 
 /// A family of datasets below `<pool>/iocage`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     Download,
     Jails,
@@ -68,6 +90,13 @@ pub enum Family {
 }
 
 impl Family {
+    pub const ALL: [Family; 4] = [
+        Family::Download,
+        Family::Jails,
+        Family::Releases,
+        Family::Templates,
+    ];
+
     /// The last part of its dataset's name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,6 +104,16 @@ impl Family {
             Family::Jails => "jails",
             Family::Releases => "releases",
             Family::Templates => "templates",
+        }
+    }
+
+    /// A member of it in a word.
+    pub fn one(self) -> &'static str {
+        match self {
+            Family::Download => "download",
+            Family::Jails => "jail",
+            Family::Releases => "release",
+            Family::Templates => "template",
         }
     }
 
@@ -108,6 +147,12 @@ pub fn images(pool: &PoolName) -> Dataset {
 /// The jail or template that `dataset` is or belongs to.
 pub fn jail_or_template<'a>(pool: &str, dataset: &'a str) -> Option<(Family, &'a str)> {
     let mut families = [Family::Jails, Family::Templates].into_iter();
+    families.find_map(|family| Some((family, family.member(pool, dataset)?)))
+}
+
+/// The member of whichever family that `dataset` is or belongs to.
+pub fn member<'a>(pool: &str, dataset: &'a str) -> Option<(Family, &'a str)> {
+    let mut families = Family::ALL.into_iter();
     families.find_map(|family| Some((family, family.member(pool, dataset)?)))
 }
 
@@ -187,6 +232,10 @@ mod tests {
         for name in ["", "-r", "/tank", "tank/\u{7}", "-o tank"] {
             assert!(Dataset::printed(name).is_none(), "{name}");
         }
+        let root = Dataset::printed("tank/foo/root@s").unwrap();
+        assert_eq!(root.snapshot(), Some("s"));
+        assert!(root.is_in("tank/foo") && root.is_in("tank/foo/root"));
+        assert!(!root.is_in("tank/fo") && !root.is_in("tank/foo/root/s"));
         let pool = PoolName::parse("tank").unwrap();
         assert!(Family::Jails.member_dataset(&pool, "a/b").is_none());
         let web = Family::Jails.member_dataset(&pool, "web").unwrap();

@@ -1,5 +1,5 @@
-//! What depends on the releases or templates of a pool: what was cloned from them, and what mounts
-//! their files.
+//! What depends on releases, templates or jails of a pool: what was cloned from them, and what
+//! mounts their files.
 //!
 //! A jail that cannot be read counts as depending: it may.
 
@@ -16,7 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::names::PoolName;
 use crate::system::{Mounts, System};
 
-/// What depends on the members of a family.
+/// What depends on some members.
 #[derive(Debug, Default)]
 pub struct Dependents {
     /// What was cloned from them: it has to go before they can.
@@ -25,9 +25,16 @@ pub struct Dependents {
     pub mounting: Names,
     /// What cannot be read, so that nobody knows whether it depends.
     pub unknown: Names,
-    /// Which of all these run.
+    /// Which of those run that would be destroyed.
     pub running: BTreeSet<String>,
+    /// Which of those run that would stay, and mount their files or may do so.
+    pub running_users: BTreeSet<String>,
+    /// The clones in jails and templates that are none themselves.
+    pub parts: Vec<Dataset>,
 }
+
+/// Members, by their names.
+type Targets = BTreeSet<(Family, String)>;
 
 /// Names, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +65,7 @@ impl Names {
     }
 
     /// All of them in words: `jails a, b; template t`.
-    fn in_words(&self) -> String {
+    pub fn in_words(&self) -> String {
         let kinds = [
             ("jail", &self.jails),
             ("template", &self.templates),
@@ -75,11 +82,20 @@ impl Names {
 }
 
 impl Dependents {
-    /// What depends on the members of `family` now: nothing that was remembered decides what is
+    /// What depends now on what a plan would destroy: nothing that was remembered decides what is
     /// destroyed.
-    pub fn of(system: &System, pool: &PoolName, family: Family, plan: &Plan) -> Result<Self> {
-        let mut dependents = Dependents::default();
-        for unit in plan.units() {
+    pub fn of(system: &System, pool: &PoolName, plan: &Plan) -> Result<Self> {
+        let mut targets = Targets::new();
+        for unit in &plan.units {
+            // Nothing is ever mounted from a download.
+            let family = unit.family.filter(|family| *family != Family::Download);
+            targets.extend(family.map(|family| (family, unit.name().to_string())));
+        }
+        let mut dependents = Dependents {
+            parts: plan.parts.clone(),
+            ..Dependents::default()
+        };
+        for unit in plan.others() {
             if let Some(jail) = Family::Jails.member(pool, unit) {
                 dependents.cloned.jails.insert(jail.into());
             } else if let Some(template) = Family::Templates.member(pool, unit) {
@@ -88,39 +104,53 @@ impl Dependents {
                 dependents.cloned.datasets.insert(unit.to_string());
             }
         }
-        let members = datasets::members(system, pool, family)?;
         let mounts = system.mounts()?;
-        for of in [Family::Jails, Family::Templates] {
-            let listing = jails::list(system, &Memory::default(), pool, &[of])?
-                .pop()
-                .flatten();
+        let families = [Family::Jails, Family::Templates];
+        let listings = jails::list(system, &Memory::default(), pool, &families)?;
+        for (of, listing) in families.into_iter().zip(listings) {
             let jails = listing.map(|listing| listing.jails).unwrap_or_default();
             let tables = read_fstabs(system, &mounts, pool, of, &jails)?;
             for (jail, table) in jails.iter().zip(tables) {
-                // A template goes itself if all templates go.
-                let goes = of == family || dependents.cloned.has(of, &jail.name);
-                let depends = depends(jail, &table, family, &members);
-                match depends {
-                    Some(true) if !goes => dependents.mounting.insert(of, &jail.name),
-                    None if !goes => dependents.unknown.insert(of, &jail.name),
-                    _ => {}
+                let runs = jail.jid.is_some();
+                if plan.has(of, &jail.name) || dependents.cloned.has(of, &jail.name) {
+                    if runs {
+                        dependents.running.insert(jail.name.clone());
+                    }
+                    continue;
                 }
-                if jail.jid.is_some() && (goes || depends != Some(false)) {
-                    dependents.running.insert(jail.name.clone());
+                let depends = depends(jail, &table, &targets);
+                match depends {
+                    Some(true) => dependents.mounting.insert(of, &jail.name),
+                    None => dependents.unknown.insert(of, &jail.name),
+                    Some(false) => {}
+                }
+                if runs && depends != Some(false) {
+                    dependents.running_users.insert(jail.name.clone());
                 }
             }
         }
         Ok(dependents)
     }
 
-    /// Refuses if something depends: without `force` whatever it is, and with `force` if it runs.
+    /// All that run.
+    pub fn all_running(&self) -> BTreeSet<&str> {
+        let all = self.running.union(&self.running_users);
+        all.map(String::as_str).collect()
+    }
+
+    /// Refuses if something depends: without `force` whatever it is, and with `force` if it runs, or
+    /// if a jail would go for the sake of a part of it.
     ///
     /// # Errors
     /// `InUse`, naming them.
     pub fn require_none(&self, what: &str, force: bool) -> Result<()> {
         let in_use = |message: String| Err(Error::new(Code::InUse, message));
-        if !self.running.is_empty() {
-            let names: Vec<&str> = self.running.iter().map(String::as_str).collect();
+        if let Some(why) = self.parts_in_words() {
+            return in_use(format!("{what} still in use: {why}; nothing was destroyed"));
+        }
+        let running = self.all_running();
+        if !running.is_empty() {
+            let names: Vec<&str> = running.into_iter().collect();
             let plural = if names.len() == 1 { "" } else { "s" };
             return in_use(format!(
                 "{what} still in use by running jail{plural} {}; nothing was destroyed, stop what \
@@ -141,6 +171,20 @@ impl Dependents {
             "{what} still in use by {}; nothing was destroyed, {with_force}",
             self.in_words()
         ))
+    }
+
+    /// Why nothing is destroyed for the sake of a part of it.
+    pub fn parts_in_words(&self) -> Option<String> {
+        let parts: Vec<&str> = self.parts.iter().map(|part| &**part).collect();
+        (!parts.is_empty()).then(|| {
+            format!(
+                "{} cloned from there, but not the whole jail or template",
+                match parts[..] {
+                    [part] => format!("dataset {part} was"),
+                    _ => format!("datasets {} were", parts.join(", ")),
+                }
+            )
+        })
     }
 
     fn is_empty(&self) -> bool {
@@ -166,36 +210,32 @@ impl Dependents {
     }
 }
 
-/// Whether a jail uses files of a member of `family`; `None` if nobody knows.
-fn depends(
-    jail: &Jail,
-    fstab: &Option<Vec<PathBuf>>,
-    family: Family,
-    members: &[String],
-) -> Option<bool> {
+/// Whether a jail uses files of one of `targets`; `None` if nobody knows.
+fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, targets: &Targets) -> Option<bool> {
     let details = jail.details.as_ref();
+    // No jail is the base of another.
+    let mut bases = targets
+        .iter()
+        .filter(|(family, _)| *family != Family::Jails);
+    let may_be_base = bases.clone().next().is_some();
     // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
     let base = details.and_then(|details| details.base_release.as_deref());
-    let is_base = |member: &String| base.is_some_and(|base| releases::is_patched(base, member));
-    let mounts = |member: &String| {
-        let part = Path::new(family.as_str()).join(member);
-        let sources = fstab.iter().flatten();
-        sources.into_iter().any(|source| has_part(source, &part))
-    };
-    if members
-        .iter()
-        .any(|member| is_base(member) || mounts(member))
-    {
+    let is_base = base.is_some_and(|base| bases.any(|(_, name)| releases::is_patched(base, name)));
+    let mut sources = fstab.iter().flatten();
+    if is_base || sources.any(|source| is_part(source, targets)) {
         return Some(true);
     }
-    (details.is_some() && fstab.is_some()).then_some(false)
+    let is_known = details.is_some() && fstab.is_some();
+    (is_known || !may_be_base).then_some(false)
 }
 
-/// Whether `part` is anywhere in `path`: there may be more than one path to iocage's root.
-fn has_part(path: &Path, part: &Path) -> bool {
-    let path: Vec<_> = path.components().collect();
-    let part: Vec<_> = part.components().collect();
-    path.windows(part.len()).any(|window| window == part)
+/// Whether a path leads into one of `targets`: there may be more than one path to iocage's root.
+fn is_part(path: &Path, targets: &Targets) -> bool {
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+    parts.windows(2).any(|pair| {
+        let family = Family::ALL.iter().find(|family| family.as_str() == pair[0]);
+        family.is_some_and(|family| targets.contains(&(*family, pair[1].to_string())))
+    })
 }
 
 /// What the fstab of each jail mounts; none if it cannot be read.
@@ -220,7 +260,9 @@ fn read_fstabs(
 pub fn plan(system: &System, pool: &PoolName, families: &[Family]) -> Result<Plan> {
     let all = Dataset::of_pool(pool);
     let rows = datasets::list(system, &all, "filesystem,volume", None, "name,origin")?;
-    Ok(Plan::of(pool, families, &rows))
+    Ok(Plan::of(pool, &rows, |family, _| {
+        families.contains(&family)
+    }))
 }
 
 #[cfg(test)]
@@ -252,9 +294,9 @@ mod tests {
 
     #[test]
     fn a_jail_depends_by_its_configuration_or_its_fstab_and_unknown_is_not_no() {
-        let members = ["11.1-RELEASE".to_string()];
+        let release = Targets::from([(Family::Releases, "11.1-RELEASE".to_string())]);
         let table = |paths: &[&str]| Some(paths.iter().map(PathBuf::from).collect::<Vec<_>>());
-        let depends = |jail: &Jail, table| depends(jail, &table, Family::Releases, &members);
+        let depends = |jail: &Jail, table| depends(jail, &table, &release);
         assert_eq!(depends(&jail(None), table(&[])), Some(false));
         assert_eq!(
             depends(&jail(Some("11.1-RELEASE-p9")), table(&[])),
@@ -273,5 +315,22 @@ mod tests {
         corrupt.details = None;
         assert_eq!(depends(&corrupt, table(&[])), None);
         assert_eq!(depends(&corrupt, table(&[bin])), Some(true));
+    }
+
+    #[test]
+    fn a_jail_depends_on_another_by_its_fstab_alone() {
+        let web = Targets::from([(Family::Jails, "web".to_string())]);
+        let depends = |jail: &Jail, source: &str| {
+            let table = Some(vec![PathBuf::from(source)]);
+            depends(jail, &table, &web)
+        };
+        let (plain, base) = (jail(None), jail(Some("web")));
+        let data = "/iocage/jails/web/root/data";
+        assert_eq!(depends(&plain, data), Some(true));
+        assert_eq!(depends(&plain, "/iocage/jails/web2/root"), Some(false));
+        assert_eq!(depends(&base, "/data"), Some(false));
+        let mut corrupt = jail(None);
+        corrupt.details = None;
+        assert_eq!(super::depends(&corrupt, &None, &web), Some(false));
     }
 }

@@ -5,14 +5,15 @@
 //! from measurements against 1.13.
 
 pub mod addresses;
+pub mod belongings;
 pub mod branches;
 pub mod changes;
 pub mod clones;
 pub mod command;
 pub mod datasets;
 pub mod dependents;
-mod destruction;
 pub mod exec;
+pub mod destruction;
 pub mod fstab;
 pub mod images;
 pub mod indexes;
@@ -26,8 +27,10 @@ pub mod properties;
 pub mod rctl;
 pub mod releases;
 pub mod renaming;
+pub mod remains;
 pub mod selection;
 pub mod settings;
+pub mod snapshots;
 pub mod space;
 pub mod survey;
 pub mod version;

@@ -21,6 +21,7 @@ mod runner;
 mod scratch;
 
 use std::fs::File;
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -208,6 +209,24 @@ impl System {
         Ok(mounts)
     }
 
+    /// Unmounts what was mounted last at `place`, which touches the file system `of` (a pool). A
+    /// path that has become another place, by a link on the way, is left alone.
+    ///
+    /// # Errors
+    /// `InUse` if it cannot be unmounted; `Timeout` and `Unavailable` as [`System::on_files`].
+    pub fn unmount(&self, of: &str, place: &Path) -> Result<()> {
+        let cannot = |why: &dyn std::fmt::Display| {
+            let message = format!("{} cannot be unmounted: {why}", place.display());
+            Error::new(Code::InUse, message)
+        };
+        let (runner, path) = (Arc::clone(&self.runner), place.to_path_buf());
+        let unmount = move || match path.canonicalize()? == path {
+            true => runner.unmount(&path),
+            false => Err(io::Error::other("a link leads to another place")),
+        };
+        self.on_files(of, unmount)?.map_err(|error| cannot(&error))
+    }
+
     /// Does two things at once, or one after the other if no thread can be started.
     pub fn side_by_side<A: Send, B>(
         &self,
@@ -260,7 +279,6 @@ impl System {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
     use std::thread::{current, ThreadId};
 
     /// A host that runs nothing.

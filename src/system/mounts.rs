@@ -34,9 +34,7 @@ impl Mounts {
         by_mountpoint.dedup_by(|hidden, shown| place(hidden) == place(shown));
         // A file system of another type may have the name of a dataset.
         let datasets = by_mountpoint.iter().copied();
-        let mut datasets: Vec<u32> = datasets
-            .filter(|index| is_zfs(&mount(index).kind))
-            .collect();
+        let mut datasets: Vec<u32> = datasets.filter(|index| mount(index).is_dataset()).collect();
         // Of a dataset that is mounted more than once, the first place counts: the sort is stable.
         datasets.sort_by(|one, other| name(one).cmp(name(other)));
         datasets.dedup_by(|other, first| name(other) == name(first));
@@ -45,6 +43,11 @@ impl Mounts {
             datasets,
             all: mounts,
         }
+    }
+
+    /// All of them in the order of mounting; what is hidden by a later one too.
+    pub fn all(&self) -> &[Mount] {
+        &self.all
     }
 
     /// Whether the mount table is this one still.
@@ -133,6 +136,13 @@ impl Mounts {
 /// The bytes of a path: comparing it part by part takes ten times as long.
 fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
+}
+
+impl Mount {
+    /// Whether it is a dataset, or a snapshot of one.
+    pub fn is_dataset(&self) -> bool {
+        is_zfs(&self.kind)
+    }
 }
 
 /// Whether a file system of this type is a dataset: ZFS's, or that of zfs-fuse on Linux.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -49,6 +50,15 @@ pub trait Runner: Send + Sync {
     /// If the system does not say.
     fn mount_table(&self) -> io::Result<Vec<Mount>>;
 
+    /// Unmounts what was mounted last at a place.
+    ///
+    /// # Errors
+    /// If it is busy, or is not there.
+    fn unmount(&self, place: &Path) -> io::Result<()> {
+        let message = format!("{}: nothing is unmounted here", place.display());
+        Err(io::Error::new(io::ErrorKind::Unsupported, message))
+    }
+
     /// Sends a line to syslog; the priority is one of syslog's numbers.
     fn log(&self, priority: i32, line: &str);
 
@@ -85,6 +95,10 @@ impl Runner for RealHost {
 
     fn mount_table(&self) -> io::Result<Vec<Mount>> {
         platform::mount_table()
+    }
+
+    fn unmount(&self, place: &Path) -> io::Result<()> {
+        platform::unmount(place)
     }
 
     fn log(&self, priority: i32, line: &str) {

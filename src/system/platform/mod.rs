@@ -15,6 +15,8 @@ pub mod starting;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 pub use folder::{is_no_folder, make_folder_in, open_folder_in};
@@ -67,6 +69,21 @@ pub fn flock(file: BorrowedFd<'_>, how: Flock) -> io::Result<bool> {
 pub fn user() -> u32 {
     // SAFETY: geteuid takes no pointers and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// Unmounts what was mounted last at `place`, unless it is busy.
+pub fn unmount(place: &Path) -> io::Result<()> {
+    let place = std::ffi::CString::new(place.as_os_str().as_bytes())?;
+    // SAFETY: `place` is a string that ends in NUL.
+    #[cfg(target_os = "linux")]
+    let done = unsafe { libc::umount2(place.as_ptr(), libc::UMOUNT_NOFOLLOW) };
+    // SAFETY: `place` is a string that ends in NUL.
+    #[cfg(target_os = "freebsd")]
+    let done = unsafe { libc::unmount(place.as_ptr(), 0) };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The open flag that makes opening anything but a folder fail.
