@@ -92,6 +92,20 @@ pub fn requests() -> Vec<(Value, Value)> {
     ]
 }
 
+/// Asks again while zfs-fuse says "busy", as it does for a moment after an unmount.
+pub fn patiently(mut ask: impl FnMut() -> Value) -> Value {
+    let mut answer = Value::Null;
+    let is_busy = |answer: &Value| {
+        let error = answer.get("error").and_then(Value::as_str);
+        error.is_some_and(|error| error.contains("dataset is busy"))
+    };
+    super::eventually("nothing is busy", || {
+        answer = ask();
+        !is_busy(&answer)
+    });
+    answer
+}
+
 /// Compares an answer with that of [`requests`].
 pub fn check(what: &str, answer: &Value, expected: &Value) {
     if !expected["code"].is_null() {
