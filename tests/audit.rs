@@ -172,7 +172,11 @@ fn every_change_of_a_jail_leaves_one_line_without_what_is_private() {
         access == Access::Full && fields.any(|field| field.name() == "jail")
     };
     for action in ACTIONS.iter().filter(is_jails) {
-        assert!(actions.iter().any(|one| one == action.name), "{}", action.name);
+        assert!(
+            actions.iter().any(|one| one == action.name),
+            "{}",
+            action.name
+        );
     }
 }
 
