@@ -14,12 +14,23 @@ use sysadm_iocage_lab::Lab;
 fn right(action: &str) -> Value {
     match action {
         "activatepool" | "deactivatepool" => json!({"pool": "tank"}),
-        "cleanreleases" | "cleantemplates" => json!({"force": false, "dryrun": true}),
+        "addmount" => json!({"jail": "web", "source": "/usr/share", "destination": "/mnt"}),
+        "capjail" | "destroyjail" | "restartjail" | "snapshotjail" | "startjail" | "stopjail" => {
+            json!({"jail": "web"})
+        }
+        "cleanreleases" | "cleantemplates" | "cleanall" | "cleanjails" => {
+            json!({"force": false, "dryrun": true})
+        }
+        "execjail" => json!({"jail": "web", "command": ["true"]}),
+        "removemount" => json!({"jail": "web", "destination": "/mnt"}),
+        "removesnapshot" | "rollbackjail" => json!({"jail": "web", "snapshot": "s"}),
+        "renamejail" => json!({"jail": "web", "name": "www"}),
+        "setjailsettings" => json!({"jail": "web", "settings": {"notes": "x"}}),
         "createplugin" => {
             json!({"plugin": "gitlab", "net_device": "re0", "ip4": "10.0.0.5", "ip6": "::5"})
         }
         "fetchreleases" => json!({"releases": ["10.3-RELEASE"]}),
-        "jobstatus" => json!({"job": "sysadm_iocage_nosuch"}),
+        "jobstatus" | "stopjob" => json!({"job": "sysadm_iocage_nosuch"}),
         _ => json!({}),
     }
 }
@@ -122,23 +133,45 @@ fn is_right(argument: &str, value: &Value) -> bool {
         "plugin" | "name" | "net_device" => {
             ["1e1", "null"].contains(&text) && (argument != "net_device" || text == "null")
         }
-        "force" | "dryrun" | "refresh" | "detail" | "boot" | "accept_license" | "verify" => {
-            value.is_boolean()
-        }
+        "force" | "dryrun" | "refresh" | "detail" | "boot" | "accept_license" | "verify"
+        | "recursive" | "soft" => value.is_boolean(),
         // Only looked for, by ZFS's rule for names.
-        "jail" | "jail_uuid" | "jails" => {
+        "jail" | "jail_uuid" | "jails" | "template" => {
             let fits = |c: char| c.is_ascii_alphanumeric() || "-_.: ".contains(c);
             (1..256).contains(&text.len()) && text.chars().all(fits)
         }
         "job" | "prop" | "release" | "type" => ["1e1", "null"].contains(&text),
         "properties" | "settings" => *value == json!({}),
-        "destination" => ["/", "/etc/passwd"].contains(&text),
+        "command" => !text.trim().is_empty() && !text.contains('\0'),
+        "destination" => is_path(text),
         "source" => {
-            let words = ["tank/iocage", "a=b", "vnet=1", "1e1", "null"];
-            words.contains(&text) || ["/", "/etc/passwd"].contains(&text)
+            let starts = text.starts_with(is_first) && !text.contains("..");
+            is_path(text) || starts && is_fstab_word(text)
+        }
+        "snapshot" => {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "._-: ".contains(c);
+            (1..=128).contains(&text.len()) && text.chars().all(fits)
+        }
+        "user" => {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            text.starts_with(is_first) && text.len() <= 32 && text.chars().all(fits)
         }
         _ => false,
     }
+}
+
+fn is_first(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+}
+
+/// A whole path without steps up.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && !text.split('/').any(|part| [".", ".."].contains(&part))
+}
+
+fn is_fstab_word(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "=,._/:-".contains(c);
+    (1..=256).contains(&text.len()) && text.chars().all(fits)
 }
 
 #[test]
@@ -187,6 +220,26 @@ fn wrong_arguments_are_named_and_no_command_is_run() {
         }
     }
     assert!(checked > 600, "{checked}");
+
+    // Who changes a jail says which, and in one way.
+    for action in ACTIONS {
+        let mut args = right(action.name);
+        args["action"] = json!(action.name);
+        let has_jail = action.fields.iter().any(|field| field.name() == "jail");
+        if !has_jail || action.access_for(args.as_object().unwrap()) != Access::Full {
+            continue;
+        }
+        args["jail_uuid"] = json!("web");
+        let answer = plugin.ask(&args);
+        assert_eq!(error_of(&answer).0, "invalid_argument", "{args}: {answer}");
+        for argument in ["jail", "jail_uuid"] {
+            args.as_object_mut().unwrap().remove(argument);
+        }
+        let answer = plugin.ask(&args);
+        let (code, message) = error_of(&answer);
+        assert_eq!(code, "invalid_argument", "{args}: {message}");
+        assert!(message.contains("\"jail\""), "{args}: {message}");
+    }
 
     let missing = [
         ("deactivatepool", "pool", json!({})),

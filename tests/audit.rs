@@ -131,6 +131,56 @@ fn a_host_hears_of_every_change_and_of_no_look() {
 }
 
 #[test]
+fn every_change_of_a_jail_leaves_one_line_without_what_is_private() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.furnish();
+    let lines = Lines::default();
+    let plugin = Instance::open(&lab.config(), &host(&lines));
+    common::acting::prepare(&lab);
+    let mut actions = Vec::new();
+    for (args, expected) in common::acting::requests() {
+        let action = args["action"].as_str().unwrap();
+        let answer = common::acting::patiently(|| {
+            audited(&lines);
+            plugin.ask(&args)
+        });
+        common::acting::check(action, &answer, &expected);
+        let lines = audited(&lines);
+        let [(level, line)] = &lines[..] else {
+            panic!("{args}: {lines:?}");
+        };
+        let (expected_level, outcome) = match expected["code"].as_str() {
+            None => (SYSADM_IOCAGE_LOG_INFO, "done, "),
+            Some(code) => (SYSADM_IOCAGE_LOG_ERROR, code),
+        };
+        assert_eq!(*level, expected_level, "{line}");
+        let asked = args["jail"]
+            .as_str()
+            .map_or(String::new(), |jail| format!(" jail=\"{jail}\""));
+        assert!(
+            line.starts_with(&format!("audit: {action}{asked}")),
+            "{line}"
+        );
+        assert!(line.contains(&format!(": {outcome}")), "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+        actions.push(action.to_string());
+    }
+    // All that change jails are among them.
+    let is_jails = |action: &&Action| {
+        let access = action.access_for(json!({}).as_object().unwrap());
+        let mut fields = action.fields.iter();
+        access == Access::Full && fields.any(|field| field.name() == "jail")
+    };
+    for action in ACTIONS.iter().filter(is_jails) {
+        assert!(
+            actions.iter().any(|one| one == action.name),
+            "{}",
+            action.name
+        );
+    }
+}
+
+#[test]
 fn the_lines_are_those_that_the_document_shows() {
     let Some(lab) = Lab::or_skip(2) else { return };
     lab.furnish();

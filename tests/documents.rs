@@ -245,8 +245,17 @@ struct Household {
     lab: Lab,
     plugin: Instance,
     dispatcher: Box<Dispatcher>,
+    /// A program that runs its jobs itself, where an example is about one.
+    alone: Option<Instance>,
     access: i32,
+    /// The datasets and snapshots that there are before the first request.
+    datasets: BTreeSet<String>,
+    /// What is in the jails' `config.json` then, and in `defaults.json`.
+    settings: Vec<(PathBuf, String)>,
 }
+
+/// Which jails of the household run.
+const RUNNING: [(u32, &str); 3] = [(5, "web"), (6, "mail.example.org"), (7, "jenkins")];
 
 /// The jobs that run, and those that were taken since the last request.
 #[derive(Default)]
@@ -290,12 +299,38 @@ impl Household {
         };
         let plugin = Instance::open(&lab.config(), &host);
         let access = SYSADM_IOCAGE_ACCESS_FULL;
-        Some(Household {
+        let root = lab.iocage_root(lab.pool(0));
+        let jails = fs::read_dir(root.join("jails")).unwrap();
+        let files = jails.map(|jail| jail.unwrap().path().join("config.json"));
+        let files = files.chain([root.join("defaults.json")]);
+        let settings = files.map(|file| (file.clone(), fs::read_to_string(file).unwrap()));
+        let mut household = Household {
+            settings: settings.collect(),
             lab,
             plugin,
             dispatcher,
+            alone: None,
             access,
-        })
+            datasets: BTreeSet::new(),
+        };
+        household.datasets = household.all_datasets();
+        Some(household)
+    }
+
+    /// All datasets and snapshots of both pools.
+    fn all_datasets(&self) -> BTreeSet<String> {
+        let list = [
+            "list",
+            "-H",
+            "-r",
+            "-t",
+            "filesystem,snapshot",
+            "-o",
+            "name",
+        ];
+        let both = [self.lab.pool(0), self.lab.pool(1)];
+        let listed = self.lab.zfs(&[&list[..], &both[..]].concat());
+        listed.lines().map(String::from).collect()
     }
 
     /// Brings about how things are to be before a request.
@@ -306,6 +341,7 @@ impl Household {
             assert!(self.plugin.progress(&job, Some(&log)).is_some());
         }
         self.dispatcher.running.lock().unwrap().clear();
+        self.alone = None;
         self.forget_what_was_made();
         self.access = SYSADM_IOCAGE_ACCESS_FULL;
         let (tank, tank2) = (self.lab.pool(0), self.lab.pool(1));
@@ -323,19 +359,30 @@ impl Household {
                 ["tank2", "has", "the", "template", name] => {
                     self.lab.add_template(tank2, name, None, &json!({}));
                 }
+                ["tank2", "has", "the", "jail", name] => {
+                    self.lab.add_jail(tank2, name, None, &json!({}));
+                }
+                ["the", "jail", name, "is", "there"] => {
+                    let release = Some("releases/13.2-RELEASE");
+                    self.lab.add_jail(tank, name, release, &json!({}));
+                }
                 ["the", "job", id, "runs"] => {
                     self.dispatcher.running.lock().unwrap().push((*id).into());
                 }
                 ["a", "job", "fetches", release] => starts = Some(*release),
+                ["the", "program", "has", "no", "dispatcher", "and", "fetches", release] => {
+                    self.lab.set_pace("60");
+                    let alone = Instance::of(&self.lab);
+                    fetch(&alone, release);
+                    self.alone = Some(alone);
+                }
                 ["a", "program", "without", "a", "dispatcher", "has", "tried", "to", "fetch", release] =>
                 {
                     fails = Some(*release);
                 }
                 ["the", "jail", name, "has", "the", "snapshot", snapshot] => {
                     let snapshot = format!("{tank}/iocage/jails/{name}@{snapshot}");
-                    if !self.lab.try_zfs(&["list", &snapshot]).status.success() {
-                        self.lab.zfs(&["snapshot", "-r", &snapshot]);
-                    }
+                    self.lab.zfs(&["snapshot", "-r", &snapshot]);
                 }
                 ["the", "jail", name, "mounts", source, "on", destination] => {
                     let jail = root.join("jails").join(name);
@@ -382,8 +429,30 @@ impl Household {
                 }
             }
         }
-        for jail in fs::read_dir(root.join("jails")).into_iter().flatten() {
-            fs::write(jail.unwrap().path().join("fstab"), "").unwrap();
+        self.lab.set_pace("0");
+        fs::write(self.lab.dir().join("last-jid"), "0").unwrap();
+        self.lab.set_running(&RUNNING);
+        let now = self.all_datasets();
+        let lost: Vec<&String> = self.datasets.difference(&now).collect();
+        assert!(lost.is_empty(), "an example has destroyed {lost:?}");
+        let new = now.difference(&self.datasets);
+        // What is cloned from a snapshot goes before it, and what is below comes after what is above.
+        let (snapshots, datasets): (Vec<&String>, Vec<&String>) =
+            new.partition(|name| name.contains('@'));
+        for new in datasets.into_iter().chain(snapshots) {
+            common::eventually(&format!("{new} is gone"), || {
+                let is_there = || self.lab.try_zfs(&["list", new]).status.success();
+                self.lab.try_zfs(&["destroy", "-r", new]).status.success() || !is_there()
+            });
+        }
+        for (file, text) in &self.settings {
+            if fs::read_to_string(file).is_ok_and(|now| now != *text) {
+                fs::write(file, text).unwrap();
+            }
+            let fstab = file.with_file_name("fstab");
+            if fstab.exists() {
+                fs::write(fstab, "").unwrap();
+            }
         }
     }
 
@@ -391,14 +460,16 @@ impl Household {
     fn evaluate(&mut self, before: &[String], args: &Value) -> Value {
         self.prepare(before);
         let args = self.to_lab(args);
-        let (_, reply) = self.plugin.evaluate(&args.to_string(), self.access);
+        let plugin = self.alone.as_ref().unwrap_or(&self.plugin);
+        let (_, reply) = plugin.evaluate(&args.to_string(), self.access);
         self.of_lab(&reply)
     }
 
     fn message(&mut self, before: &[String], message: &Value) -> Value {
         self.prepare(before);
         let message = self.to_lab(message);
-        let reply = self.plugin.message_as(&message, self.access);
+        let plugin = self.alone.as_ref().unwrap_or(&self.plugin);
+        let reply = plugin.message_as(&message, self.access);
         self.of_lab(&reply)
     }
 

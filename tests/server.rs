@@ -342,14 +342,103 @@ fn all_eleven_actions_answer_as_through_the_c_interface() {
     // What no server calls goes the same way, and says so if the library does not have it.
     let df = server.call("df", json!({}))["jails"].clone();
     assert!(df["web"]["used"].is_string(), "{df}");
-    let destroyed = server.call("destroyJail", json!({"jail": "web"}));
-    if sysadm_iocage::actions::find("destroyjail").is_none() {
+    let boot = json!({"jail": "web", "prop": "boot"});
+    let settings = server.call("getJailSettings", boot);
+    assert_eq!(settings["jails"]["web"], json!({"boot": "1"}));
+    let created = server.call("createJail", json!({"name": "new"}));
+    if sysadm_iocage::actions::find("createjail").is_none() {
         assert_eq!(
-            error_of(&destroyed),
-            ("unavailable", "unknown action \"destroyjail\"")
+            error_of(&created),
+            ("unavailable", "unknown action \"createjail\"")
         );
     }
     assert_eq!(server.finish().last().unwrap()["jobs"], 3);
+}
+
+/// The class's methods for actions that change jails at once.
+const METHODS: [(&str, &str); 7] = [
+    ("capjail", "capJail"),
+    ("cleanall", "cleanAll"),
+    ("cleanjails", "cleanJails"),
+    ("destroyjail", "destroyJail"),
+    ("execjail", "execJail"),
+    ("startjail", "startJail"),
+    ("stopjail", "stopJail"),
+];
+
+/// The example host in C.
+fn example_host() -> PathBuf {
+    let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example-host");
+    run(Command::new("cc")
+        .args(["-std=c99", "-I"])
+        .arg(source("include"))
+        .arg("-o")
+        .arg(&host)
+        .arg(source("examples/host.c"))
+        .args(["-ldl", "-lpthread"])
+        .args(sanitizer_flags()));
+    host
+}
+
+#[test]
+fn what_changes_jails_answers_the_same_by_every_way_in() {
+    let Some(lab) = furnished() else { return };
+    let Some(mut server) = Server::start(&lab, library().to_str().unwrap(), 4) else {
+        return;
+    };
+    let plugin = Instance::of(&lab);
+    let example = example_host();
+    let action = |args: &Value| args["action"].as_str().unwrap().to_string();
+    let in_c = |args: &Value| {
+        let mut host = Command::new(&example);
+        host.arg("-l").arg(library()).arg("-c");
+        let output = host.arg(lab.config().to_string()).arg(args.to_string());
+        let output = output.output().unwrap();
+        let reply = common::parse(&String::from_utf8(output.stdout).unwrap());
+        let answer = reply[action(args)].clone();
+        let failed = i32::from(!answer["error"].is_null());
+        assert_eq!(output.status.code(), Some(failed), "{reply}");
+        answer
+    };
+    let message = |args: &Value| {
+        let message = json!({"id": 1, "namespace": "sysadm", "name": "iocage", "args": args});
+        plugin.message(&message)["args"][action(args)].clone()
+    };
+    let backend = |args: &Value, rest: bool| {
+        let answer = server.ask(json!({"backend": args, "full": true, "rest": rest}));
+        assert_eq!(answer["code"], "OK", "{answer}");
+        answer["reply"][action(args)].clone()
+    };
+    let method = |args: &Value| {
+        let action = action(args);
+        let Some((_, method)) = METHODS.iter().find(|(name, _)| *name == action) else {
+            return backend(args, false);
+        };
+        let mut rest = args.clone();
+        rest.as_object_mut().unwrap().remove("action");
+        server.call(method, rest)
+    };
+    let rest = |args: &Value| backend(args, true);
+    let ways: [(&str, &dyn Fn(&Value) -> Value); 4] = [
+        ("C host", &in_c),
+        ("message", &message),
+        ("Qt pair", &method),
+        ("REST", &rest),
+    ];
+    let mut by_method = 0;
+    for (way, ask) in ways {
+        common::acting::prepare(&lab);
+        for (args, expected) in common::acting::requests() {
+            // Who may only read changes nothing.
+            let answer = server.ask(json!({"backend": args, "full": false, "rest": true}));
+            assert_eq!(answer["code"], "FORBIDDEN", "{args}: {answer}");
+            let answer = common::acting::patiently(|| ask(&args));
+            common::acting::check(&format!("{way}: {args}"), &answer, &expected);
+            by_method += usize::from(METHODS.iter().any(|(name, _)| *name == action(&args)));
+        }
+    }
+    assert_eq!(by_method, METHODS.len() * ways.len());
+    assert_eq!(server.finish().last().unwrap()["jobs"], 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use sysadm_iocage::iocage::jails as iocage;
 use sysadm_iocage::iocage::survey::Memory;
 use sysadm_iocage::reply::jails;
 use sysadm_iocage::system::System;
-use sysadm_iocage_fuzz::{check_jail, on_host, pool, system, Instance, Says};
+use sysadm_iocage_fuzz::{check_jail, on_host, pool, system, Instance, Says, DESTROYED};
 
 static INSTANCE: LazyLock<Instance> = LazyLock::new(|| Instance::open(json!({})));
 static SYSTEM: LazyLock<System> = LazyLock::new(system);
@@ -66,9 +66,39 @@ fuzz_target!(|data: &[u8]| {
             ] {
                 ask(action);
             }
-            dry_run("cleanreleases");
-            dry_run("cleantemplates");
+            for action in ["cleanreleases", "cleantemplates", "cleanjails", "cleanall"] {
+                dry_run(action);
+            }
+            go(true);
         },
+    );
+    let nothing_runs = || Says {
+        jls: Some(br#"{"jail-information": {}}"#.to_vec()),
+        ..Says::default()
+    };
+    on_host(
+        Says {
+            datasets: said(),
+            ..nothing_runs()
+        },
+        || go(false),
+    );
+    on_host(
+        Says {
+            listed: said(),
+            ..nothing_runs()
+        },
+        || {
+            go(true);
+            go(false);
+        },
+    );
+    on_host(
+        Says {
+            transactions: said(),
+            ..nothing_runs()
+        },
+        || go(true),
     );
     on_host(
         Says {
@@ -99,3 +129,26 @@ fuzz_target!(|data: &[u8]| {
         },
     );
 });
+
+/// Destroys a jail and goes back to a snapshot, or says what that would do: whatever ZFS says is there,
+/// nothing goes but the jail, and snapshots that have its name.
+fn go(dry_run: bool) {
+    let ask = |more: Value| {
+        let mut args = json!({"jail": "web", "force": true, "dryrun": dry_run});
+        for (key, value) in more.as_object().unwrap() {
+            args[key] = value.clone();
+        }
+        INSTANCE.ask(args)
+    };
+    DESTROYED.lock().unwrap().clear();
+    ask(json!({"action": "rollbackjail", "snapshot": "daily"}));
+    assert!(DESTROYED.lock().unwrap().is_empty());
+    ask(json!({"action": "destroyjail"}));
+    let destroyed = DESTROYED.lock().unwrap();
+    assert!(!dry_run || destroyed.is_empty(), "{destroyed:?}");
+    for name in destroyed.iter() {
+        let rest = name.strip_prefix("tank1/iocage/jails/web");
+        let own = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']));
+        assert!(own || name.ends_with("@web"), "{name}");
+    }
+}

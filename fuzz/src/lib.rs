@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, RwLock};
 use std::time::Duration;
 
 use serde_json::{json, Map, Value};
@@ -39,6 +39,10 @@ pub struct Says {
     pub space: Option<Vec<u8>>,
     /// `zfs get -p` of snapshots.
     pub snapshots: Option<Vec<u8>>,
+    /// `zfs list` of snapshots by their names.
+    pub listed: Option<Vec<u8>>,
+    /// `zfs get` of the transactions in which snapshots and bookmarks were made.
+    pub transactions: Option<Vec<u8>>,
     /// On standard error by a `zfs` that fails.
     pub zfs_fails: Option<Vec<u8>>,
     /// On standard error by a `zfs destroy` that fails.
@@ -53,6 +57,12 @@ pub struct Says {
     /// `fetch`.
     pub page: Option<Vec<u8>>,
     pub mountinfo: Option<Vec<u8>>,
+    /// `rctl` of a jail.
+    pub rctl: Option<Vec<u8>>,
+    /// On standard error by an `rctl -a` that fails.
+    pub rctl_fails: Option<Vec<u8>>,
+    /// What a command in a jail says on standard error, and ends with 1.
+    pub jexec_fails: Option<Vec<u8>>,
 }
 
 static SAYS: LazyLock<RwLock<Arc<Says>>> = LazyLock::new(RwLock::default);
@@ -60,8 +70,12 @@ static SAYS: LazyLock<RwLock<Arc<Says>>> = LazyLock::new(RwLock::default);
 /// Whether what is under way may change anything.
 static MAY_CHANGE: AtomicBool = AtomicBool::new(true);
 
+/// What was destroyed since the host last said something else.
+pub static DESTROYED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// Does `work` on a host that says this.
 pub fn on_host<T>(says: Says, work: impl FnOnce() -> T) -> T {
+    DESTROYED.lock().unwrap().clear();
     *SAYS.write().unwrap() = Arc::new(says);
     let done = work();
     *SAYS.write().unwrap() = Arc::default();
@@ -83,7 +97,8 @@ static MOUNTINFO: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let needed = |line: &&str| {
         let source = line.split(' ').nth(8).unwrap();
         let parent = source.rsplit('/').nth(1);
-        source == "tank1/iocage" || parent == Some("jails") || parent == Some("templates")
+        let of_family = parent == Some("jails") || parent == Some("templates");
+        source == "tank1/iocage" || source == "tank1/iocage/jails/web/root" || of_family
     };
     let lines: Vec<&str> = table.lines().filter(needed).collect();
     lines.join("\n").into_bytes()
@@ -122,7 +137,12 @@ impl Runner for MadeUp {
         _: &AtomicBool,
     ) -> sysadm_iocage::error::Result<Output> {
         let arguments: Vec<&str> = order.argv[1..].iter().map(String::as_str).collect();
-        check_command(&arguments);
+        // A command in a jail may be anything.
+        let of_host = match order.program {
+            Program::Jexec => arguments.len().min(4),
+            _ => arguments.len(),
+        };
+        check_command(&arguments[..of_host]);
         let printed = answer(order.program, &arguments);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Output {
@@ -175,10 +195,15 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
         }
         (Program::Zfs, ["list", "-H", "-d", "0", ..]) => or(&says.pools, seed!("zfs/pools.txt")),
         // Whether it is there still: what could not be destroyed is.
-        (Program::Zfs, ["list", "-H", "-o", "name", dataset]) => match &says.destroy_fails {
+        (Program::Zfs, ["list", "-H", "-o", "name", .., dataset]) => match &says.destroy_fails {
             Some(_) => Printed::said(format!("{dataset}\n")),
             None => Printed::failed(seed!("zfs/none.txt")),
         },
+        (Program::Zfs, ["list", "-H", "-r", "-t", "snapshot", "-o", "name", dataset]) => {
+            let said = says.listed.as_ref().or(says.datasets.as_ref());
+            let names = || snapshots_in(dataset).join("\n").into_bytes();
+            Printed::said(said.cloned().unwrap_or_else(names))
+        }
         (Program::Zfs, ["list", "-H", "-r", .., dataset]) => {
             let origins = arguments.contains(&"name,origin");
             match (dataset.rsplit('/').next(), origins) {
@@ -193,6 +218,11 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
                 _ => Printed::failed(seed!("zfs/none.txt")),
             }
         }
+        (Program::Zfs, ["get", "-H", "-p", "-r", "-t", "snapshot,bookmark", .., dataset]) => {
+            let names = snapshots_in(dataset).into_iter().enumerate();
+            let rows: Vec<String> = names.map(|(at, name)| format!("{name}\t{at}")).collect();
+            or(&says.transactions, rows.join("\n").as_bytes())
+        }
         (Program::Zfs, ["get", "-H", "-p", "-r", "-d", "1", ..]) => {
             or(&says.space, seed!("zfs/space.txt"))
         }
@@ -205,9 +235,19 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
             assert!(PoolName::existing(pool).is_ok(), "{pool}");
             Printed::default()
         }
+        (Program::Zfs, ["destroy", "-d", snapshot] | ["rollback" | "snapshot", .., snapshot])
+        | (Program::Zfs, ["rename", "-r", snapshot, _]) => {
+            check_change();
+            assert!(snapshot.contains('@'), "{snapshot}");
+            if arguments[0] == "destroy" {
+                DESTROYED.lock().unwrap().push(snapshot.to_string());
+            }
+            Printed::default()
+        }
         (Program::Zfs, ["destroy", "-r", dataset]) => {
             check_change();
             assert!(dataset.contains('/'), "{dataset}: a whole pool");
+            DESTROYED.lock().unwrap().push(dataset.to_string());
             match &says.destroy_fails {
                 Some(words) => Printed::failed(words.clone()),
                 None => Printed::default(),
@@ -220,12 +260,50 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
         }
         (Program::Iocage, ["--version"]) => or(&says.version, seed!("iocage/version-1.13.txt")),
         (Program::Iocage, ["list", "-R"]) => or(&says.remote, seed!("iocage/remote-1.13.txt")),
+        // It says that all is well, and has done nothing.
+        (Program::Iocage, ["start" | "stop" | "restart" | "set" | "rename", ..]) => {
+            check_change();
+            Printed::default()
+        }
+        (Program::Rctl, ["-a", _]) if says.rctl_fails.is_some() => {
+            Printed::failed(says.rctl_fails.clone().unwrap())
+        }
+        (Program::Rctl, ["-a" | "-r", rule]) => {
+            check_change();
+            assert!(rule.starts_with("jail:ioc-"), "{rule}");
+            Printed::default()
+        }
+        (Program::Rctl, [rule]) => {
+            assert!(rule.starts_with("jail:ioc-"), "{rule}");
+            or(&says.rctl, b"")
+        }
+        (Program::Jexec, ["-U", _, "--", jid, _, ..]) => {
+            check_change();
+            assert!(jid.parse::<u32>().is_ok(), "{jid}");
+            match &says.jexec_fails {
+                Some(words) => Printed::failed(words.clone()),
+                None => Printed::said(b"hello\n".to_vec()),
+            }
+        }
         (Program::FreebsdVersion, []) => Printed::said(b"13.2-RELEASE-p9\n".to_vec()),
         (Program::Fetch, ["-q", "-T", _, "-o", "-", _]) => {
             or(&says.page, seed!("fetch/unsupported.html"))
         }
         _ => panic!("nobody should run this: {program:?} {arguments:?}"),
     }
+}
+
+/// The seeds' snapshots of a dataset and of those below it.
+fn snapshots_in(dataset: &str) -> Vec<&'static str> {
+    let seed = std::str::from_utf8(seed!("zfs/snapshots.txt")).unwrap();
+    let names = seed.lines().filter_map(|line| line.split('\t').next());
+    let is_in = |name: &&str| {
+        let rest = name.strip_prefix(dataset);
+        name.contains('@') && rest.is_some_and(|rest| rest.starts_with(['@', '/']))
+    };
+    let mut names: Vec<&str> = names.filter(is_in).collect();
+    names.dedup();
+    names
 }
 
 /// The seeds have `/lab` where their lab was; here that is a folder of this process.
@@ -258,10 +336,7 @@ pub fn home() -> &'static Path {
             ("defaults.json", seed!("defaults_json/defaults.json")),
             ("jails/5/config.json", seed!("config_json/5.json")),
             ("jails/db/config.json", seed!("config_json/db.json")),
-            (
-                "jails/jenkins/config.json",
-                seed!("config_json/jenkins.json"),
-            ),
+            ("jails/jenkins/config.json", LIMITED),
             (
                 "jails/mail.example.org/config.json",
                 seed!("config_json/mail.example.org.json"),
@@ -271,9 +346,6 @@ pub fn home() -> &'static Path {
                 seed!("config_json/roaming.json"),
             ),
             ("jails/web/config.json", seed!("config_json/web.json")),
-            ("jails/web/fstab", seed!("fstab/fstab.txt")),
-            ("images/web_2026-11-25.zip", b"abc"),
-            ("images/web_2026-11-25.sha256", b"ba78"),
             (
                 "templates/base/config.json",
                 b"{\"type\":\"template\",\"template\":1}",
@@ -281,6 +353,7 @@ pub fn home() -> &'static Path {
         ] {
             write(&root.join(path), content);
         }
+        put_back(&home);
         write(&index_file(&home), seed!("index/real.json"));
         write(&home.join("state/catalogue.json"), b"{}");
         // Whatever the mask: one into which others may write is refused.
@@ -288,6 +361,32 @@ pub fn home() -> &'static Path {
         home
     });
     &HOME
+}
+
+/// What jenkins is, with a limit.
+const LIMITED: &[u8] = br#"{"host_hostuuid":"jenkins","type":"pluginv2","plugin_name":"jenkins","memoryuse":"deny=1G"}"#;
+
+/// Writes the files that actions may change.
+fn put_back(home: &Path) {
+    let root = home.join("mnt/tank1/iocage");
+    for (path, content) in [
+        ("jails/web/fstab", seed!("fstab/fstab.txt")),
+        ("images/web_2026-11-25.zip", b"abc"),
+        ("images/web_2026-11-25.sha256", b"ba78"),
+    ] {
+        write(&root.join(path), content);
+    }
+    let _ = fs::remove_dir_all(root.join("jails/web/root"));
+    fs::create_dir_all(root.join("jails/web/root")).unwrap();
+}
+
+/// Puts back what a request may have changed of the files.
+fn after_request(text: &[u8]) {
+    const CHANGING: [&[u8]; 4] = [b"mount", b"clean", b"rename", b"destroy"];
+    let has = |word: &&[u8]| text.windows(word.len()).any(|part| part == **word);
+    if CHANGING.iter().any(has) {
+        put_back(home());
+    }
 }
 
 /// Where the library's own clone of the plugin index lies.
@@ -309,6 +408,7 @@ pub fn config(more: Value) -> Value {
             "zfs": "/nonexistent/zfs", "zpool": "/nonexistent/zpool", "jls": "/nonexistent/jls",
             "iocage": "/dev/null", "fetch": "/nonexistent/fetch", "git": "/nonexistent/git",
             "freebsd-version": "/nonexistent/freebsd-version",
+            "jexec": "/nonexistent/jexec", "rctl": "/nonexistent/rctl",
         },
         "catalogue_max_age_seconds": 31_536_000,
         "state_directory": home().join("state").to_str().unwrap(),
@@ -337,8 +437,8 @@ pub fn pool() -> PoolName {
 fn check_command(words: &[&str]) {
     #[rustfmt::skip]
     const OPTIONS: &[&str] = &[
-        "-", "-H", "-P", "-R", "-T", "-d", "-g", "-n", "-o", "-p", "-q", "-r", "-t", "-v",
-        "--accept", "--depth", "--libxo", "--name", "--no-single-branch", "--quiet", "--version",
+        "-", "--", "-H", "-P", "-R", "-T", "-U", "-a", "-d", "-f", "-g", "-n", "-o", "-p", "-q",
+        "-r", "-s", "-t", "-v", "--accept", "--depth", "--libxo", "--name", "--no-single-branch", "--quiet", "--version",
     ];
     for word in words {
         assert!(
@@ -434,6 +534,7 @@ impl Instance {
         let reply =
             take(unsafe { sysadm_iocage_evaluate(self.0, args.as_ptr(), access, &mut status) });
         MAY_CHANGE.store(true, Ordering::Relaxed);
+        after_request(args.as_bytes());
         let reply = parse(&reply.expect("a reply"));
         check_reply(status, &reply);
         (status, reply)
@@ -452,6 +553,7 @@ impl Instance {
         MAY_CHANGE.store(access == SYSADM_IOCAGE_ACCESS_FULL, Ordering::Relaxed);
         let reply = take(unsafe { sysadm_iocage_message(self.0, message.as_ptr(), access) });
         MAY_CHANGE.store(true, Ordering::Relaxed);
+        after_request(message.as_bytes());
         parse(&reply.expect("a reply"))
     }
 

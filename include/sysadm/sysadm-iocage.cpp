@@ -266,6 +266,7 @@ QJsonObject Iocage::fetchPlugin(QJsonObject args){ return ask("createplugin", ar
 QJsonObject Iocage::cleanTemplates(){ return ask("cleantemplates", QJsonObject{ {"detail", true} }); }
 QJsonObject Iocage::cleanReleases(){ return ask("cleanreleases", QJsonObject{ {"detail", true} }); }
 
+// Without "force" cleanAll and cleanJails only say what would go.
 QJsonObject Iocage::cleanAll(){ return ask("cleanall"); }
 QJsonObject Iocage::df(){ return ask("df"); }
 QJsonObject Iocage::createJail(QJsonObject args){ return ask("createjail", args); }

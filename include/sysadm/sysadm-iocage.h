@@ -49,8 +49,9 @@ public:
 	// /usr/local/etc/sysadm/iocage.json. To be called before any other function.
 	static void setConfigFile(const QString &path);
 
-	// What the old class declared too, and no server calls. If the library does not have the action, the code is
-	// "unavailable".
+	// What the old class declared too, and no server calls. Who calls them has to see who asks: they act with full
+	// access. Each is the action of its name in lower case; if the library does not have it, the code is "unavailable".
+	// cleanAll and cleanJails get no "force", so they destroy nothing: they answer "in_use" and name what would go.
 	static QJsonObject cleanAll();
 	static QJsonObject df();
 	static QJsonObject createJail(QJsonObject);

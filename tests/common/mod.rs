@@ -1,6 +1,7 @@
 //! What the tests share: an instance behind its C interface, and what a pool looks like.
 #![allow(dead_code)] // each test program uses its part
 
+pub mod acting;
 pub mod killed;
 pub mod made_up;
 

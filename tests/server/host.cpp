@@ -45,11 +45,15 @@ static QJsonObject call(const QString &function, const QJsonObject &args){
     {"listTemplates", Iocage::listTemplates}, {"listReleases", Iocage::listReleases},
     {"listPlugins", Iocage::listPlugins}, {"cleanTemplates", Iocage::cleanTemplates},
     {"cleanReleases", Iocage::cleanReleases}, {"df", Iocage::df},
+    {"cleanAll", Iocage::cleanAll}, {"cleanJails", Iocage::cleanJails},
   };
   static const QHash<QString, QJsonObject(*)(QJsonObject)> withArgs = {
     {"activatePool", Iocage::activatePool}, {"deactivatePool", Iocage::deactivatePool},
     {"fetchReleases", Iocage::fetchReleases}, {"fetchPlugin", Iocage::fetchPlugin},
-    {"destroyJail", Iocage::destroyJail},
+    {"destroyJail", Iocage::destroyJail}, {"stopJail", Iocage::stopJail},
+    {"startJail", Iocage::startJail}, {"execJail", Iocage::execJail},
+    {"capJail", Iocage::capJail}, {"createJail", Iocage::createJail},
+    {"getJailSettings", Iocage::getJailSettings},
   };
   if(plain.contains(function)){ return plain.value(function)(); }
   return withArgs.value(function)(args);
