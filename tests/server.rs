@@ -419,7 +419,8 @@ fn what_changes_jails_answers_the_same_by_every_way_in() {
         server.call(method, rest)
     };
     let rest = |args: &Value| backend(args, true);
-    let ways: [(&str, &dyn Fn(&Value) -> Value); 4] = [
+    type Way<'a> = &'a dyn Fn(&Value) -> Value;
+    let ways: [(&str, Way); 4] = [
         ("C host", &in_c),
         ("message", &message),
         ("Qt pair", &method),
