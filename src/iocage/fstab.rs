@@ -172,6 +172,7 @@ mod tests {
         assert_eq!(of_iocage, [true, false, false, false]);
         assert!(!entries[0].is_iocages(Path::new("/elsewhere")));
     }
+
     #[test]
     fn escapes_are_those_of_vis() {
         for (field, plain) in [
