@@ -1,6 +1,6 @@
 //! The space that jails take, and their snapshots: `df`, `listsnapshots`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::each;
 use crate::context::Context;
@@ -78,16 +78,18 @@ fn look<T: Send>(
 }
 
 fn describe(pool: &PoolName, snapshot: &Snapshot) -> Object {
-    let clone = |dataset: &String| clone_name(pool, dataset);
+    // Of a jail that was cloned from a jail, its dataset and its root are clones.
+    let clones = snapshot
+        .clones
+        .iter()
+        .map(|dataset| clone_name(pool, dataset));
+    let clones: BTreeSet<String> = clones.collect();
     let created = utc_time(snapshot.created).map(|time| time + "Z");
     Object::new()
         .with("created", created.unwrap_or_default())
         .with("used", snapshot.used.to_string())
         .with("referenced", snapshot.referenced.to_string())
-        .with(
-            "clones",
-            snapshot.clones.iter().map(clone).collect::<Vec<_>>(),
-        )
+        .with("clones", clones.into_iter().collect::<Vec<_>>())
         .with("complete", if snapshot.complete { "true" } else { "false" })
 }
 
@@ -101,5 +103,29 @@ fn clone_name(pool: &PoolName, dataset: &str) -> String {
     match dataset == own || *dataset == format!("{own}/root") {
         true => name.into(),
         false => dataset.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jail_that_was_cloned_whole_is_one_clone() {
+        let pool = PoolName::parse("tank").unwrap();
+        let mut snapshot = Snapshot::default();
+        let datasets = [
+            "else",
+            "iocage/jails/kid",
+            "iocage/jails/kid-2/root",
+            "iocage/jails/kid/root",
+        ];
+        snapshot.clones = datasets.map(|name| format!("tank/{name}")).into();
+        let answer: serde_json::Value =
+            serde_json::from_str(&describe(&pool, &snapshot).to_json()).unwrap();
+        assert_eq!(
+            answer["clones"],
+            serde_json::json!(["kid", "kid-2", "tank/else"])
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::datasets::Family;
 use crate::limits;
-use crate::system::{read_regular, unescape};
+use crate::system::read_regular;
 
 pub use edit::{moved, with_entry, without, write, NewEntry};
 
@@ -77,7 +77,7 @@ fn entry(line: &[u8]) -> Option<Entry> {
     let fields = line.split(|byte| byte.is_ascii_whitespace());
     let fields = fields.filter(|field| !field.is_empty());
     // A comment ends the line; `#` in the middle of a field is a part of it.
-    let mut fields = fields.take_while(|field| field[0] != b'#').map(unescape);
+    let mut fields = fields.take_while(|field| field[0] != b'#').map(unvis);
     let path = |field| PathBuf::from(OsString::from_vec(field));
     let text = |field: Vec<u8>| String::from_utf8_lossy(&field).into_owned();
     Some(Entry {
@@ -87,6 +87,48 @@ fn entry(line: &[u8]) -> Option<Entry> {
         options: fields.next().map(text),
         dump: fields.next().map_or("0".into(), text),
         pass: fields.next().map_or("0".into(), text),
+    })
+}
+
+/// Undoes the escapes of vis(3), as jail(8) does by strunvis(3); what is none stays as it is.
+fn unvis(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [byte, after @ ..] = rest {
+        let escape = if *byte == b'\\' { escape(after) } else { None };
+        let (byte, length) = escape.unwrap_or((*byte, 0));
+        plain.push(byte);
+        rest = &after[length..];
+    }
+    plain
+}
+
+/// What the escape behind a backslash stands for, and how long it is.
+fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    let control = |byte: u8| if byte == b'?' { 0x7f } else { byte & 0x1f };
+    Some(match *text {
+        [b'0'..=b'7', ..] => {
+            let digits = text
+                .iter()
+                .take(3)
+                .take_while(|digit| matches!(digit, b'0'..=b'7'));
+            let byte = |sum: u8, digit: &u8| sum.wrapping_mul(8).wrapping_add(digit - b'0');
+            (digits.clone().fold(0, byte), digits.count())
+        }
+        [b'^', byte, ..] => (control(byte), 2),
+        [b'M', b'^', byte, ..] => (0x80 | control(byte), 3),
+        [b'M', b'-', byte, ..] => (0x80 | byte, 3),
+        [b'\\', ..] => (b'\\', 1),
+        [b's', ..] => (b' ', 1),
+        [b't', ..] => (b'\t', 1),
+        [b'n', ..] => (b'\n', 1),
+        [b'r', ..] => (b'\r', 1),
+        [b'a', ..] => (0x07, 1),
+        [b'b', ..] => (0x08, 1),
+        [b'v', ..] => (0x0b, 1),
+        [b'f', ..] => (0x0c, 1),
+        [b'E', ..] => (0x1b, 1),
+        _ => return None,
     })
 }
 
@@ -129,5 +171,21 @@ mod tests {
             .collect();
         assert_eq!(of_iocage, [true, false, false, false]);
         assert!(!entries[0].is_iocages(Path::new("/elsewhere")));
+    }
+
+    #[test]
+    fn escapes_are_those_of_vis() {
+        for (field, plain) in [
+            (r"a\040b\011c", "a b\tc"),
+            (r"a\sb\tc\\d", "a b\tc\\d"),
+            (r"\40x\7y", " x\u{7}y"),
+            (r"\M-C\M-<\^A\^?", "\u{fc}\u{1}\u{7f}"),
+            // One only, and none of its own.
+            (r"a\134040b", "a\\040b"),
+            (r"a\9b\qc\", "a\\9b\\qc\\"),
+        ] {
+            assert_eq!(unvis(field.as_bytes()), plain.as_bytes(), "{field}");
+        }
+        assert_eq!(unvis(br"\M^A\377\477"), [0x81, 0xff, 0x3f]);
     }
 }
