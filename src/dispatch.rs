@@ -11,11 +11,11 @@ use crate::audit;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::host::Level;
-use crate::iocage::selection::{Label, Selection};
+use crate::iocage::selection::{Label, Member, Selection};
 use crate::jobs::{Start, Task};
 use crate::reply::{failure, Object, Reply, Status};
 use crate::request::{missing, shorten, Arguments};
-use crate::resources::Resource;
+use crate::resources::{Claim, Resource};
 use crate::sharing::Sharing;
 
 /// Answers a request's `args`.
@@ -162,21 +162,11 @@ fn change_jail(
             members: &members,
             member,
         };
-        let mut claims = (change.needs)(context, arguments, &chosen)?;
-        let jail = Resource::Jail(member.in_kernel());
-        claims.push(if change.alone {
-            jail.alone()
-        } else {
-            jail.shared()
-        });
-        for all in [
-            Resource::Marks,
-            Resource::Releases,
-            Resource::Templates,
-            Resource::Jails,
-        ] {
-            claims.push(all.shared());
-        }
+        // What only says what it would do holds nobody up.
+        let claims = match arguments.is_dry_run()? {
+            true => Vec::new(),
+            false => claims_of(change, (change.needs)(context, arguments, &chosen)?, member),
+        };
         let held = context.resources.take(&claims, context.system.timeout())?;
         // It may have gone, or become another, while this was waiting.
         let now = context.members()?;
@@ -200,6 +190,18 @@ fn change_jail(
         outcome
     });
     (name, outcome)
+}
+
+/// What a change of a jail holds.
+fn claims_of(change: &JailChange, mut claims: Vec<Claim>, member: Member) -> Vec<Claim> {
+    let jail = Resource::Jail(member.in_kernel());
+    claims.push(match change.alone {
+        true => jail.alone(),
+        false => jail.shared(),
+    });
+    use Resource::{Jails, Marks, Releases, Templates};
+    claims.extend([Marks, Releases, Templates, Jails].map(Resource::shared));
+    claims
 }
 
 /// Starts tasks, and answers which. If one cannot be started, those before it run anyway, and the

@@ -103,6 +103,11 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// Whether only what would be done is to be told.
+    pub fn is_dry_run(&self) -> Result<bool> {
+        Ok(self.where_it_has(&DRYRUN)?.unwrap_or_default())
+    }
+
     /// The value of a field, if the action has the field and it is given.
     fn where_it_has<T>(&self, field: &Field<T>) -> Result<Option<T>> {
         match self.fields.iter().any(|known| known.name() == field.name) {
