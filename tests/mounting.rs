@@ -261,6 +261,16 @@ fn wrong_mounts_are_refused_and_nothing_is_written() {
             "\"source\"",
         ),
         (
+            json!({"source": "/a\\b", "destination": "/new"}),
+            "invalid_argument",
+            "\"source\": must not contain a backslash",
+        ),
+        (
+            json!({"source": data, "destination": "/ne\\w"}),
+            "invalid_argument",
+            "\"destination\": must not contain a backslash",
+        ),
+        (
             json!({"source": "/nonexistent", "destination": "/new"}),
             "not_found",
             "no folder",

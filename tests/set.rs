@@ -336,6 +336,17 @@ fn what_cannot_be_set_back_is_named() {
         "{message}"
     );
     assert_eq!(scene.config("web")["mac_prefix"], "02ff60");
+    // Nor one for null, which the text "null" is not.
+    let file = scene.host.dataset("tank/iocage/jails/web/config.json");
+    let null = json!({"host_hostuuid": "web", "hostid": null});
+    fs::write(file, null.to_string()).unwrap();
+    let answer = scene.set_of("web", json!({"hostid": "ab", "notes": "x"}));
+    let message = error_of(&answer).1;
+    assert!(
+        message.ends_with("hostid could not be set back"),
+        "{message}"
+    );
+    assert_eq!(scene.config("web")["hostid"], "ab");
 }
 
 #[test]

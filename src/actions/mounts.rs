@@ -75,8 +75,16 @@ fn read(system: &System, pool: &PoolName, folders: Vec<(String, PathBuf)>) -> Re
 pub fn add(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Object> {
     let member = chosen.member;
     let place = Place::of(&member)?;
-    let inside = place.inside(&arguments.require(&DESTINATION)?)?;
+    let destination = arguments.require(&DESTINATION)?;
+    let inside = place.inside(&destination)?;
     let (source, kind, options) = what(arguments)?;
+    for (name, path) in [("source", &source), ("destination", &destination)] {
+        // jail(8) undoes the escapes of an fstab once, and iocage twice (getfsent(3) and itself), so
+        // there is no way to write one for both.
+        if path.contains('\\') {
+            return Err(wrong(name, "must not contain a backslash"));
+        }
+    }
     require_source(context, &source, &kind)?;
     let success = format!(
         "mount of {source} at {} added to {}.",

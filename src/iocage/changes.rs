@@ -105,9 +105,12 @@ impl Change {
         property.as_kept(now) == property.as_kept(self.value.as_str())
     }
 
-    /// What sets it back; none if nothing can: iocage makes the value, and cannot be told to.
+    /// What sets it back; none if nothing can: iocage makes the value, and cannot be told to, or the
+    /// file has something else than a text there, as `hostid` is null on a host without one.
     pub fn back(&self) -> Option<PropertyValue> {
-        PropertyValue::kept(self.name.property(), self.before.as_deref()?)
+        let before = self.before.as_deref()?;
+        let is_text = before != "null" && !before.starts_with(['[', '{']);
+        PropertyValue::kept(self.name.property(), before).filter(|_| is_text)
     }
 
     /// Whether a running jail has it at its next start only. `has_vnet` is whether it has a network

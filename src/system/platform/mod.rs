@@ -20,7 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use folder::{is_no_folder, make_folder_in, open_folder_in};
-pub use mount_table::{mount_table, parse_mountinfo, unescape, Mount};
+pub use mount_table::{mount_table, parse_mountinfo, Mount};
 pub use process::{group_lives, has_exited, reap, signal_group, Signal};
 pub use spawn::start;
 

@@ -53,7 +53,7 @@ fn text(bytes: Vec<u8>) -> String {
 
 /// Undoes the escapes that the kernel's mount table and fstab(5) have for white space and backslash:
 /// `\040` and the like.
-pub fn unescape(field: &[u8]) -> Vec<u8> {
+fn unescape(field: &[u8]) -> Vec<u8> {
     if !field.contains(&b'\\') {
         return field.to_vec();
     }
