@@ -89,7 +89,9 @@ impl Rules {
             return Err(Error::new(Code::Unavailable, output.failure().message));
         }
         let lines = output.stdout.lines().map(str::trim);
-        let own = lines.filter(|line| line.starts_with(&self.0));
+        // What is no rule becomes no argument of another rctl.
+        let is_rule = |line: &&str| line.bytes().all(|byte| byte.is_ascii_graphic());
+        let own = lines.filter(|line| line.starts_with(&self.0) && is_rule(line));
         Ok(own.map(|line| Rule(line.into())).collect())
     }
 
