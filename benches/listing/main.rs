@@ -1,6 +1,6 @@
 //! How long the reading actions take, beside the floor: the commands and file reads that any right
 //! answer needs, done bare and as much at once as they can be, in the same run; what they keep in
-//! memory; and how many clients they serve.
+//! memory; how many clients they serve; and how fast a listing is while jails start and stop.
 //!
 //!     make bench                                     10, 100, 400 and 950 jails; about ten minutes
 //!     BENCH_JAILS=10,100 make bench                  other numbers of jails
@@ -18,6 +18,7 @@
 //! tens of microseconds. zfs-fuse mounts a thousand file systems and no more, so the jails' roots
 //! are not mounted, 950 stands for a thousand, and there the pool with the snapshots is gone.
 
+mod acting;
 mod clients;
 mod floor;
 mod footprint;
@@ -92,7 +93,7 @@ fn main() {
         "commands"
     );
     let mut rows = Vec::new();
-    let mut load = Value::Null;
+    let (mut load, mut busy) = (Value::Null, Value::Null);
     for size in sizes {
         if pools.len() > 1 && size * pools.len() > MOUNTS {
             pools.truncate(1);
@@ -109,11 +110,12 @@ fn main() {
         if size == 400 {
             pools[0].activate();
             load = clients::measure(&pools[0]);
+            busy = acting::measure(&pools[0]);
         }
     }
     pools[0].activate();
     let inside = footprint::measure(&pools[0]);
-    let report = json!({ "listing": rows, "clients": load, "footprint": inside, "many": many });
+    let report = json!({ "listing": rows, "clients": load, "acting": busy, "footprint": inside, "many": many });
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench.json");
     fs::write(file, format!("{report:#}\n")).unwrap();
     println!("\nas JSON: {file}");
