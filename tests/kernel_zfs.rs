@@ -736,7 +736,7 @@ fn what_is_held_stays_and_that_is_told() {
     Host::is_error(&host.ask(&remove), "failed", &["held"]);
     let listed = host.ask_for("listsnapshots")["jails"]["web"].clone();
     assert_eq!(listed["kept"]["complete"], "true", "all or nothing");
-    Host::is_error(&destroy("web"), "failed", &["nothing was destroyed"]);
+    Host::is_error(&destroy("web"), "failed", &["no dataset was destroyed"]);
     assert_eq!(host.jails(), Host::usual_jails());
     host.lab.zfs(&["release", "mine", &held]);
     let gone = json!({"success": "jail web destroyed."});

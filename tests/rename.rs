@@ -84,6 +84,11 @@ impl Scene {
             .ask(&json!({"action": "renamejail", "jail": jail, "name": name}))
     }
 
+    /// The same, asked again while zfs-fuse has not let go of what it has just unmounted.
+    fn rename_patiently(&self, jail: &str, name: &str) -> Value {
+        common::acting::patiently(|| self.rename(jail, name))
+    }
+
     /// All datasets and snapshots, without the pool in front of them.
     fn all(&self) -> Vec<String> {
         let root = self.name("");
@@ -139,7 +144,7 @@ fn rename_fault(script: &str) -> String {
 #[test]
 fn a_jail_gets_its_new_name_everywhere() {
     let Some(scene) = Scene::new() else { return };
-    let answer = scene.rename("web", "www");
+    let answer = scene.rename_patiently("web", "www");
     let warning = "\"depends\" of jail web-2 still says web";
     assert_eq!(
         answer,
@@ -194,7 +199,7 @@ fn the_snapshot_of_a_template_or_jail_gets_the_new_name_too() {
         ("db", "sql", "templates/base"),
         ("kid", "child", "jails/web"),
     ] {
-        let answer = scene.rename(old, new);
+        let answer = scene.rename_patiently(old, new);
         assert_eq!(
             answer,
             json!({"success": format!("jail {old} renamed to {new}.")})
@@ -213,7 +218,7 @@ fn the_snapshot_of_a_template_or_jail_gets_the_new_name_too() {
 #[test]
 fn a_template_gets_another_name_and_its_jails_know_it() {
     let Some(scene) = Scene::new() else { return };
-    let answer = scene.rename("base", "ground");
+    let answer = scene.rename_patiently("base", "ground");
     assert_eq!(
         answer,
         json!({"success": "template base renamed to ground."})
@@ -343,7 +348,7 @@ fn if_iocage_fails_all_is_as_it_was() {
         assert_eq!(scene.all(), before, "{jail}");
     }
     scene.lab.set_fault("iocage", None);
-    assert!(scene.rename("web", "www")["success"].is_string());
+    assert!(scene.rename_patiently("web", "www")["success"].is_string());
 }
 
 #[test]
@@ -357,7 +362,7 @@ fn what_iocage_leaves_half_done_is_finished() {
         done
         echo 'Traceback' >&2; exit 1";
     scene.lab.set_fault("iocage", Some(&rename_fault(script)));
-    let answer = scene.rename("web", "www");
+    let answer = scene.rename_patiently("web", "www");
     assert_eq!(answer["success"], "jail web renamed to www.", "{answer}");
     assert!(
         answer["warning"].as_str().unwrap().contains("Traceback"),
@@ -385,7 +390,7 @@ fn what_a_crash_cut_short_is_finished_when_asked_for_again() {
     };
     // After the release's snapshot.
     snapshot("web-2", "two");
-    assert!(scene.rename("web-2", "two")["success"].is_string());
+    assert!(scene.rename_patiently("web-2", "two")["success"].is_string());
     assert_eq!(scene.origin("two"), format!("releases/{RELEASE}/root@two"));
     // After the template's snapshot, which is renamed first.
     for part in ["base", "base/root"] {
@@ -395,7 +400,7 @@ fn what_a_crash_cut_short_is_finished_when_asked_for_again() {
             .zfs(&["rename", &format!("{of}@db"), &format!("{of}@sql")]);
     }
     assert_eq!(
-        scene.rename("db", "sql"),
+        scene.rename_patiently("db", "sql"),
         json!({"success": "jail db renamed to sql."})
     );
     assert_eq!(scene.origin("sql"), "templates/base/root@sql");
@@ -408,7 +413,7 @@ fn what_a_crash_cut_short_is_finished_when_asked_for_again() {
         .ask(&json!({"action": "listjails", "detail": true}));
     assert_eq!(listed["jails"]["web"]["name"], "www", "{listed}");
     assert_eq!(
-        scene.rename("web", "www")["success"],
+        scene.rename_patiently("web", "www")["success"],
         "jail web renamed to www."
     );
     assert_eq!(scene.config("www")["host_hostname"], "www");
@@ -421,7 +426,7 @@ fn what_a_crash_cut_short_is_finished_when_asked_for_again() {
     fs::write(scene.folder("www/fstab"), text).unwrap();
     assert_eq!(error_of(&scene.rename("web", "www")).0, "not_found");
     assert_eq!(
-        scene.rename("www", "www")["success"],
+        scene.rename_patiently("www", "www")["success"],
         "jail web renamed to www."
     );
     let text = fs::read_to_string(scene.folder("www/fstab")).unwrap();

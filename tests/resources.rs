@@ -74,8 +74,10 @@ fn a_state_directory_that_cannot_be_made_or_is_not_ours_alone_refuses_changes() 
 }
 
 /// A file system that goes with this.
+#[cfg(target_os = "linux")]
 struct Mounted(PathBuf);
 
+#[cfg(target_os = "linux")]
 impl Mounted {
     /// None where nobody may mount one here.
     fn with(folder: PathBuf, options: &str) -> Option<Self> {
@@ -94,6 +96,7 @@ impl Mounted {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();

@@ -7,7 +7,7 @@ use super::{Chosen, Member};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::changes::{
-    require_free, require_no_circle, require_none_for_all, Change, Settled,
+    require_free, require_no_circle, require_none_for_all, require_own_datasets, Change, Settled,
 };
 use crate::iocage::command;
 use crate::iocage::datasets::Family;
@@ -106,6 +106,7 @@ pub fn set(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
     check(&member, &asked, &changes)?;
     before.check_together(&changes)?;
     require_no_circle(&changes, chosen.members, &member.jail.name)?;
+    require_own_datasets(&changes, &member.jail.name)?;
     if !arguments.flag(&FORCE)? {
         require_free(&changes, chosen.members, &member.place())?;
     }

@@ -91,11 +91,37 @@ impl Settled {
         for change in changes {
             all.insert(change.name.as_str(), change.value.as_str());
         }
+        let names_itself =
+            |change: &&Change| change.name.as_str() == "depends" && change.value.as_str() != "none";
+        if self.own.is_none() && changes.iter().any(|change| names_itself(&change)) {
+            // Those that it names would wait for themselves.
+            return refuse("\"depends\" cannot be set for all jails".into());
+        }
         let after = After { all, changes };
         after.check_switches()?;
         after.check_addresses("ip4_addr", "DHCP", &["vnet", "bpf"])?;
         after.check_addresses("ip6_addr", "accept_rtadv", &["vnet"])
     }
+}
+
+/// Makes sure that a jail gets no dataset of another jail.
+///
+/// # Errors
+/// `InvalidArgument`, naming it.
+pub fn require_own_datasets(changes: &[Change], jail: &str) -> Result<()> {
+    let own = format!("iocage/jails/{jail}/");
+    let is_anothers = |name: &&str| name.starts_with("iocage/") && !name.starts_with(&own);
+    for change in changes {
+        if change.name.as_str() != "jail_zfs_dataset" {
+            continue;
+        }
+        if let Some(name) = change.value.as_str().split(' ').find(is_anothers) {
+            return refuse(format!(
+                "\"jail_zfs_dataset\" has {name:?}, which is not the jail's own"
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Change {

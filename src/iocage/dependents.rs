@@ -225,8 +225,8 @@ fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, targets: &Targets) -> Opti
     if is_base || sources.any(|source| is_part(source, targets)) {
         return Some(true);
     }
-    let is_known = details.is_some() && fstab.is_some();
-    (is_known || !may_be_base).then_some(false)
+    let is_known = fstab.is_some() && (details.is_some() || !may_be_base);
+    is_known.then_some(false)
 }
 
 /// Whether a path leads into one of `targets`: there may be more than one path to iocage's root.
@@ -331,6 +331,8 @@ mod tests {
         assert_eq!(depends(&base, "/data"), Some(false));
         let mut corrupt = jail(None);
         corrupt.details = None;
-        assert_eq!(super::depends(&corrupt, &None, &web), Some(false));
+        assert_eq!(depends(&corrupt, "/data"), Some(false));
+        // What cannot be read may say anything.
+        assert_eq!(super::depends(&corrupt, &None, &web), None);
     }
 }

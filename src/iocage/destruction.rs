@@ -145,7 +145,8 @@ impl Plan {
 pub fn after(gone: &[impl AsRef<str>], error: Error) -> Error {
     let gone: Vec<&str> = gone.iter().map(AsRef::as_ref).collect();
     match gone.is_empty() {
-        true => error.context("nothing was destroyed"),
+        // `zfs destroy -r` takes snapshots one by one before it comes to what is in its way.
+        true => error.context("no dataset was destroyed, though snapshots of it may have been"),
         false => error.context(&format!("destroyed {}, then", gone.join(", "))),
     }
 }

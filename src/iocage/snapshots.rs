@@ -145,6 +145,9 @@ pub fn roll_back(
 ) -> Result<()> {
     let mut done: Vec<&str> = Vec::new();
     let after = |done: &[&str], error: Error| match done.is_empty() {
+        true if force => {
+            error.context("nothing was rolled back, though later snapshots may be gone")
+        }
         true => error.context("nothing was rolled back"),
         false => error.context(&format!("rolled back {}, then", done.join(", "))),
     };

@@ -111,7 +111,8 @@ pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailNa
 pub static NET_DEVICE: Field<Interface> =
     Field::new("net_device", |value| text(value, Interface::parse));
 /// The options of a mount, as in fstab(5).
-pub static OPTIONS: Field<String> = Field::new("options", |value| text(value, mount_options));
+pub static OPTIONS: Field<String> =
+    Field::new("options", |value| text(value, mount_options)).private();
 pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, PluginId::parse));
 pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
 /// An object of iocage's properties and their values.

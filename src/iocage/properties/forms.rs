@@ -299,6 +299,7 @@ fn dataset(name: &str) -> bool {
         |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && made_of(part, "._:-");
     let of_a_jail = name
         .strip_prefix("iocage/jails/")
-        .is_some_and(|rest| rest.contains('/'));
+        .and_then(|rest| rest.split('/').nth(1))
+        .is_some_and(|part| part != "root");
     name.split('/').all(part) && (of_a_jail || name.split('/').next() != Some("iocage"))
 }

@@ -263,6 +263,7 @@ fn what_iocage_lets_pass_by_mistake_is_refused() {
         ("quota", "30"),
         ("quota", "abcM"),
         ("jail_zfs_dataset", "iocage/releases"),
+        ("jail_zfs_dataset", "iocage/jails/web/root"),
         ("jail_zfs_dataset", "data iocage"),
         ("jail_zfs_dataset", "a/../iocage"),
         ("resolver", "nameserver 10.0.0.1; search x"),
