@@ -72,9 +72,13 @@ fn names(lab: &Lab, jail: &str) -> [String; 3] {
 fn the_host_is_killed_while_it_renames() {
     let Some(lab) = lab() else { return };
     let release = "$pool/iocage/releases/13.2-RELEASE/root";
-    // zfs-fuse says "busy" for a moment after an unmount.
-    let dataset = "tries=0; until \"$zfs\" rename $pool/iocage/jails/$2 $pool/iocage/jails/$4; do
-        tries=$((tries + 1)); [ $tries -lt 50 ] || exit 9; sleep 0.2; done";
+    // zfs-fuse says "busy" for a moment after an unmount, and a rename that fails mounts again.
+    let dataset = "tries=0; jails=$pool/iocage/jails
+        until \"$zfs\" rename $jails/$2 $jails/$4; do
+            tries=$((tries + 1)); [ $tries -lt 50 ] || exit 9
+            \"$zfs\" unmount $jails/$2/root; \"$zfs\" unmount $jails/$2; sleep 0.5
+        done
+        \"$zfs\" mount $jails/$4; \"$zfs\" mount $jails/$4/root; true";
     let snapshot = format!("\"$zfs\" rename -r {release}@$2 {release}@$4");
     // Behind the host, which is gone, iocage may end its work or be gone too.
     for (jail, command, work) in [
