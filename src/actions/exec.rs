@@ -69,8 +69,25 @@ fn why_not_run(stderr: &str, user: &UserName) -> Option<String> {
         return Some(format!("it has no user {user}"));
     }
     let (_, reason) = words.strip_prefix("execvp")?.rsplit_once(": ")?;
-    Some(format!("the command cannot be run: {reason}"))
+    // Anything else may be a part of the command.
+    Some(match REASONS.contains(&reason) {
+        true => format!("the command cannot be run: {reason}"),
+        false => "the command cannot be run".into(),
+    })
 }
+
+/// Why execve(2) fails, in the words of strerror(3).
+const REASONS: [&str; 9] = [
+    "Argument list too long",
+    "Cannot allocate memory",
+    "Exec format error",
+    "File name too long",
+    "No such file or directory",
+    "Not a directory",
+    "Permission denied",
+    "Text file busy",
+    "Too many levels of symbolic links",
+];
 
 #[cfg(test)]
 mod tests {
@@ -91,6 +108,8 @@ mod tests {
             let expected = "the command cannot be run: No such file or directory";
             assert_eq!(why(stderr).as_deref(), Some(expected));
         }
+        let odd = "jexec: execvp: hunter2: No hunter2 here\n";
+        assert_eq!(why(odd).as_deref(), Some("the command cannot be run"));
         for stderr in [
             "jexec: jail_attach(7): Invalid argument\n",
             "jexec: hunter2: no such user\n",
