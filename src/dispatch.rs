@@ -122,7 +122,11 @@ fn audited(
 /// Makes a change while it holds what it needs.
 fn make_change(context: &Context, arguments: &Arguments, change: &Change) -> Result<Object> {
     context.jobs.settle();
-    let needs = (change.needs)(context, arguments)?;
+    // What only says what it would do holds nobody up.
+    let needs = match arguments.is_dry_run()? {
+        true => Vec::new(),
+        false => (change.needs)(context, arguments)?,
+    };
     let held = context.resources.take(&needs, context.system.timeout())?;
     let outcome = (change.run)(context, arguments);
     context.known.memory.note_change();
@@ -162,7 +166,7 @@ fn change_jail(
             members: &members,
             member,
         };
-        // What only says what it would do holds nobody up.
+        // As for other changes.
         let claims = match arguments.is_dry_run()? {
             true => Vec::new(),
             false => claims_of(change, (change.needs)(context, arguments, &chosen)?, member),

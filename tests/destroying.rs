@@ -74,17 +74,7 @@ impl Host {
 
     /// All datasets and snapshots.
     fn state(&self) -> BTreeSet<String> {
-        let list = [
-            "list",
-            "-H",
-            "-r",
-            "-t",
-            "filesystem,snapshot",
-            "-o",
-            "name",
-        ];
-        let list = [&list[..], &[self.lab.pool(0)]].concat();
-        self.lab.zfs(&list).lines().map(String::from).collect()
+        self.lab.datasets(&[self.lab.pool(0)])
     }
 
     fn logs(&self) -> BTreeSet<String> {

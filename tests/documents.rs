@@ -319,18 +319,7 @@ impl Household {
 
     /// All datasets and snapshots of both pools.
     fn all_datasets(&self) -> BTreeSet<String> {
-        let list = [
-            "list",
-            "-H",
-            "-r",
-            "-t",
-            "filesystem,snapshot",
-            "-o",
-            "name",
-        ];
-        let both = [self.lab.pool(0), self.lab.pool(1)];
-        let listed = self.lab.zfs(&[&list[..], &both[..]].concat());
-        listed.lines().map(String::from).collect()
+        self.lab.datasets(&[self.lab.pool(0), self.lab.pool(1)])
     }
 
     /// Brings about how things are to be before a request.

@@ -4,8 +4,8 @@
 mod common;
 
 use std::fs;
-use std::process::{Command, Stdio};
 
+use common::killed::{ask_aside, be_the_host};
 use common::{error_of, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage_lab::Lab;
@@ -33,29 +33,14 @@ fn lab() -> Option<Lab> {
 fn killed(lab: &Lab, args: &Value, command: &str, script: &str) {
     let script = format!("pool=$(head -n 1 \"$lab/pools\"); zfs=$lab/real/zfs\n{script}");
     lab.set_fault(command, Some(&script));
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["as_a_host_of_its_own", "--exact", "--nocapture"])
-        .env("ASKS", args.to_string())
-        .env("LAB_CONFIG", lab.config().to_string())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let said = ask_aside(lab, args);
     lab.set_fault(command, None);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        !said.contains("SAYS"),
-        "it is not killed by {script}: {said}"
-    );
+    assert_eq!(said, None, "it is not killed by {script}");
 }
 
 #[test]
 fn as_a_host_of_its_own() {
-    let Ok(args) = std::env::var("ASKS") else {
-        return;
-    };
-    let config = common::parse(&std::env::var("LAB_CONFIG").unwrap());
-    let plugin = Instance::open(&config, std::ptr::null());
-    println!("SAYS {}", plugin.ask(&common::parse(&args)));
+    be_the_host();
 }
 
 /// How a jail is called in ZFS and in its files: its name, the snapshot it was made from, its uuid.

@@ -770,17 +770,8 @@ fn iocages_at_once_lose_no_jail() {
 /// A dataset's snapshots and children, without the pool's part of the names.
 fn below(lab: &Lab, dataset: &str) -> String {
     let start = format!("{}/iocage/", lab.pool(0));
-    let list = [
-        "list",
-        "-H",
-        "-r",
-        "-t",
-        "filesystem,snapshot",
-        "-o",
-        "name",
-    ];
-    let list = lab.zfs(&[&list[..], &[&format!("{start}{dataset}")]].concat());
-    let mut names: Vec<String> = list.lines().map(|line| line.replace(&start, "")).collect();
+    let all = lab.datasets(&[&format!("{start}{dataset}")]);
+    let mut names: Vec<String> = all.iter().map(|name| name.replace(&start, "")).collect();
     names.sort();
     names.join(" ")
 }

@@ -92,19 +92,9 @@ impl Scene {
     /// All datasets and snapshots, without the pool in front of them.
     fn all(&self) -> Vec<String> {
         let root = self.name("");
-        let all = [
-            "list",
-            "-H",
-            "-r",
-            "-t",
-            "filesystem,snapshot",
-            "-o",
-            "name",
-            self.lab.pool(0),
-        ];
-        let all = self.lab.zfs(&all);
-        all.lines()
-            .filter_map(|line| line.strip_prefix(&root).map(String::from))
+        let all = self.lab.datasets(&[self.lab.pool(0)]);
+        all.iter()
+            .filter_map(|name| name.strip_prefix(&root).map(String::from))
             .collect()
     }
 

@@ -49,19 +49,7 @@ impl Host {
 
     /// All datasets and snapshots.
     fn state(&self) -> Vec<String> {
-        let list = [
-            "list",
-            "-H",
-            "-r",
-            "-t",
-            "filesystem,snapshot",
-            "-o",
-            "name",
-        ];
-        let list = [&list[..], &[self.lab.pool(0)]].concat();
-        let mut names: Vec<String> = self.lab.zfs(&list).lines().map(String::from).collect();
-        names.sort();
-        names
+        self.lab.datasets(&[self.lab.pool(0)]).into_iter().collect()
     }
 
     fn snapshots(&self) -> Vec<String> {

@@ -32,11 +32,8 @@ const TEMPLATES: Target = Target {
     done: "All templates have been cleaned.",
 };
 
-/// While they are cleaned, nobody fetches a release or makes anything of one. A dry run only looks.
-pub fn releases_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
-    if arguments.flag(&DRYRUN)? {
-        return Ok(Vec::new());
-    }
+/// While they are cleaned, nobody fetches a release or makes anything of one.
+pub fn releases_need(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
     Ok(vec![
         Resource::Marks.shared(),
         Resource::Releases.alone(),
@@ -46,10 +43,7 @@ pub fn releases_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
 }
 
 /// While they are cleaned, nobody makes anything of a template.
-pub fn templates_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
-    if arguments.flag(&DRYRUN)? {
-        return Ok(Vec::new());
-    }
+pub fn templates_need(_: &Context, _: &Arguments) -> Result<Vec<Claim>> {
     Ok(vec![
         Resource::Marks.shared(),
         Resource::Templates.alone(),

@@ -18,7 +18,7 @@ use doom::{Doom, Meant};
 /// A single jail needs only its own name: ZFS refuses if something is cloned from it meanwhile. What
 /// goes with it is held by nobody's name, so that nobody may work on any.
 pub fn needs(_: &Context, arguments: &Arguments, _: &Chosen) -> Result<Vec<Claim>> {
-    match arguments.flag(&RECURSIVE)? && !arguments.flag(&DRYRUN)? {
+    match arguments.flag(&RECURSIVE)? {
         true => Ok(vec![Resource::Templates.alone(), Resource::Jails.alone()]),
         false => Ok(Vec::new()),
     }
@@ -45,11 +45,6 @@ pub fn destroy(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Res
     )
 }
 
-/// While a release is destroyed, nobody fetches one or makes anything of one. A dry run only looks.
-pub fn release_needs(context: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
-    all_need(context, arguments)
-}
-
 pub fn release(context: &Context, arguments: &Arguments) -> Result<Object> {
     if arguments.selection()? != Selection::All {
         return Err(wrong(
@@ -70,18 +65,6 @@ pub fn release(context: &Context, arguments: &Arguments) -> Result<Object> {
         arguments.flag(&DRYRUN)?,
         format!("{} destroyed.", doom.words),
     )
-}
-
-pub fn all_need(_: &Context, arguments: &Arguments) -> Result<Vec<Claim>> {
-    if arguments.flag(&DRYRUN)? {
-        return Ok(Vec::new());
-    }
-    Ok(vec![
-        Resource::Marks.shared(),
-        Resource::Releases.alone(),
-        Resource::Templates.alone(),
-        Resource::Jails.alone(),
-    ])
 }
 
 pub fn clean_jails(context: &Context, arguments: &Arguments) -> Result<Object> {

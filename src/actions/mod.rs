@@ -164,15 +164,15 @@ const DESTROY: JailChange = JailChange {
     ..change(destroy::destroy)
 };
 const DESTROY_RELEASE: Change = Change {
-    needs: destroy::release_needs,
+    needs: clean::releases_need,
     run: destroy::release,
 };
 const CLEAN_JAILS: Change = Change {
-    needs: destroy::all_need,
+    needs: clean::releases_need,
     run: destroy::clean_jails,
 };
 const CLEAN_ALL: Change = Change {
-    needs: destroy::all_need,
+    needs: clean::releases_need,
     run: destroy::clean_all,
 };
 const STOP_JOB: Change = Change {

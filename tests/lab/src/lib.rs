@@ -11,6 +11,7 @@
 
 pub mod class_document;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
@@ -222,6 +223,21 @@ impl Lab {
     /// Runs the real `zfs`, which must succeed, and gives what it prints.
     pub fn zfs(&self, arguments: &[&str]) -> String {
         self.command("zfs", arguments)
+    }
+
+    /// All datasets and snapshots in these pools, or in what is below these datasets.
+    pub fn datasets(&self, of: &[&str]) -> BTreeSet<String> {
+        let list = [
+            "list",
+            "-H",
+            "-r",
+            "-t",
+            "filesystem,snapshot",
+            "-o",
+            "name",
+        ];
+        let listed = self.zfs(&[&list, of].concat());
+        listed.lines().map(String::from).collect()
     }
 
     /// Runs the real `zfs`, whatever comes of it.
