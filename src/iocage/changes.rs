@@ -91,10 +91,10 @@ impl Settled {
         for change in changes {
             all.insert(change.name.as_str(), change.value.as_str());
         }
-        let names_itself =
-            |change: &&Change| change.name.as_str() == "depends" && change.value.as_str() != "none";
-        if self.own.is_none() && changes.iter().any(|change| names_itself(&change)) {
-            // Those that it names would wait for themselves.
+        // Those that it names would wait for themselves.
+        let waits =
+            |change: &Change| change.name.as_str() == "depends" && change.value.as_str() != "none";
+        if self.own.is_none() && changes.iter().any(waits) {
             return refuse("\"depends\" cannot be set for all jails".into());
         }
         let after = After { all, changes };
