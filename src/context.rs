@@ -78,6 +78,14 @@ impl Context {
             .ok_or_else(|| Error::new(Code::NotActive, "no pool is active"))
     }
 
+    /// Makes sure that `pool` is the active one still.
+    ///
+    /// # Errors
+    /// As [`pools::require_active`].
+    pub fn require_active(&self, pool: &PoolName) -> Result<()> {
+        pools::require_active(&self.system, &self.configuration, pool)
+    }
+
     /// The active pool, in which iocage can work.
     ///
     /// # Errors

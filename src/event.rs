@@ -4,12 +4,21 @@ use serde_json::{json, Map, Value};
 
 use crate::configuration::Configuration;
 use crate::iocage::progress::{self, Progress};
-use crate::iocage::releases;
+use crate::iocage::{outcomes, pools};
 use crate::names::Release;
+use crate::records::{Aim, Verdict, Work};
 use crate::system::System;
 
 /// The beginning of the id of a job that fetches a release.
 const FETCHES: &str = "sysadm_iocage_fetch_release_";
+
+/// What is known of a job besides its log.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pub aim: Option<Aim>,
+    /// Whether it has worked, where somebody has looked already.
+    pub verdict: Option<Verdict>,
+}
 
 /// The arguments of a job's event.
 ///
@@ -19,58 +28,93 @@ pub fn of(
     system: &System,
     configuration: &Configuration,
     id: &str,
+    known: &Known,
     log: Map<String, Value>,
 ) -> Map<String, Value> {
     let progress = progress::of_log(&log);
-    let failed = progress
-        .outcome
-        .as_ref()
-        .and_then(|outcome| outcome.as_ref().err());
-    let worked = match (&progress.outcome, failed) {
+    let verdict = match (&progress.outcome, &known.verdict) {
         (None, _) => None,
-        (_, None) => Some(true),
-        (_, Some(_)) => Some(is_done(system, configuration, id, &progress)),
+        (Some(_), Some(verdict)) => Some(verdict.clone()),
+        (Some(_), None) => {
+            let aim = known.aim.clone();
+            let aim = aim.or_else(|| aim_of(system, configuration, id, &progress));
+            Some(judge(system, aim.as_ref(), &progress))
+        }
     };
+    let worked = verdict.as_ref().map(|verdict| verdict.worked);
     let mut event = Map::new();
     let mut set = |key: &str, value: &str| event.insert(key.into(), json!(value));
     set("event_system", "sysadm/iocage");
     set("job_id", id);
     set("state", &progress.state);
+    let mut percent = known
+        .aim
+        .as_ref()
+        .and_then(|aim| outcomes::percent(aim, &progress));
     if let Some(download) = &progress.download {
         set("filename", &download.filename);
-        let percent = if worked == Some(true) {
-            100
-        } else {
-            download.percent
-        };
-        set("percent_done", &percent.to_string());
+        percent = percent.or(Some(download.percent));
         if let Some(rate) = &download.rate {
             set("download_rate", rate);
         }
-    } else if worked == Some(true) {
-        set("percent_done", "100");
+    }
+    if worked == Some(true) {
+        percent = Some(100);
+    }
+    if let Some(percent) = percent {
+        set("percent_done", &percent.to_string());
     }
     if let Some(worked) = worked {
         set("success", if worked { "true" } else { "false" });
     }
-    if let Some(words) = failed {
-        set("error", words);
+    if let Some(words) = verdict.and_then(|verdict| verdict.error) {
+        set("error", &words);
     }
     event.insert("process_details".into(), Value::Object(log));
     event
 }
 
-/// The arguments of the event of a job in the host's dispatcher, which has its log: nobody else
-/// knows how it ended.
-pub fn without_log(id: &str, known: Map<String, Value>) -> Map<String, Value> {
+/// Whether a job that has ended has worked.
+pub fn judge(system: &System, aim: Option<&Aim>, end: &Progress) -> Verdict {
+    match aim {
+        Some(aim) => outcomes::judge(system, aim, end),
+        None => outcomes::by_words(end),
+    }
+}
+
+/// What a job without a record is for, where its id says it and it matters: of a host that does not
+/// tell which of its jobs run there is none.
+fn aim_of(system: &System, configuration: &Configuration, id: &str, end: &Progress) -> Option<Aim> {
+    let release = Release::parse(id.strip_prefix(FETCHES)?).ok()?;
+    let has_failed = matches!(end.outcome, Some(Err(_)));
+    let pool = pools::active(system, configuration).ok().flatten();
+    Some(Aim {
+        pool: pool.filter(|_| has_failed && end.is_extracted)?.to_string(),
+        work: Work::Fetch {
+            release: release.to_string(),
+        },
+    })
+}
+
+/// The arguments of the event of a job in the host's dispatcher, which has its log.
+pub fn without_log(
+    id: &str,
+    verdict: Option<Verdict>,
+    about: Map<String, Value>,
+) -> Map<String, Value> {
     let mut event = Map::new();
     event.insert("event_system".into(), json!("sysadm/iocage"));
     event.insert("job_id".into(), json!(id));
-    event.insert(
-        "state".into(),
-        known.get("state").cloned().unwrap_or_default(),
-    );
-    event.insert("process_details".into(), Value::Object(known));
+    let state = about.get("state").cloned().unwrap_or_default();
+    event.insert("state".into(), state);
+    if let Some(verdict) = verdict {
+        let worked = if verdict.worked { "true" } else { "false" };
+        event.insert("success".into(), json!(worked));
+        if let Some(error) = verdict.error {
+            event.insert("error".into(), json!(error));
+        }
+    }
+    event.insert("process_details".into(), Value::Object(about));
     event
 }
 
@@ -85,14 +129,4 @@ pub fn cut_output(event: &mut Map<String, Value>, most: usize) {
         let start = (start..=text.len()).find(|at| text.is_char_boundary(*at));
         text.drain(..start.unwrap_or_default());
     }
-}
-
-/// Whether a job that ended with an error has still done its work: iocage 1.13 exits with 1 after a
-/// good fetch if a jail of another pool cannot be read.
-fn is_done(system: &System, configuration: &Configuration, id: &str, progress: &Progress) -> bool {
-    let Some(Ok(release)) = id.strip_prefix(FETCHES).map(Release::parse) else {
-        return false;
-    };
-    // The dataset is there before anything is extracted into it.
-    progress.is_extracted && releases::is_there(system, configuration, &release)
 }

@@ -157,11 +157,12 @@ impl Instance {
             jobs,
             ..
         } = &self.context;
-        let event = event::of(system, configuration, job_id, log);
-        let has_ended = event.get("state").and_then(Value::as_str) == Some("finished");
+        let known = id.as_ref().map(|id| jobs.known(id)).unwrap_or_default();
+        let has_ended = log.get("state").and_then(Value::as_str) == Some("finished");
         if let Some(id) = id.filter(|_| has_ended && !own) {
-            jobs.end_queued(&id, &event);
+            jobs.end_queued(&id, Some(&log));
         }
+        let event = event::of(system, configuration, job_id, &known, log);
         Ok(Some(Value::Object(event).to_string()))
     }
 }

@@ -5,17 +5,21 @@
 //! a job in the dispatcher this process keeps them until it hears that the job has ended.
 
 mod id;
+mod queued;
 mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
 pub use id::{is_ours, JobId};
+use queued::Queued;
 use watch::{Outcome, Watcher};
 
 use crate::audit;
@@ -23,24 +27,28 @@ use crate::configuration::Configuration;
 use crate::error::{Code, Error, Result};
 use crate::event;
 use crate::host::{Callbacks, Level};
-use crate::iocage::progress;
+use crate::iocage::{outcomes, progress};
 use crate::limits;
-use crate::records::{End, Record, Records, State};
+use crate::records::{Aim, Record, Records, State, Verdict};
 use crate::resources::{runs_already, Claim, Held, Resource, Resources};
 use crate::sync::lock;
 use crate::system::{local_time, CommandLine, System};
 
 /// Long work to be started.
-pub struct Task {
+pub struct Task<'a> {
     pub id: JobId,
     pub line: CommandLine,
     /// What it uses until it ends.
     pub claims: Vec<Claim>,
     /// What is looked at again when it has all that: it may have changed since the first look.
-    pub check: Check,
+    pub check: Check<'a>,
+    /// What it is for; none where its own words tell whether it has worked.
+    pub aim: Option<Aim>,
+    /// The file that it reads: at [`Jobs::list_path`] as long as it runs.
+    pub list: Option<String>,
 }
 
-type Check = Box<dyn Fn(&System, &Configuration) -> Result<()>>;
+type Check<'a> = Box<dyn Fn() -> Result<()> + 'a>;
 
 /// Whether a job was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +65,8 @@ pub struct Jobs {
     patience: Duration,
     watchers: Mutex<HashMap<JobId, Watcher>>,
     queued: Mutex<HashMap<JobId, Queued>>,
+    /// The threads that look after jobs which have ended.
+    after: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -65,14 +75,6 @@ struct Shared {
     callbacks: Arc<Callbacks>,
     records: Records,
     closing: AtomicBool,
-}
-
-/// A job in the host's dispatcher.
-struct Queued {
-    record: Record,
-    since: Instant,
-    seen_active: bool,
-    _held: Held,
 }
 
 impl Jobs {
@@ -95,7 +97,13 @@ impl Jobs {
             resources,
             watchers: Mutex::default(),
             queued: Mutex::default(),
+            after: Mutex::default(),
         }
+    }
+
+    /// Where the file is that a job reads.
+    pub fn list_path(&self, id: &JobId) -> PathBuf {
+        self.shared.records.list_path(id.as_str())
     }
 
     /// Starts a task, in the host's dispatcher or here.
@@ -116,7 +124,7 @@ impl Jobs {
             Err(busy) if runs_already(&busy, id) => return Ok(Start::AlreadyRunning),
             taken => taken?,
         };
-        (task.check)(&self.shared.system, &self.shared.configuration)?;
+        (task.check)()?;
         let mut record = Record {
             id: id.into(),
             command: self.shared.system.shown(&task.line),
@@ -127,12 +135,14 @@ impl Jobs {
             run: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |time| time.as_nanos() as u64),
+            aim: task.aim.clone(),
+            verdict: None,
         };
         let cannot = |why: &dyn fmt::Display| cannot_start(id, why);
         let output = self
             .shared
             .records
-            .begin(&record)
+            .begin(&record, task.list.as_deref())
             .map_err(|why| cannot(&why))?;
         let argv = self.shared.system.argv(&task.line);
         match self.shared.callbacks.queue_process(id, &argv) {
@@ -145,7 +155,7 @@ impl Jobs {
                     record,
                     since: Instant::now(),
                     seen_active: false,
-                    _held: held,
+                    held,
                 };
                 lock(&self.queued).insert(task.id.clone(), queued);
             }
@@ -167,61 +177,6 @@ impl Jobs {
             .callbacks
             .note(Level::Info, &format!("job {id} started"));
         Ok(Start::Started)
-    }
-
-    fn run_here(
-        &self,
-        task: &Task,
-        record: Record,
-        output: &std::fs::File,
-        held: Held,
-    ) -> Result<()> {
-        let id = task.id.as_str();
-        let cannot = |why: &dyn fmt::Display| cannot_start(id, why);
-        let mut watchers = lock(&self.watchers);
-        watchers.retain(|_, watcher| !watcher.thread.is_finished());
-        if watchers.len() >= limits::JOBS_AT_ONCE {
-            let why = format!(
-                "{} jobs are running; try again when one has ended",
-                watchers.len()
-            );
-            return Err(cannot(&why));
-        }
-        if self.shared.closing.load(Ordering::SeqCst) {
-            return Err(cannot(&"the instance is being closed"));
-        }
-        self.shared
-            .records
-            .write(&record)
-            .map_err(|why| cannot(&why))?;
-        let child = self
-            .shared
-            .system
-            .spawn(&task.line, output, &held.descriptors())?;
-        // Shared, so that it can be ended where there is no thread to watch it.
-        let child = Arc::new(Mutex::new(Some(child)));
-        let watched = Arc::clone(&child);
-        let shared = Arc::clone(&self.shared);
-        let ending = Arc::default();
-        let asked = Arc::clone(&ending);
-        let thread = std::thread::Builder::new().spawn(move || {
-            let child = lock(&watched).take();
-            if let Some(child) = child {
-                shared.watch(child, record, held, &asked);
-            }
-        });
-        match thread {
-            Ok(thread) => {
-                watchers.insert(task.id.clone(), Watcher { thread, ending });
-                Ok(())
-            }
-            Err(error) => {
-                if let Some(child) = lock(&child).take() {
-                    child.end();
-                }
-                Err(cannot(&error))
-            }
-        }
     }
 
     /// Ends a job that runs in a process of this instance, and waits until it has ended and what it
@@ -263,66 +218,38 @@ impl Jobs {
         wrong(Code::Unavailable, why)
     }
 
-    /// Lets go of what ended jobs in the dispatcher hold.
-    pub fn settle(&self) {
-        let ids: Vec<JobId> = lock(&self.queued).keys().cloned().collect();
-        for id in ids {
-            // Not under the lock: it is a callback.
-            let active = self.shared.callbacks.is_job_active(id.as_str());
-            let ended = match lock(&self.queued).get_mut(&id) {
-                None => false,
-                Some(queued) => match active {
-                    Some(true) => {
-                        queued.seen_active = true;
-                        false
-                    }
-                    // A dispatcher may need a moment until it knows of a new job.
-                    Some(false) => {
-                        queued.seen_active || queued.since.elapsed() > limits::DISPATCHER_PATIENCE
-                    }
-                    None => true,
-                },
-            };
-            if ended {
-                self.end_queued(&id, &Map::new());
-            }
-        }
-    }
-
-    /// Notes that a job in the dispatcher has ended, with its last event if there is one.
-    pub fn end_queued(&self, id: &JobId, event: &Map<String, Value>) {
-        let queued = lock(&self.queued).remove(id);
-        if let Some(mut queued) = queued {
-            queued.record.ended = Some(End {
-                time: local_time(),
-                code: None,
-            });
-            let _ = self.shared.records.write(&queued.record);
-            drop(queued);
-            self.shared.note_end(id.as_str(), event, None);
-        }
-    }
-
     /// The log of a job that this instance or another runs or has run itself.
     pub fn log(&self, id: &JobId) -> Option<Map<String, Value>> {
         self.shared.records.log(id.as_str())
     }
 
+    /// What is known of a job besides its log.
+    pub fn known(&self, id: &JobId) -> event::Known {
+        let record = self.shared.records.find(id.as_str());
+        record.map_or_else(Default::default, |(record, _)| known(&record))
+    }
+
     /// The arguments of the event of a job that runs, or that ended not long ago.
     pub fn event(&self, id: &JobId) -> Option<Map<String, Value>> {
-        self.shared.event(id.as_str())
+        let (record, state) = self.shared.records.find(id.as_str())?;
+        Some(self.shared.event(&record, state))
     }
 
     /// The events of all those, by their jobs, each with the end of what the job has printed.
-    pub fn events(&self) -> Vec<(String, Map<String, Value>)> {
-        let ids = self.shared.records.all().into_iter();
-        let ids = ids.map(|(record, _)| record.id);
-        let event = |id: String| {
-            let mut event = self.shared.event(&id)?;
+    ///
+    /// # Errors
+    /// `Unavailable` where the records cannot be read.
+    pub fn events(&self) -> Result<Vec<(String, Map<String, Value>)>> {
+        let all = self.shared.records.all().map_err(|why| {
+            let message = format!("the records of jobs cannot be read: {why}");
+            Error::new(Code::Unavailable, message)
+        })?;
+        let event = |(record, state): (Record, State)| {
+            let mut event = self.shared.event(&record, state);
             event::cut_output(&mut event, limits::LISTED_OUTPUT_BYTES);
-            Some((id, event))
+            (record.id, event)
         };
-        ids.filter_map(event).collect()
+        Ok(all.into_iter().map(event).collect())
     }
 
     /// Why a job that ran here failed the last time; none if it runs or has worked.
@@ -338,6 +265,35 @@ impl Jobs {
         for (_, watcher) in watchers {
             let _ = watcher.thread.join(); // there is nobody to tell of a panic
         }
+        let after: Vec<_> = lock(&self.after).drain(..).collect();
+        for thread in after {
+            let _ = thread.join();
+        }
+    }
+
+    /// Does what nobody waits for; here, where no thread is to be had.
+    fn in_background(&self, work: impl FnOnce() + Send + 'static) {
+        let work = Arc::new(Mutex::new(Some(work)));
+        let theirs = Arc::clone(&work);
+        let thread = std::thread::Builder::new().spawn(move || {
+            let work = lock(&theirs).take();
+            if let Some(work) = work {
+                work();
+            }
+        });
+        match thread {
+            Ok(thread) => {
+                let mut after = lock(&self.after);
+                after.retain(|thread| !thread.is_finished());
+                after.push(thread);
+            }
+            Err(_) => {
+                let work = lock(&work).take();
+                if let Some(work) = work {
+                    work();
+                }
+            }
+        }
     }
 }
 
@@ -352,16 +308,68 @@ fn cannot_start(id: &str, why: &dyn fmt::Display) -> Error {
     Error::new(Code::Unavailable, message)
 }
 
+fn known(record: &Record) -> event::Known {
+    event::Known {
+        aim: record.aim.clone(),
+        verdict: record.verdict.clone(),
+    }
+}
+
 impl Shared {
-    fn event(&self, id: &str) -> Option<Map<String, Value>> {
-        match self.records.log(id) {
-            Some(log) => Some(event::of(&self.system, &self.configuration, id, log)),
-            None => Some(event::without_log(id, self.records.queued(id)?)),
+    fn event(&self, record: &Record, state: State) -> Map<String, Value> {
+        match self.records.log_of(record, state) {
+            Some(log) => {
+                let (system, configuration) = (&self.system, &self.configuration);
+                event::of(system, configuration, &record.id, &known(record), log)
+            }
+            None => {
+                let verdict = record.verdict.clone();
+                event::without_log(&record.id, verdict, Records::about(record, state))
+            }
         }
+    }
+
+    /// Does what a job that has ended may have left undone, judges it, writes that down, and lets go
+    /// of what it has held; and gives its last event. `log` is its dispatcher's, if it was in one.
+    fn finish(
+        &self,
+        mut record: Record,
+        held: Held,
+        log: Option<Map<String, Value>>,
+    ) -> Map<String, Value> {
+        let log = log.or_else(|| self.records.log_of(&record, State::Ended));
+        let undone = record
+            .aim
+            .as_ref()
+            .and_then(|aim| outcomes::tidy(&self.system, aim));
+        record.verdict = log.map(|log| {
+            let verdict = event::judge(&self.system, record.aim.as_ref(), &progress::of_log(&log));
+            with(verdict, undone)
+        });
+        // Written before anybody sees that it has ended and starts it again.
+        self.records.end(&record);
+        let event = self.event(&record, State::Ended);
+        drop(held);
+        event
     }
 
     fn note_end(&self, id: &str, event: &Map<String, Value>, took: Option<Duration>) {
         let (level, line) = audit::job(id, event, took);
         self.callbacks.note(level, &line);
+    }
+}
+
+/// What could not be done after a job is told with the rest.
+fn with(verdict: Verdict, undone: Option<String>) -> Verdict {
+    let Some(undone) = undone else {
+        return verdict;
+    };
+    let error = match verdict.error {
+        Some(error) => format!("{error}; {undone}"),
+        None => undone,
+    };
+    Verdict {
+        error: Some(error),
+        ..verdict
     }
 }

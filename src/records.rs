@@ -3,8 +3,11 @@
 //! has died.
 //!
 //! A job has three files: `ID.json`, its record; `ID.log`, what it prints; and `ID.lock`, locked as
-//! long as it runs. Its own process inherits the descriptor of that lock, so the lock lives as long
-//! as the job, however the process ends that started it.
+//! long as it runs; and perhaps a fourth, `ID.list`, which it reads. Its own process inherits the
+//! descriptor of the lock, so the lock lives as long as the job, however the process ends that
+//! started it.
+
+mod aim;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,6 +17,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
+
+pub use aim::{Aim, Verdict, Work};
 
 use crate::limits;
 use crate::system::{
@@ -37,6 +42,12 @@ pub struct Record {
     /// Of each run another one.
     #[serde(default)]
     pub run: u64,
+    /// What it is for; none where only its own words tell how it ended.
+    #[serde(default)]
+    pub aim: Option<Aim>,
+    /// Whether it has come to that; none until somebody has looked after its end.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
 }
 
 /// How a job ended.
@@ -55,6 +66,10 @@ pub enum State {
     /// It no longer runs, and nobody was there to see how it ended.
     Lost,
 }
+
+/// What is said of a job that nobody has seen end.
+pub const NOBODY_SAW: &str =
+    "\nthe process that started this job has died, and nobody saw how the job ended\n";
 
 /// The records of a run directory.
 #[derive(Clone, Debug)]
@@ -78,11 +93,20 @@ impl Records {
         self.directory.join(format!("{id}.{kind}"))
     }
 
-    /// Writes that a job begins, and returns the file for its output. The caller holds the job's
-    /// lock.
-    pub fn begin(&self, record: &Record) -> io::Result<File> {
+    /// Where what a job reads is: a file that is there as long as it runs.
+    pub fn list_path(&self, id: &str) -> PathBuf {
+        self.path(id, "list")
+    }
+
+    /// Writes that a job begins, with the file that it reads if there is one, and returns the file
+    /// for its output. The caller holds the job's lock.
+    pub fn begin(&self, record: &Record, list: Option<&str>) -> io::Result<File> {
         private_folder(&self.directory)?;
         self.forget_the_oldest();
+        match list {
+            Some(list) => replace(&self.list_path(&record.id), list.as_bytes())?,
+            None => self.forget_list(&record.id),
+        }
         let output = OpenOptions::new()
             .append(true)
             .create(true)
@@ -99,9 +123,20 @@ impl Records {
         replace(&self.path(&record.id, "json"), &text)
     }
 
+    /// Writes how a job ended. What it has read is not needed again.
+    pub fn end(&self, record: &Record) {
+        self.forget_list(&record.id);
+        let _ = self.write(record);
+        self.forget_the_oldest();
+    }
+
+    fn forget_list(&self, id: &str) {
+        let _ = fs::remove_file(self.list_path(id));
+    }
+
     /// Forgets a job.
     pub fn discard(&self, id: &str) {
-        for kind in ["json", "log"] {
+        for kind in ["json", "log", "list"] {
             let _ = fs::remove_file(self.path(id, kind));
         }
     }
@@ -140,16 +175,19 @@ impl Records {
     }
 
     /// All jobs that are known.
-    pub fn all(&self) -> Vec<(Record, State)> {
-        let entries = fs::read_dir(&self.directory)
-            .into_iter()
-            .flatten()
-            .flatten();
-        let ids = entries.filter_map(|entry| {
+    ///
+    /// # Errors
+    /// If the directory is there and cannot be read.
+    pub fn all(&self) -> io::Result<Vec<(Record, State)>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let ids = entries.flatten().filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             name.strip_suffix(".json").map(String::from)
         });
-        ids.filter_map(|id| self.find(&id)).collect()
+        Ok(ids.filter_map(|id| self.find(&id)).collect())
     }
 
     /// The running jobs that use what `lock` stands for, and are in the way of somebody who wants
@@ -159,9 +197,9 @@ impl Records {
             let mut claims = record.claims.iter();
             claims.any(|(claimed, theirs)| claimed == lock && (alone || *theirs))
         };
-        let mut users: Vec<String> = self
-            .all()
-            .into_iter()
+        // Where it cannot be read, nothing can be locked either.
+        let all = self.all().unwrap_or_default().into_iter();
+        let mut users: Vec<String> = all
             .filter(|(record, state)| *state == State::Runs && in_the_way(record))
             .map(|(record, _)| record.id)
             .collect();
@@ -173,31 +211,31 @@ impl Records {
     /// host's dispatcher has the log.
     pub fn log(&self, id: &str) -> Option<Map<String, Value>> {
         let (record, state) = self.find(id)?;
+        self.log_of(&record, state)
+    }
+
+    /// The same, of a job that is in this state.
+    pub fn log_of(&self, record: &Record, state: State) -> Option<Map<String, Value>> {
         if record.queued {
             return None;
         }
-        let mut output = self.output(id);
-        let mut log = about(&record, state);
-        if state != State::Runs {
-            match record.ended.and_then(|end| end.code) {
-                Some(code) => {
-                    let key = format!("return_codes/{}", record.command);
-                    log.insert(key, json!(code.to_string()));
-                }
-                None if state == State::Lost => {
-                    output += "\nthe process that started this job has died, and nobody saw how the job ended\n";
-                }
-                None => {}
-            }
+        let mut output = self.output(&record.id);
+        let mut log = about(record, state);
+        let end = record.ended.as_ref().filter(|_| state != State::Runs);
+        if let Some(code) = end.and_then(|end| end.code) {
+            let key = format!("return_codes/{}", record.command);
+            log.insert(key, json!(code.to_string()));
         }
-        log.insert(record.command, json!(output));
+        if state == State::Lost {
+            output += NOBODY_SAW;
+        }
+        log.insert(record.command.clone(), json!(output));
         Some(log)
     }
 
     /// What is known of a job in the host's dispatcher, in the same form.
-    pub fn queued(&self, id: &str) -> Option<Map<String, Value>> {
-        let (record, state) = self.find(id)?;
-        record.queued.then(|| about(&record, state))
+    pub fn about(record: &Record, state: State) -> Map<String, Value> {
+        about(record, state)
     }
 
     /// The end of what a job has printed.
@@ -238,9 +276,8 @@ impl Records {
 
     /// Forgets all ended jobs except the latest.
     fn forget_the_oldest(&self) {
-        let mut ended: Vec<(Option<SystemTime>, String)> = self
-            .all()
-            .into_iter()
+        let all = self.all().unwrap_or_default().into_iter();
+        let mut ended: Vec<(Option<SystemTime>, String)> = all
             .filter(|(_, state)| *state != State::Runs)
             .map(|(record, _)| {
                 let data = fs::metadata(self.path(&record.id, "json"));
@@ -288,79 +325,4 @@ fn whole_characters(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::system::{take_lock, Lock};
-
-    fn record(id: &str) -> Record {
-        Record {
-            id: id.into(),
-            command: "iocage fetch".into(),
-            started: "2026-11-25T12:00:00".into(),
-            claims: vec![("marks".into(), false), ("jail-web".into(), true)],
-            queued: false,
-            ended: None,
-            run: 0,
-        }
-    }
-
-    #[test]
-    fn a_job_runs_as_long_as_its_lock_is_held_and_is_lost_where_it_is_not() {
-        let folder = std::env::temp_dir().join(format!("records{}", std::process::id()));
-        let records = Records::new(&folder);
-        assert_eq!(records.log("job_1"), None);
-        private_folder(&records.directory).unwrap();
-        let Lock::Taken(held) = take_lock(&records.lock_path("job_1"), Share::Alone).unwrap()
-        else {
-            panic!("it is new");
-        };
-        let mut output = records.begin(&record("job_1")).unwrap();
-        output.write_all(b"half a character: \xc3").unwrap();
-        assert_eq!(records.find("job_1").unwrap().1, State::Runs);
-        let log = records.log("job_1").unwrap();
-        assert_eq!(log["state"], "running");
-        assert_eq!(log["iocage fetch"], "half a character: ");
-        assert_eq!(records.users("jail-web", false), ["job_1"]);
-        assert_eq!(records.users("marks", true), ["job_1"]);
-        assert!(records.users("marks", false).is_empty());
-        assert!(records.users("jail-other", true).is_empty());
-
-        drop(held);
-        assert_eq!(records.find("job_1").unwrap().1, State::Lost);
-        assert!(records.users("marks", true).is_empty());
-        let log = records.log("job_1").unwrap();
-        assert_eq!(log["state"], "finished");
-        assert!(log["iocage fetch"].as_str().unwrap().contains("has died"));
-
-        let mut ended = record("job_1");
-        ended.ended = Some(End {
-            time: "2026-11-25T12:00:01".into(),
-            code: Some(0),
-        });
-        records.write(&ended).unwrap();
-        assert_eq!(
-            records.log("job_1").unwrap()["return_codes/iocage fetch"],
-            "0"
-        );
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn the_latest_of_those_that_ended_are_kept() {
-        let folder = std::env::temp_dir().join(format!("many{}", std::process::id()));
-        let records = Records::new(&folder);
-        for number in 0..limits::FINISHED_JOBS_KEPT + 5 {
-            records.begin(&record(&format!("job_{number}"))).unwrap();
-        }
-        assert_eq!(records.all().len(), limits::FINISHED_JOBS_KEPT + 1);
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn characters_that_are_cut_at_the_ends_are_left_out() {
-        let text = "äöü".as_bytes();
-        assert_eq!(whole_characters(&text[1..5]), "ö");
-        assert_eq!(whole_characters(text), "äöü");
-        assert_eq!(whole_characters(b"a\xffb"), "a\u{fffd}b");
-    }
-}
+mod tests;

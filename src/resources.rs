@@ -7,6 +7,7 @@
 //! own process inherits the locks and holds them as long as it lives.
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -34,6 +35,10 @@ pub enum Resource {
     Release(Release),
     /// A jail or a template, by its name in the kernel: one name for `a.b` and `a_b`.
     Jail(String),
+    /// An address that only one jail may have.
+    Ip(IpAddr),
+    /// A MAC address, as twelve digits in lower case.
+    Mac(String),
     /// The clone of a plugin repository, by its folder's name.
     Index(String),
     /// Which branches are on disk in the library's clones.
@@ -72,8 +77,11 @@ impl Resource {
 
     /// Whether it is one of any number of its kind.
     fn has_a_name(&self) -> bool {
-        use Resource::{Index, Jail, Job, Release};
-        matches!(self, Job(_) | Release(_) | Jail(_) | Index(_))
+        use Resource::{Index, Ip, Jail, Job, Mac, Release};
+        matches!(
+            self,
+            Job(_) | Release(_) | Jail(_) | Ip(_) | Mac(_) | Index(_)
+        )
     }
 
     /// The name of its lock.
@@ -86,6 +94,8 @@ impl Resource {
             Resource::Jails => "jails".into(),
             Resource::Release(name) => format!("release-{name}"),
             Resource::Jail(name) => format!("jail-{name}"),
+            Resource::Ip(address) => format!("ip-{address}"),
+            Resource::Mac(address) => format!("mac-{address}"),
             Resource::Index(name) => format!("index-{name}"),
             Resource::Branches => "branches".into(),
             Resource::Catalogue => "catalogue".into(),
@@ -102,6 +112,8 @@ impl Resource {
             Resource::Jails => "the jails".into(),
             Resource::Release(name) => format!("release {name}"),
             Resource::Jail(name) => format!("the jail name {name}"),
+            Resource::Ip(address) => format!("the address {address}"),
+            Resource::Mac(address) => format!("the MAC address {address}"),
             Resource::Index(name) => format!("the plugin index {name}"),
             Resource::Branches => "the plugin indexes' branches".into(),
             Resource::Catalogue => "the catalogue".into(),
@@ -122,6 +134,24 @@ impl Claim {
     /// The name of the lock, and whether it is taken alone: what a job's record has of it.
     pub fn recorded(&self) -> (String, bool) {
         (self.resource.lock(), self.alone)
+    }
+
+    /// The claim that a job's record has as this; none for what is no lock.
+    pub fn recorded_as(lock: &str, alone: bool) -> Option<Self> {
+        let resource = match lock.split_once(['-', '/']) {
+            Some(("jobs", id)) => Resource::Job(id.into()),
+            Some(("release", name)) => Resource::Release(Release::parse(name).ok()?),
+            Some(("jail", name)) => Resource::Jail(name.into()),
+            Some(("ip", address)) => Resource::Ip(address.parse().ok()?),
+            Some(("mac", address)) => Resource::Mac(address.into()),
+            Some(("index", name)) => Resource::Index(name.into()),
+            _ => {
+                use Resource::{Branches, Catalogue, Jails, Marks, Releases, Templates};
+                let all = [Marks, Releases, Templates, Jails, Branches, Catalogue];
+                all.into_iter().find(|one| one.lock() == lock)?
+            }
+        };
+        Some(Claim { resource, alone })
     }
 }
 
@@ -278,97 +308,4 @@ pub fn runs_already(busy: &Busy, id: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let name = format!("{name}{}", std::process::id());
-            Folder(std::env::temp_dir().join(name))
-        }
-
-        fn resources(&self) -> Resources {
-            Resources::new(&self.0, &self.0, Records::new(&self.0))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn jail(name: &str) -> Claim {
-        Resource::jail(&JailName::parse(name).unwrap()).alone()
-    }
-
-    #[test]
-    fn what_is_held_alone_is_held_by_one_and_what_is_shared_by_many() {
-        let folder = Folder::new("held");
-        let (one, other) = (folder.resources(), folder.resources());
-        let marks = || Resource::Marks;
-        let held = one.take(&[marks().alone()], Duration::ZERO).unwrap();
-        let error: Error = other
-            .take(&[marks().shared()], Duration::ZERO)
-            .unwrap_err()
-            .into();
-        assert_eq!(error.code, Code::Conflict);
-        drop(held);
-        let shared = one
-            .take(&[marks().shared(), jail("web")], Duration::ZERO)
-            .unwrap();
-        assert!(other.take(&[marks().shared()], Duration::ZERO).is_ok());
-        assert!(other.take(&[marks().alone()], Duration::ZERO).is_err());
-        assert!(other.take(&[jail("web")], Duration::ZERO).is_err());
-        assert_eq!(shared.descriptors().len(), 2);
-        // All or nothing: what was got before the failure is free again.
-        let both = [Resource::Releases.alone(), jail("web")];
-        assert!(other.take(&both, Duration::ZERO).is_err());
-        assert!(one.take(&both[..1], Duration::ZERO).is_ok());
-    }
-
-    #[test]
-    fn names_that_differ_in_dots_only_are_one() {
-        let folder = Folder::new("dots");
-        let resources = folder.resources();
-        let _held = resources.take(&[jail("foo.bar")], Duration::ZERO).unwrap();
-        assert!(resources.take(&[jail("foo_bar")], Duration::ZERO).is_err());
-    }
-
-    #[test]
-    fn of_two_claims_to_one_thing_the_stricter_holds() {
-        let folder = Folder::new("twice");
-        let resources = folder.resources();
-        let twice = [Resource::Marks.shared(), Resource::Marks.alone()];
-        let held = resources.take(&twice, Duration::ZERO).unwrap();
-        assert_eq!(held.descriptors().len(), 1);
-        assert!(resources.take(&twice[..1], Duration::ZERO).is_err());
-    }
-
-    #[test]
-    fn what_cannot_be_locked_is_refused_with_the_reason() {
-        let nowhere = Path::new("/dev/null/run");
-        let resources = Resources::new(nowhere, nowhere, Records::new(nowhere));
-        let error: Error = resources
-            .take(&[jail("web")], Duration::ZERO)
-            .unwrap_err()
-            .into();
-        assert_eq!(error.code, Code::Unavailable);
-        assert!(error.message.contains("/dev/null"), "{error}");
-    }
-
-    #[test]
-    fn whoever_waits_gets_it_when_it_is_free() {
-        let folder = Folder::new("waits");
-        let (one, other) = (folder.resources(), folder.resources());
-        let held = one.take(&[jail("web")], Duration::ZERO).unwrap();
-        std::thread::scope(|scope| {
-            let waits = scope.spawn(|| other.take(&[jail("web")], Duration::from_secs(20)));
-            std::thread::sleep(Duration::from_millis(50));
-            drop(held);
-            assert!(waits.join().unwrap().is_ok());
-        });
-    }
-}
+mod tests;

@@ -7,9 +7,9 @@ use crate::reply::{Answer, Object};
 use crate::request::{Arguments, JOB};
 
 pub fn list(context: &Context, _: &Arguments) -> Result<Object> {
-    context.jobs.settle();
+    context.jobs.settle_queued();
     let mut jobs = Object::new();
-    for (id, event) in context.jobs.events() {
+    for (id, event) in context.jobs.events()? {
         jobs.insert(id, Answer::of_json(event.into()));
     }
     Ok(Object::new().with("jobs", jobs))
@@ -17,7 +17,7 @@ pub fn list(context: &Context, _: &Arguments) -> Result<Object> {
 
 pub fn status(context: &Context, arguments: &Arguments) -> Result<Object> {
     let job = arguments.require(&JOB)?;
-    context.jobs.settle();
+    context.jobs.settle_queued();
     let event = JobId::parse(&job).and_then(|id| context.jobs.event(&id));
     match event.map(|event| Answer::of_json(event.into())) {
         Some(Answer::Object(event)) => Ok(event),

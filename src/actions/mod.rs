@@ -51,6 +51,9 @@ pub struct Action {
     pub(crate) how: How,
 }
 
+/// What is to be started, and what has to hold for it when it has what it needs.
+pub(crate) type Plan = for<'a> fn(&'a Context, &'a Arguments) -> Result<Vec<Task<'a>>>;
+
 pub(crate) type Look = fn(&Context, &Arguments) -> Result<Object>;
 
 /// How an action is carried out.
@@ -67,7 +70,7 @@ pub(crate) enum How {
     /// It does that, or makes this change instead where that is meant.
     ChangesJailsOr(JailChange, fn(&Arguments) -> bool, Change),
     /// It starts tasks, each of which holds what it needs until it ends.
-    Starts(fn(&Context, &Arguments) -> Result<Vec<Task>>, Many),
+    Starts(Plan, Many),
 }
 
 /// A change that is made at once.

@@ -17,13 +17,13 @@ use crate::iocage::pools;
 use crate::iocage::version::Ability;
 use crate::jobs::{JobId, Task};
 use crate::names::{JailName, PoolName, Url};
+use crate::records::{Aim, Work};
 use crate::reply::{self, Answer, Object};
 use crate::request::{
     self, Arguments, ACCEPT_LICENSE, BOOT, DETAIL, DHCP, IP4, IP6, NAME, NET_DEVICE, PLUGIN,
     PROPERTIES, REFRESH,
 };
 use crate::resources::Resource;
-use crate::system::System;
 
 pub fn list(context: &Context, arguments: &Arguments) -> Result<Object> {
     let refresh = arguments.flag(&REFRESH)?;
@@ -182,7 +182,7 @@ fn may_refresh(context: &Context, repository: &Url) -> bool {
     git.exists() && context.known.indexes.is_due(repository)
 }
 
-fn refresh(context: &Context, place: &Place, repository: &Url) -> Result<Task> {
+fn refresh<'a>(context: &'a Context, place: &Place, repository: &Url) -> Result<Task<'a>> {
     let configuration = Arc::clone(&context.configuration);
     let (root, habits) = (place.root.map(PathBuf::from), place.habits.clone());
     let of = repository.clone();
@@ -194,7 +194,9 @@ fn refresh(context: &Context, place: &Place, repository: &Url) -> Result<Task> {
         id: refresh_id(repository),
         line: line?,
         claims: vec![Resource::Index(clones::clone_name(repository)).alone()],
-        check: Box::new(|_, _| Ok(())),
+        check: Box::new(|| Ok(())),
+        aim: None,
+        list: None,
     })
 }
 
@@ -211,7 +213,7 @@ fn describe(id: &str, plugin: &Plugin, detail: bool) -> Answer {
     entry.into()
 }
 
-pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
+pub fn create<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Task<'a>>> {
     let mut new = new_plugin(arguments)?;
     // Without an active pool, iocage would activate the first one that it finds.
     let pool = context.require_ready_pool()?;
@@ -230,6 +232,12 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
         None => JailName::parse(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
     };
     let named = version.can(Ability::NamePluginJails);
+    let aim = Aim {
+        pool: pool.to_string(),
+        work: Work::Plugin {
+            name: named.then(|| name.to_string()),
+        },
+    };
     Ok(vec![Task {
         id: JobId::new("fetch_plugin", &new.plugin),
         line: command::fetch_plugin(version, &new)?,
@@ -239,13 +247,15 @@ pub fn create(context: &Context, arguments: &Arguments) -> Result<Vec<Task>> {
             Resource::Jails.shared(),
             Resource::jail(&name).alone(),
         ],
-        check: Box::new(move |system, configuration| {
-            pools::require_active(system, configuration, &pool)?;
+        check: Box::new(move || {
+            context.require_active(&pool)?;
             match named {
-                true => require_free(system, &pool, &name),
+                true => context.members()?.require_free(&name),
                 false => Ok(()),
             }
         }),
+        aim: Some(aim),
+        list: None,
     }])
 }
 
@@ -322,18 +332,5 @@ fn check_plugin(
     let own = |url: &Url| **url != *crate::configuration::PLUGIN_REPOSITORY;
     new.repository = Some(plugin.repository.clone()).filter(own);
     new.manifest_stem = plugin.manifest_stem().filter(|stem| *stem != new.plugin);
-    Ok(())
-}
-
-/// Makes sure that no jail or template has the name. In the kernel a dot is an underscore.
-fn require_free(system: &System, pool: &PoolName, name: &JailName) -> Result<()> {
-    for (family, what) in [(Family::Jails, "jail"), (Family::Templates, "template")] {
-        let members = datasets::members(system, pool, family)?;
-        let same = |member: &&String| member.replace('.', "_") == name.in_kernel();
-        if let Some(member) = members.iter().find(same) {
-            let message = format!("argument \"name\": the {what} {member} exists already");
-            return Err(Error::new(Code::Conflict, message));
-        }
-    }
     Ok(())
 }

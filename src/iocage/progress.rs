@@ -14,8 +14,10 @@ pub struct Progress {
     /// Whether the log says that a release was extracted as a whole: after that iocage brings it to
     /// its latest patch level.
     pub is_extracted: bool,
-    /// For a finished job: whether it has worked, and if not, the command's last words.
+    /// For a finished job: whether the command has ended with 0, and if not, its last words.
     pub outcome: Option<Result<(), String>>,
+    /// What it has printed, as it can be shown.
+    pub output: String,
 }
 
 /// How far the download of one file is.
@@ -57,6 +59,7 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
     });
     Progress {
         state,
+        output: plain(output),
         download: last_download(output),
         is_extracted: output.contains("* Updating ")
             && output.contains("to the latest patch level"),

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::command;
 use super::datasets::{self, Family};
 use super::pools;
-use crate::configuration::{Configuration, Program};
+use crate::configuration::Program;
 use crate::error::{Code, Error, Result};
 use crate::names::{PoolName, Release, Url};
 use crate::system::{CommandLine, System};
@@ -158,11 +158,10 @@ fn release(text: &str) -> Option<String> {
     Release::parse(text).ok().map(|name| name.to_string())
 }
 
-/// Whether the active pool has a release; false if nobody knows.
-pub fn is_there(system: &System, configuration: &Configuration, release: &Release) -> bool {
-    let pool = pools::active(system, configuration).ok().flatten();
-    let local = pool.and_then(|pool| local(system, &pool).ok());
-    local.is_some_and(|local| local.iter().any(|name| **name == **release))
+/// Whether a pool has a release.
+pub fn is_in(system: &System, pool: &PoolName, release: &Release) -> Result<bool> {
+    let local = local(system, pool)?;
+    Ok(local.iter().any(|name| **name == **release))
 }
 
 fn oldest_first(releases: &mut [String]) {

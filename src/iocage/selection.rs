@@ -86,6 +86,27 @@ impl Members {
             })
     }
 
+    /// Makes sure that no jail and no template has the name of a new one, as a dataset, as a uuid or
+    /// to the kernel, for which a dot is an underscore.
+    ///
+    /// # Errors
+    /// `Conflict`, naming it.
+    pub fn require_free(&self, name: &JailName) -> Result<()> {
+        let is_so_called = |one: &Member| {
+            let names = [&one.jail.name, &one.jail.uuid];
+            names
+                .iter()
+                .any(|other| other.replace('.', "_") == name.in_kernel())
+        };
+        match self.all().find(is_so_called) {
+            None => Ok(()),
+            Some(other) => {
+                let message = format!("argument \"name\": the {} exists already", other.in_words());
+                Err(Error::new(Code::Conflict, message))
+            }
+        }
+    }
+
     /// Those of `selection` that exist.
     pub fn meant(&self, selection: &Selection) -> Vec<Member<'_>> {
         let found = |label: &Label| self.find(label).ok();

@@ -1,5 +1,7 @@
-//! Watching the jobs that run in processes of the library's own, and ending them.
+//! Jobs in processes of the library's own: they are started, watched and ended here.
 
+use std::fmt;
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -7,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Shared;
-use crate::event;
+use super::{cannot_start, Jobs, Shared, Task};
+use crate::error::Result;
 use crate::limits;
-use crate::records::{End, Record, State};
+use crate::records::{End, Record};
 use crate::resources::Held;
 use crate::sync::lock;
 use crate::system::{local_time, Child};
@@ -61,6 +63,64 @@ impl Ending {
     }
 }
 
+impl Jobs {
+    /// Starts a process for a job, and a thread that watches it.
+    pub(super) fn run_here(
+        &self,
+        task: &Task,
+        record: Record,
+        output: &File,
+        held: Held,
+    ) -> Result<()> {
+        let id = task.id.as_str();
+        let cannot = |why: &dyn fmt::Display| cannot_start(id, why);
+        let mut watchers = lock(&self.watchers);
+        watchers.retain(|_, watcher| !watcher.thread.is_finished());
+        if watchers.len() >= limits::JOBS_AT_ONCE {
+            let why = format!(
+                "{} jobs are running; try again when one has ended",
+                watchers.len()
+            );
+            return Err(cannot(&why));
+        }
+        if self.shared.closing.load(Ordering::SeqCst) {
+            return Err(cannot(&"the instance is being closed"));
+        }
+        self.shared
+            .records
+            .write(&record)
+            .map_err(|why| cannot(&why))?;
+        let child = self
+            .shared
+            .system
+            .spawn(&task.line, output, &held.descriptors())?;
+        // Shared, so that it can be ended where there is no thread to watch it.
+        let child = Arc::new(Mutex::new(Some(child)));
+        let watched = Arc::clone(&child);
+        let shared = Arc::clone(&self.shared);
+        let ending = Arc::default();
+        let asked = Arc::clone(&ending);
+        let thread = std::thread::Builder::new().spawn(move || {
+            let child = lock(&watched).take();
+            if let Some(child) = child {
+                shared.watch(child, record, held, &asked);
+            }
+        });
+        match thread {
+            Ok(thread) => {
+                watchers.insert(task.id.clone(), Watcher { thread, ending });
+                Ok(())
+            }
+            Err(error) => {
+                if let Some(child) = lock(&child).take() {
+                    child.end();
+                }
+                Err(cannot(&error))
+            }
+        }
+    }
+}
+
 impl Shared {
     /// Waits for the end of a job's process, and reports it.
     pub(super) fn watch(&self, mut child: Child, mut record: Record, held: Held, ending: &Ending) {
@@ -99,25 +159,14 @@ impl Shared {
             time: local_time(),
             code,
         });
-        // Written before anybody sees that it has ended and starts it again.
-        let _ = self.records.write(&record);
-        let log = match self.records.find(&record.id) {
-            Some((_, State::Ended)) => self.records.log(&record.id),
-            _ => None,
-        };
-        drop(held);
+        let id = record.id.clone();
+        let event = self.finish(record, held, None);
         ending.tell(match code {
             Some(_) => Outcome::ByItself,
             None => Outcome::Ended,
         });
-        let event = event::of(
-            &self.system,
-            &self.configuration,
-            &record.id,
-            log.unwrap_or_default(),
-        );
-        self.note_end(&record.id, &event, Some(began.elapsed()));
+        self.note_end(&id, &event, Some(began.elapsed()));
         let event = Value::Object(event).to_string();
-        self.callbacks.job_ended(&record.id, &event);
+        self.callbacks.job_ended(&id, &event);
     }
 }

@@ -1,0 +1,102 @@
+//! How a job has ended: what is there says it, where that can be asked, and the command's words say
+//! why not.
+//!
+//! iocage ends with 1 after good work and with 0 after bad, and nobody may have seen how it ended.
+
+mod made;
+
+use super::progress::Progress;
+use super::releases;
+use crate::error::Error;
+use crate::names::{PoolName, Release};
+use crate::records::{Aim, Verdict, Work};
+use crate::system::System;
+
+/// Judges a job that has ended.
+pub fn judge(system: &System, aim: &Aim, end: &Progress) -> Verdict {
+    let Ok(pool) = PoolName::parse(&aim.pool) else {
+        return by_words(end);
+    };
+    match &aim.work {
+        Work::Fetch { release } => fetched(system, &pool, release, end),
+        Work::Plugin { name: None } => by_words(end),
+        Work::Plugin { name: Some(name) } => made::judge(system, &pool, name, None, end),
+        Work::Create {
+            name,
+            origin,
+            packages,
+        } => {
+            let verdict = made::judge(system, &pool, name, origin.as_deref(), end);
+            made::with_packages(verdict, *packages, end)
+        }
+        Work::Clone { name, source } => {
+            let origin = format!("{pool}/iocage/jails/{source}");
+            made::judge(system, &pool, name, Some(&origin), end)
+        }
+        Work::Update { .. } | Work::Upgrade { .. } => by_words(end),
+        Work::Export { .. } => by_words(end),
+        Work::Import { name, .. } => made::judge(system, &pool, name, None, end),
+    }
+}
+
+/// Judges a job of which nothing but its words is known.
+pub fn by_words(end: &Progress) -> Verdict {
+    match &end.outcome {
+        Some(Err(words)) => Verdict::failed(words.clone()),
+        _ => Verdict::worked(),
+    }
+}
+
+/// Does what the command may have left undone: it holds what the job holds. It returns what could
+/// not be done.
+pub fn tidy(_system: &System, aim: &Aim) -> Option<String> {
+    match &aim.work {
+        Work::Update { .. } | Work::Upgrade { .. } | Work::Export { .. } => None,
+        _ => None,
+    }
+}
+
+/// Whether [`tidy`] may have something to do, which takes its time.
+pub fn needs_tidying(aim: &Aim) -> bool {
+    match &aim.work {
+        Work::Update { was_up, .. } | Work::Upgrade { was_up, .. } => !was_up,
+        Work::Export { .. } => true,
+        _ => false,
+    }
+}
+
+/// How far a job is, of 100, where its words say it. A download has its own numbers.
+pub fn percent(aim: &Aim, progress: &Progress) -> Option<u8> {
+    match &aim.work {
+        Work::Create { packages, .. } => made::percent(*packages, progress),
+        _ => None,
+    }
+}
+
+/// iocage 1.13 exits with 1 after a good fetch if a jail of another pool cannot be read.
+fn fetched(system: &System, pool: &PoolName, release: &str, end: &Progress) -> Verdict {
+    let there = match Release::parse(release) {
+        Ok(release) => releases::is_in(system, pool, &release),
+        Err(_) => Ok(false),
+    };
+    let words = end.outcome.clone().and_then(std::result::Result::err);
+    match (there, words) {
+        (Ok(true), None) => Verdict::worked(),
+        // The dataset is there before anything is extracted into it.
+        (Ok(true), Some(words)) if end.is_extracted => Verdict {
+            worked: true,
+            error: Some(words),
+        },
+        (Ok(_), Some(words)) => Verdict::failed(words),
+        (Ok(false), None) => Verdict::failed(format!("iocage is done, but {release} is not there")),
+        (Err(error), words) => nobody_knows(&error, words),
+    }
+}
+
+/// That it cannot be asked what is there.
+fn nobody_knows(error: &Error, words: Option<String>) -> Verdict {
+    let words = words.map_or(String::new(), |words| format!("{words}; "));
+    Verdict::failed(format!(
+        "{words}nobody knows whether it has worked: {error}"
+    ))
+}

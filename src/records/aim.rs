@@ -1,0 +1,73 @@
+//! What a job is for, and whether it has come to that.
+
+use serde::{Deserialize, Serialize};
+
+/// What is to be there when a job has ended, so that anybody can look whether it is: the process
+/// that started the job may have died by then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aim {
+    pub pool: String,
+    pub work: Work,
+}
+
+/// The names are of datasets, without what is above them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Work {
+    /// A release.
+    Fetch { release: String },
+    /// A jail with a plugin; no name where iocage makes one up.
+    Plugin { name: Option<String> },
+    /// A jail, made from the dataset `origin`, with so many packages in it.
+    Create {
+        name: String,
+        origin: Option<String>,
+        packages: usize,
+    },
+    /// A copy of a jail.
+    Clone { name: String, source: String },
+    /// The latest patch level of a jail that was down, or not.
+    Update { name: String, was_up: bool },
+    /// Another release for a jail that was down, or not.
+    Upgrade {
+        name: String,
+        release: String,
+        was_up: bool,
+    },
+    /// An image of a jail and its `datasets`: `stem` and `ending` are its file's name. Neither the
+    /// image nor what iocage makes on the way to it was there before.
+    Export {
+        name: String,
+        stem: String,
+        ending: String,
+        datasets: usize,
+    },
+    /// A jail from an image of so many datasets, where that is known.
+    Import {
+        name: String,
+        datasets: Option<usize>,
+    },
+}
+
+/// Whether a job has come to what it was for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub worked: bool,
+    /// Why not, and what is left of it; or what went wrong all the same.
+    pub error: Option<String>,
+}
+
+impl Verdict {
+    pub fn worked() -> Self {
+        Verdict {
+            worked: true,
+            error: None,
+        }
+    }
+
+    pub fn failed(why: impl Into<String>) -> Self {
+        Verdict {
+            worked: false,
+            error: Some(why.into()),
+        }
+    }
+}
