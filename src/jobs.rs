@@ -197,7 +197,7 @@ impl Jobs {
                 return Err(Error::new(Code::NotFound, message));
             }
             Some((record, State::Runs)) if record.queued => {}
-            Some((_, State::Runs)) => {
+            Some((record, State::Runs)) => {
                 let watchers = lock(&self.watchers);
                 let Some(watcher) = watchers.get(id) else {
                     let why = "is run by another instance or process, which alone can end it";
@@ -205,8 +205,13 @@ impl Jobs {
                 };
                 let ending = Arc::clone(&watcher.ending);
                 drop(watchers);
+                let takes_time = record.aim.as_ref().is_some_and(outcomes::needs_tidying);
+                let patience = match takes_time {
+                    true => self.patience + limits::TIDYING_PATIENCE,
+                    false => self.patience,
+                };
                 let hangs = "hangs in the kernel; it is ended when that lets go of it";
-                return match ending.ask(self.patience) {
+                return match ending.ask(patience) {
                     Some(Outcome::Ended) => Ok(()),
                     Some(Outcome::ByItself) => wrong(Code::NotActive, "has ended by itself"),
                     Some(Outcome::Hangs) | None => wrong(Code::Timeout, hangs),
@@ -330,13 +335,18 @@ impl Shared {
     }
 
     /// Does what a job that has ended may have left undone, judges it, writes that down, and lets go
-    /// of what it has held; and gives its last event. `log` is its dispatcher's, if it was in one.
+    /// of what it has held; and gives its last event. Where the instance is being closed, what takes
+    /// time is left to whoever comes next, as after a death. `log` is its dispatcher's, if it was in one.
     fn finish(
         &self,
         mut record: Record,
         held: Held,
         log: Option<Map<String, Value>>,
     ) -> Map<String, Value> {
+        let takes_time = record.aim.as_ref().is_some_and(outcomes::needs_tidying);
+        if takes_time && self.closing.load(Ordering::SeqCst) {
+            return self.event(&record, State::Ended);
+        }
         let log = log.or_else(|| self.records.log_of(&record, State::Ended));
         let undone = record
             .aim

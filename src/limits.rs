@@ -80,6 +80,10 @@ pub const CALLBACK_PATIENCE: Duration = Duration::from_millis(100);
 /// keeps the pipe open.
 pub const OUTPUT_LINGER: Duration = Duration::from_millis(200);
 
+/// How long `stopjob` waits beside until what the job has left undone is done: that may be stopping a
+/// jail, with all that runs in it.
+pub const TIDYING_PATIENCE: Duration = Duration::from_secs(420);
+
 /// What `command_timeout_seconds` may say.
 pub const COMMAND_TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=3600;
 

@@ -263,6 +263,55 @@ fn what_is_there_decides_whether_a_fetch_has_worked() {
 }
 
 #[test]
+fn what_ends_well_and_has_made_nothing_has_failed() {
+    let Some(lab) = lab() else { return };
+    let plugin = Instance::of(&lab);
+    plugin.ask_for("listreleases");
+    let create = create(&plugin, json!({"ip4": "10.0.0.5"}));
+    let id = create["started_dispatcher_id"].as_str().unwrap();
+    plugin.wait_for_job(id);
+    lab.set_fault("iocage", Some("exit 0"));
+    fetch(&plugin, json!("13.2-RELEASE"));
+    let event = plugin.wait_for_job("sysadm_iocage_fetch_release_13.2-RELEASE");
+    assert_eq!(event["success"], "false", "{event}");
+    assert!(event["error"].as_str().unwrap().contains("not there"));
+    let log = json!({
+        "state": "finished", "cmd_list": ["c"], "c": "", "return_codes/c": "0",
+    });
+    // Its own record says more than the log of a dispatcher.
+    let event = plugin.progress(id, Some(&log)).unwrap();
+    assert_eq!(event["success"], "true", "{event}");
+}
+
+#[test]
+fn a_job_still_in_the_dispatcher_is_held_again_after_a_restart() {
+    let Some(lab) = lab() else { return };
+    let host = Host::default();
+    let plugin = Instance::open(&lab.config(), &host.callbacks());
+    plugin.ask_for("listreleases");
+    fetch(&plugin, json!("13.2-RELEASE"));
+    drop(plugin);
+    let clean = json!({"action": "cleanreleases"});
+    let refused = |plugin: &Instance| {
+        let answer = plugin.ask(&clean);
+        let why = answer["error"].as_str().unwrap_or_default();
+        answer["code"] == "in_use" && why.contains("sysadm_iocage_fetch_release_13.2-RELEASE")
+    };
+    let plugin = Instance::open(&lab.config(), &host.callbacks());
+    assert!(refused(&plugin));
+    let state = |plugin: &Instance| {
+        let job = "sysadm_iocage_fetch_release_13.2-RELEASE";
+        plugin.ask(&json!({"action": "jobstatus", "job": job}))["state"].clone()
+    };
+    assert_eq!(state(&plugin), "running");
+    // Another host has no such job: what nobody has seen end has ended all the same.
+    drop(plugin);
+    let other = Instance::of(&lab);
+    assert!(!refused(&other));
+    assert_eq!(state(&other), "finished");
+}
+
+#[test]
 fn closing_ends_and_reaps_what_still_runs() {
     let Some(lab) = lab() else { return };
     lab.set_pace("30");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use super::{JobId, Jobs, Shared};
+use super::{JobId, Jobs};
 use crate::iocage::outcomes;
 use crate::limits;
 use crate::records::{End, Record, State, NOBODY_SAW};
@@ -69,14 +69,7 @@ impl Jobs {
             time: local_time(),
             code: None,
         });
-        // It may take minutes, and a host that only asks how far a job is does not wait for it.
-        let takes_time = record.aim.as_ref().is_some_and(outcomes::needs_tidying);
-        let (log, shared) = (log.cloned(), Arc::clone(&self.shared));
-        let finish = move || shared.finish_queued(record, held, log);
-        match takes_time {
-            true => self.in_background(finish),
-            false => finish(),
-        }
+        self.finish_unwatched(record, held, log.cloned());
     }
 
     /// Looks after jobs whose end nobody has seen, as their host had died before: what they have
@@ -125,16 +118,22 @@ impl Jobs {
                 time: local_time(),
                 code: None,
             });
-            let shared = Arc::clone(&self.shared);
-            self.in_background(move || shared.finish_queued(record, held, None));
+            self.finish_unwatched(record, held, None);
         }
     }
-}
 
-impl Shared {
-    fn finish_queued(&self, record: Record, held: Held, log: Option<Map<String, Value>>) {
-        let id = record.id.clone();
-        let event = self.finish(record, held, log);
-        self.note_end(&id, &event, None);
+    /// It may take minutes, and whoever has only found out that the job has ended does not wait.
+    fn finish_unwatched(&self, record: Record, held: Held, log: Option<Map<String, Value>>) {
+        let takes_time = record.aim.as_ref().is_some_and(outcomes::needs_tidying);
+        let shared = Arc::clone(&self.shared);
+        let finish = move || {
+            let id = record.id.clone();
+            let event = shared.finish(record, held, log);
+            shared.note_end(&id, &event, None);
+        };
+        match takes_time {
+            true => self.in_background(finish),
+            false => finish(),
+        }
     }
 }
