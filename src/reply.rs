@@ -22,6 +22,8 @@ pub enum Answer {
     Object(Object),
     /// An object of texts under fixed names, in the order of these: a listing has one for each jail.
     Texts(&'static [&'static str], Box<[Cow<'static, str>]>),
+    /// An object of anything, in the same way.
+    Fixed(&'static [&'static str], Box<[Answer]>),
     /// An object of all settings of a jail.
     Settings(Effective),
 }

@@ -86,6 +86,25 @@ const fn order(one: &str, other: &str) -> i8 {
     }
 }
 
+/// Properties of the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys(Box<[bool]>);
+
+impl Keys {
+    /// Those of which `values` has what iocage has built in.
+    pub fn built_in(values: &BTreeMap<&str, (&str, Source)>) -> Self {
+        let is_so = |property: &&Property| {
+            let built_in = property.default.map(|text| in_one_spelling(property, text));
+            built_in.is_some() && values.get(property.name).map(|(value, _)| *value) == built_in
+        };
+        Keys(BY_NAME.iter().map(is_so).collect())
+    }
+
+    fn has(&self, key: Key) -> bool {
+        self.0.get(usize::from(key.0)) == Some(&true)
+    }
+}
+
 /// Where an effective value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -225,8 +244,13 @@ impl Settings {
 
     /// All of them by name, truth values in one spelling.
     pub fn all(&self) -> Vec<(&str, &str)> {
+        self.all_but(&Keys::default())
+    }
+
+    /// The same, without those of `others` that have the value that iocage has built in.
+    pub fn all_but(&self, others: &Keys) -> Vec<(&str, &str)> {
         let own = self.known.iter().map(|(key, value)| (*key, value.text()));
-        let built_in = self.built_in.iter();
+        let built_in = self.built_in.iter().filter(|key| !others.has(**key));
         let built_in = built_in.map(|key| (*key, key.property().default.unwrap_or_default()));
         let mut known: Vec<(Key, &str)> = own.chain(built_in).collect();
         // Of parts that are in order already.

@@ -79,6 +79,27 @@ fn texts(jail: &Jail) -> [Cow<'static, str>; NAMES.len()] {
     ]
 }
 
+/// The same, and what else a jail has in detail.
+const DETAILED: [&str; 17] = [
+    "addresses",
+    "basejail",
+    "boot",
+    "hostname",
+    "ip4",
+    "ip6",
+    "jid",
+    "mountpoint",
+    "name",
+    "origin",
+    "release",
+    "settings",
+    "state",
+    "tag",
+    "template",
+    "type",
+    "uuid",
+];
+
 /// A jail's ten strings, and what else is known of it. `common` are the settings of all jails.
 pub fn detailed(listing: &Listing, common: &Arc<Common>, one: &Jail) -> Answer {
     let defaults = listing.defaults();
@@ -95,36 +116,47 @@ pub fn detailed(listing: &Listing, common: &Arc<Common>, one: &Jail) -> Answer {
     let addresses = |key| {
         let text = own.and_then(|own| settings::stored(own, defaults, key));
         let parsed = text.map(addresses::parse).unwrap_or_default();
-        parsed.into_iter().map(address).collect::<Vec<Object>>()
+        Answer::List(parsed.into_iter().map(address).collect())
     };
-    let both = Object::new()
-        .with("ip4", addresses(Key::IP4_ADDR))
-        .with("ip6", addresses(Key::IP6_ADDR));
+    let both = Box::new([addresses(Key::IP4_ADDR), addresses(Key::IP6_ADDR)]);
     let all = own.map(|own| all_values(own, common));
-    let texts = NAMES.iter().zip(texts(one));
-    let texts: Object = texts
-        .map(|(name, text)| (*name, Answer::Text(text)))
-        .collect();
-    texts
-        .with("name", one.name.clone())
-        .with("hostname", hostname.unwrap_or_else(|| NOT_KNOWN.into()))
-        .with("basejail", basejail.unwrap_or(NOT_KNOWN))
-        .with(
-            "mountpoint",
-            root.map_or(NONE.into(), |root| root.display().to_string()),
-        )
-        .with("origin", listing.origin(one).unwrap_or(NONE).to_string())
-        .with("addresses", both)
-        .with("settings", all.unwrap_or_else(|| Object::new().into()))
-        .into()
+    let [boot, ip4, ip6, jid, release, state, tag, template, kind, uuid] =
+        texts(one).map(Answer::Text);
+    Answer::Fixed(
+        &DETAILED,
+        Box::new([
+            Answer::Fixed(&["ip4", "ip6"], both),
+            basejail.unwrap_or(NOT_KNOWN).into(),
+            boot,
+            hostname.unwrap_or_else(|| NOT_KNOWN.into()).into(),
+            ip4,
+            ip6,
+            jid,
+            root.map_or(NONE.into(), |root| root.display().to_string())
+                .into(),
+            one.name.clone().into(),
+            listing.origin(one).unwrap_or(NONE).to_string().into(),
+            release,
+            all.unwrap_or_else(|| Object::new().into()),
+            state,
+            tag,
+            template,
+            kind,
+            uuid,
+        ]),
+    )
 }
 
-fn address(one: addresses::Address) -> Object {
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.into());
-    Object::new()
-        .with("interface", or_none(one.interface))
-        .with("address", one.address)
-        .with("prefix", or_none(one.prefix))
+fn address(one: addresses::Address) -> Answer {
+    let or_none = |text: Option<String>| text.map_or(NONE.into(), Cow::Owned);
+    Answer::Texts(
+        &["address", "interface", "prefix"],
+        Box::new([
+            one.address.into(),
+            or_none(one.interface),
+            or_none(one.prefix),
+        ]),
+    )
 }
 
 /// The effective values of all properties.
@@ -187,6 +219,12 @@ mod tests {
         let listed = keyed(list, "jails", key, jail);
         let listed: serde_json::Value = serde_json::from_str(&listed.to_json()).unwrap();
         listed.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn fixed_names_are_in_the_order_of_every_object() {
+        assert!(NAMES.is_sorted() && DETAILED.is_sorted());
+        assert!(NAMES.iter().all(|name| DETAILED.contains(name)));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::write;
-use crate::iocage::settings::{effective, Settings};
+use crate::iocage::settings::{effective, Keys, Settings};
 
 /// The settings that a jail has that sets none itself.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Common {
     members: Vec<Member>,
     /// Each as JSON, with a comma behind it.
     text: String,
+    /// Those that are as iocage has them built in.
+    built_in: Keys,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -34,8 +36,9 @@ pub struct Effective {
 impl Common {
     pub fn of(defaults: &Settings) -> Arc<Self> {
         let mut text = String::new();
-        let all = effective(Settings::none(), defaults).into_iter();
-        let members = all.map(|(name, (value, _))| {
+        let all = effective(Settings::none(), defaults);
+        let built_in = Keys::built_in(&all);
+        let members = all.into_iter().map(|(name, (value, _))| {
             let start = text.len();
             member(name, value, &mut text);
             Member {
@@ -46,18 +49,26 @@ impl Common {
             }
         });
         let members = members.collect();
-        Arc::new(Common { members, text })
+        Arc::new(Common {
+            members,
+            text,
+            built_in,
+        })
     }
 }
 
 impl Effective {
     pub(super) fn write(&self, out: &mut String) {
-        let Common { members, text } = &*self.common;
+        let Common {
+            members,
+            text,
+            built_in,
+        } = &*self.common;
         out.push('{');
         let begin = out.len();
         // What of the common ones comes next, and how much of their text is written.
         let (mut next, mut written) = (0, 0);
-        for (name, value) in self.own.all() {
+        for (name, value) in self.own.all_but(built_in) {
             let found = members[next..].binary_search_by(|member| (*member.name).cmp(name));
             let (index, same) = match found {
                 Ok(index) => (next + index, Some(&members[next + index])),

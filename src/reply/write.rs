@@ -42,6 +42,18 @@ fn answer(value: &Answer, out: &mut String) {
             }
             out.push('}');
         }
+        Answer::Fixed(names, values) => {
+            out.push('{');
+            for (index, (name, value)) in names.iter().zip(values).enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                text(name, out);
+                out.push(':');
+                answer(value, out);
+            }
+            out.push('}');
+        }
         Answer::Settings(settings) => settings.write(out),
     }
 }
