@@ -16,16 +16,17 @@ use crate::iocage::selection::Members;
 use crate::iocage::survey::Memory;
 use crate::jobs::Jobs;
 use crate::names::PoolName;
-use crate::resources::{Resource, Resources};
+use crate::resources::{Held, Resource, Resources};
 use crate::system::System;
 
 /// One instance's configuration, system, jobs, and what it knows.
+#[derive(Clone)]
 pub struct Context {
     pub configuration: Arc<Configuration>,
     pub system: Arc<System>,
     pub resources: Resources,
-    pub jobs: Jobs,
-    pub known: Known,
+    pub jobs: Arc<Jobs>,
+    pub known: Arc<Known>,
     pub callbacks: Arc<Callbacks>,
 }
 
@@ -42,6 +43,19 @@ pub struct Known {
 }
 
 impl Context {
+    /// The same for a change that holds this: the commands that it runs inherit the locks, so that
+    /// these live as long as iocage works, even if the host program is killed.
+    ///
+    /// What iocage leaves running in a jail does not inherit them: it starts everything by Python's
+    /// subprocess, which closes all descriptors above 2 (`close_fds`, true by default since Python
+    /// 3.2; `zfs.py` and `ioc_start.py` of 1.13 do not say, `ioc_exec.py` asks for it).
+    pub fn holding(&self, held: &Held) -> Self {
+        Context {
+            system: Arc::new(self.system.holding(held.locks())),
+            ..self.clone()
+        }
+    }
+
     /// All pools at one moment.
     ///
     /// # Errors

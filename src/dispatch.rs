@@ -128,7 +128,7 @@ fn make_change(context: &Context, arguments: &Arguments, change: &Change) -> Res
         false => (change.needs)(context, arguments)?,
     };
     let held = context.resources.take(&needs, context.system.timeout())?;
-    let outcome = (change.run)(context, arguments);
+    let outcome = (change.run)(&context.holding(&held), arguments);
     context.known.memory.note_change();
     drop(held);
     outcome
@@ -172,6 +172,7 @@ fn change_jail(
             false => claims_of(change, (change.needs)(context, arguments, &chosen)?, member),
         };
         let held = context.resources.take(&claims, context.system.timeout())?;
+        let context = context.holding(&held);
         // It may have gone, or become another, while this was waiting.
         let now = context.members()?;
         let again = now.find(label)?;
@@ -180,7 +181,7 @@ fn change_jail(
             return Err(Error::new(Code::Conflict, message));
         }
         let outcome = (change.run)(
-            context,
+            &context,
             arguments,
             &Chosen {
                 members: &now,

@@ -56,19 +56,19 @@ impl Instance {
         let resources = Resources::new(state, &run_directory, records.clone());
         // All who have one state directory have one catalogue, whichever iocage they work with.
         let of_all = Resources::new(state, state, records.clone());
-        let known = Known {
+        let known = Arc::new(Known {
             catalogue: Catalogue::new(&configuration, Arc::clone(&system), of_all),
             indexes: Default::default(),
             installed: Default::default(),
             memory: Default::default(),
-        };
-        let jobs = Jobs::new(
+        });
+        let jobs = Arc::new(Jobs::new(
             Arc::clone(&configuration),
             Arc::clone(&system),
             Arc::clone(&callbacks),
             records,
             resources.clone(),
-        );
+        ));
         Instance {
             context: Context {
                 configuration,
