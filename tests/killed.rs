@@ -145,7 +145,7 @@ fn a_start_that_goes_on_without_its_host_holds_the_jail() {
     // Nobody reads what it prints any more.
     let script = "case $1 in start)
         kill -9 $PPID
-        until [ -e \"$lab/go-on\" ]; do sleep 0.05; done
+        tries=0; until [ -e \"$lab/go-on\" ] || [ $tries = 400 ]; do tries=$((tries + 1)); sleep 0.05; done
         exec \"$lab/real/iocage\" \"$@\" >/dev/null 2>&1 ;;
     esac";
     let of_web = |action| json!({"action": action, "jail": "web"});
