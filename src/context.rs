@@ -17,6 +17,7 @@ use crate::iocage::survey::Memory;
 use crate::jobs::Jobs;
 use crate::names::PoolName;
 use crate::resources::{Held, Resource, Resources};
+use crate::sharing::Sharing;
 use crate::system::System;
 
 /// One instance's configuration, system, jobs, and what it knows.
@@ -40,6 +41,8 @@ pub struct Known {
     pub installed: Installed,
     /// Of jails and templates.
     pub memory: Memory,
+    /// Who looks at all jails and templates together.
+    pub looking: Sharing<Arc<Members>>,
 }
 
 impl Context {
@@ -127,6 +130,17 @@ impl Context {
     pub fn members(&self) -> Result<Members> {
         let (members, ()) = self.members_and(|_| ())?;
         Ok(members)
+    }
+
+    /// The same, for many who ask at once: all who come while one looks share the look after that, so
+    /// what they get is no older than their asking. Only one thread at a time reads the pool's files,
+    /// and whoever lists jails would wait for each of them.
+    ///
+    /// # Errors
+    /// As [`Context::jails`].
+    pub fn members_shared(&self) -> Result<Arc<Members>> {
+        let look = || self.members().map(Arc::new);
+        self.known.looking.answer("members", look)
     }
 
     /// The same, and what `aside` finds in the pool meanwhile.

@@ -19,7 +19,12 @@ use crate::resources::{Claim, Resource};
 use crate::sharing::Sharing;
 
 /// Answers a request's `args`.
-pub fn dispatch(context: &Context, sharing: &Sharing, args: &Value, access: Access) -> Reply {
+pub fn dispatch(
+    context: &Context,
+    sharing: &Sharing<Object>,
+    args: &Value,
+    access: Access,
+) -> Reply {
     let bad = |why: &str| Reply::refusal(Status::BadRequest, why);
     let Some(args) = args.as_object() else {
         return bad("the request's args are not a JSON object");
@@ -37,7 +42,7 @@ pub fn dispatch(context: &Context, sharing: &Sharing, args: &Value, access: Acce
 
 fn carry_out(
     context: &Context,
-    sharing: &Sharing,
+    sharing: &Sharing<Object>,
     action: &'static Action,
     args: &Map<String, Value>,
     access: Access,
@@ -83,7 +88,7 @@ fn carry_out(
 /// Does what only looks. It ignores arguments that it does not know.
 fn shared_look(
     context: &Context,
-    sharing: &Sharing,
+    sharing: &Sharing<Object>,
     name: &str,
     arguments: &Arguments,
     look: actions::Look,
@@ -159,7 +164,7 @@ fn change_jail(
     label: &Label,
 ) -> (String, Result<Object>) {
     let mut name = label.as_str().to_string();
-    let outcome = context.members().and_then(|members| {
+    let outcome = context.members_shared().and_then(|members| {
         let member = members.find(label)?;
         name.clone_from(&member.jail.name);
         let chosen = Chosen {
@@ -174,7 +179,7 @@ fn change_jail(
         let held = context.resources.take(&claims, context.system.timeout())?;
         let context = context.holding(&held);
         // It may have gone, or become another, while this was waiting.
-        let now = context.members()?;
+        let now = context.members_shared()?;
         let again = now.find(label)?;
         if again.dataset() != member.dataset() {
             let message = format!("{} has become another meanwhile", member.place());

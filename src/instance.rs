@@ -17,7 +17,7 @@ use crate::host::{Callbacks, Host};
 use crate::jobs::{self, JobId, Jobs};
 use crate::limits;
 use crate::records::Records;
-use crate::reply::{Reply, Status};
+use crate::reply::{Object, Reply, Status};
 use crate::request::shorten;
 use crate::resources::Resources;
 use crate::sharing::Sharing;
@@ -27,7 +27,7 @@ use crate::system::{Runner, System};
 /// that it runs itself.
 pub struct Instance {
     context: Context,
-    sharing: Sharing,
+    sharing: Sharing<Object>,
 }
 
 impl Instance {
@@ -61,6 +61,7 @@ impl Instance {
             indexes: Default::default(),
             installed: Default::default(),
             memory: Default::default(),
+            looking: Default::default(),
         });
         let jobs = Arc::new(Jobs::new(
             Arc::clone(&configuration),

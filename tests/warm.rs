@@ -145,6 +145,29 @@ fn of_jails_whose_settings_changed_zfs_is_asked_only_if_they_may_be_others() {
 }
 
 #[test]
+fn many_who_act_at_once_look_together() {
+    const MANY: usize = 16;
+    let Some((lab, plugin)) = listed_lab() else {
+        return;
+    };
+    lab.forget_commands();
+    let barrier = std::sync::Barrier::new(MANY);
+    std::thread::scope(|scope| {
+        for _ in 0..MANY {
+            scope.spawn(|| {
+                barrier.wait();
+                let args = json!({"action": "execjail", "jail": "a", "command": "true"});
+                assert_eq!(error_of(&plugin.ask(&args)).0, "not_active");
+            });
+        }
+    });
+    // Each looks twice: before it has the jail, and then.
+    let commands = lab.commands();
+    let looks = commands.iter().filter(|words| words[0] == "jls").count();
+    assert!((2..=MANY).contains(&looks), "{looks} looks for {MANY}");
+}
+
+#[test]
 fn jails_made_destroyed_renamed_and_made_anew_are_seen_at_once() {
     let Some((lab, plugin)) = listed_lab() else {
         return;

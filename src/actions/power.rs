@@ -310,7 +310,7 @@ fn run<'a>(
 
 /// The jid of a jail at this moment; none if it is down.
 fn jid_now(context: &Context, member: Member) -> Result<Option<String>> {
-    let members = context.members()?;
+    let members = context.members_shared()?;
     let mut all = members.all();
     let again = all.find(|other| other.dataset() == member.dataset());
     Ok(again.and_then(|again| again.jail.jid.clone()))
