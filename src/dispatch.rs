@@ -14,7 +14,7 @@ use crate::host::Level;
 use crate::iocage::selection::{Label, Member, Selection};
 use crate::jobs::{Start, Task};
 use crate::reply::{failure, Object, Reply, Status};
-use crate::request::{missing, shorten, Arguments};
+use crate::request::{missing, shorten, wrong, AnyField, Arguments, NAME};
 use crate::resources::{Claim, Resource};
 use crate::sharing::Sharing;
 
@@ -171,6 +171,10 @@ fn change_jail(
             members: &members,
             member,
         };
+        if let Some(name) = arguments.new_name()? {
+            let room = member.family().has_room(&members.jails.pool, &name);
+            room.map_err(|why| wrong(NAME.name(), &why))?;
+        }
         // As for other changes.
         let claims = match arguments.is_dry_run()? {
             true => Vec::new(),

@@ -125,7 +125,7 @@ pub static JAILS: Field<Vec<Label>> = Field::new("jails", |value| {
     list(value, limits::JAILS_PER_REQUEST, Label::parse)
 });
 pub static JOB: Field<String> = Field::new("job", |value| text(value, name));
-pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::parse));
+pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::of_new));
 pub static NET_DEVICE: Field<Interface> =
     Field::new("net_device", |value| text(value, Interface::parse));
 /// The options of a mount, as in fstab(5).

@@ -109,6 +109,15 @@ pub fn path(text: &str) -> Result<String, Wrong> {
         _ if text.len() > limits::PATH_BYTES => {
             Err(format!("must be at most {} bytes long", limits::PATH_BYTES))
         }
+        _ if text
+            .split('/')
+            .any(|part| part.len() > limits::FILE_NAME_BYTES) =>
+        {
+            Err(format!(
+                "must have at most {} bytes between two slashes",
+                limits::FILE_NAME_BYTES
+            ))
+        }
         _ if text.chars().any(char::is_control) => {
             Err("must not contain control characters".into())
         }
