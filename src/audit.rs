@@ -55,18 +55,9 @@ pub fn job(id: &str, event: &Map<String, Value>, took: Option<Duration>) -> (Lev
 }
 
 fn compose(action: &str, arguments: &Arguments, outcome: &str, took: Duration) -> String {
-    let given = arguments.given().map(|(field, value)| {
-        let key = field.name();
-        match value {
-            // Their values may be anything, passwords too: only their keys are shown.
-            Value::Object(members) if field.is_private() => {
-                let keys: Vec<&String> = members.keys().collect();
-                format!(" {key}={}", plain(&format!("{keys:?}")))
-            }
-            _ if field.is_private() => format!(" {key}=..."),
-            _ => format!(" {key}={}", plain(&value.to_string())),
-        }
-    });
+    let given = arguments
+        .given()
+        .map(|(field, value)| format!(" {}={}", field.name(), plain(&field.shown(value))));
     let given: String = given.collect();
     let milliseconds = took.as_millis();
     let outcome = plain(outcome);

@@ -16,16 +16,18 @@ use crate::iocage::selection::Members;
 use crate::iocage::survey::Memory;
 use crate::jobs::Jobs;
 use crate::names::PoolName;
-use crate::resources::{Resource, Resources};
+use crate::resources::{Held, Resource, Resources};
+use crate::sharing::Sharing;
 use crate::system::System;
 
 /// One instance's configuration, system, jobs, and what it knows.
+#[derive(Clone)]
 pub struct Context {
     pub configuration: Arc<Configuration>,
     pub system: Arc<System>,
     pub resources: Resources,
-    pub jobs: Jobs,
-    pub known: Known,
+    pub jobs: Arc<Jobs>,
+    pub known: Arc<Known>,
     pub callbacks: Arc<Callbacks>,
 }
 
@@ -39,9 +41,24 @@ pub struct Known {
     pub installed: Installed,
     /// Of jails and templates.
     pub memory: Memory,
+    /// Who looks at all jails and templates together.
+    pub looking: Sharing<Arc<Members>>,
 }
 
 impl Context {
+    /// The same for a change that holds this: the commands that it runs inherit the locks, so that
+    /// these live as long as iocage works, even if the host program is killed.
+    ///
+    /// What iocage leaves running in a jail does not inherit them: it starts everything by Python's
+    /// subprocess, which closes all descriptors above 2 (`close_fds`, true by default since Python
+    /// 3.2; `zfs.py` and `ioc_start.py` of 1.13 do not say, `ioc_exec.py` asks for it).
+    pub fn holding(&self, held: &Held) -> Self {
+        Context {
+            system: Arc::new(self.system.holding(held.locks())),
+            ..self.clone()
+        }
+    }
+
     /// All pools at one moment.
     ///
     /// # Errors
@@ -113,6 +130,17 @@ impl Context {
     pub fn members(&self) -> Result<Members> {
         let (members, ()) = self.members_and(|_| ())?;
         Ok(members)
+    }
+
+    /// The same, for many who ask at once: all who come while one looks share the look after that, so
+    /// what they get is no older than their asking. Only one thread at a time reads the pool's files,
+    /// and whoever lists jails would wait for each of them.
+    ///
+    /// # Errors
+    /// As [`Context::jails`].
+    pub fn members_shared(&self) -> Result<Arc<Members>> {
+        let look = || self.members().map(Arc::new);
+        self.known.looking.answer("members", look)
     }
 
     /// The same, and what `aside` finds in the pool meanwhile.

@@ -14,12 +14,17 @@ use crate::host::Level;
 use crate::iocage::selection::{Label, Member, Selection};
 use crate::jobs::{Start, Task};
 use crate::reply::{failure, Object, Reply, Status};
-use crate::request::{missing, shorten, Arguments};
+use crate::request::{missing, shorten, wrong, AnyField, Arguments, NAME};
 use crate::resources::{Claim, Resource};
 use crate::sharing::Sharing;
 
 /// Answers a request's `args`.
-pub fn dispatch(context: &Context, sharing: &Sharing, args: &Value, access: Access) -> Reply {
+pub fn dispatch(
+    context: &Context,
+    sharing: &Sharing<Object>,
+    args: &Value,
+    access: Access,
+) -> Reply {
     let bad = |why: &str| Reply::refusal(Status::BadRequest, why);
     let Some(args) = args.as_object() else {
         return bad("the request's args are not a JSON object");
@@ -37,7 +42,7 @@ pub fn dispatch(context: &Context, sharing: &Sharing, args: &Value, access: Acce
 
 fn carry_out(
     context: &Context,
-    sharing: &Sharing,
+    sharing: &Sharing<Object>,
     action: &'static Action,
     args: &Map<String, Value>,
     access: Access,
@@ -83,7 +88,7 @@ fn carry_out(
 /// Does what only looks. It ignores arguments that it does not know.
 fn shared_look(
     context: &Context,
-    sharing: &Sharing,
+    sharing: &Sharing<Object>,
     name: &str,
     arguments: &Arguments,
     look: actions::Look,
@@ -128,7 +133,7 @@ fn make_change(context: &Context, arguments: &Arguments, change: &Change) -> Res
         false => (change.needs)(context, arguments)?,
     };
     let held = context.resources.take(&needs, context.system.timeout())?;
-    let outcome = (change.run)(context, arguments);
+    let outcome = (change.run)(&context.holding(&held), arguments);
     context.known.memory.note_change();
     drop(held);
     outcome
@@ -159,28 +164,33 @@ fn change_jail(
     label: &Label,
 ) -> (String, Result<Object>) {
     let mut name = label.as_str().to_string();
-    let outcome = context.members().and_then(|members| {
+    let outcome = context.members_shared().and_then(|members| {
         let member = members.find(label)?;
         name.clone_from(&member.jail.name);
         let chosen = Chosen {
             members: &members,
             member,
         };
+        if let Some(name) = arguments.new_name()? {
+            let room = member.family().has_room(&members.jails.pool, &name);
+            room.map_err(|why| wrong(NAME.name(), &why))?;
+        }
         // As for other changes.
         let claims = match arguments.is_dry_run()? {
             true => Vec::new(),
             false => claims_of(change, (change.needs)(context, arguments, &chosen)?, member),
         };
         let held = context.resources.take(&claims, context.system.timeout())?;
+        let context = context.holding(&held);
         // It may have gone, or become another, while this was waiting.
-        let now = context.members()?;
+        let now = context.members_shared()?;
         let again = now.find(label)?;
         if again.dataset() != member.dataset() {
             let message = format!("{} has become another meanwhile", member.place());
             return Err(Error::new(Code::Conflict, message));
         }
         let outcome = (change.run)(
-            context,
+            &context,
             arguments,
             &Chosen {
                 members: &now,

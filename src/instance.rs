@@ -17,7 +17,7 @@ use crate::host::{Callbacks, Host};
 use crate::jobs::{self, JobId, Jobs};
 use crate::limits;
 use crate::records::Records;
-use crate::reply::{Reply, Status};
+use crate::reply::{Object, Reply, Status};
 use crate::request::shorten;
 use crate::resources::Resources;
 use crate::sharing::Sharing;
@@ -27,7 +27,7 @@ use crate::system::{Runner, System};
 /// that it runs itself.
 pub struct Instance {
     context: Context,
-    sharing: Sharing,
+    sharing: Sharing<Object>,
 }
 
 impl Instance {
@@ -56,19 +56,20 @@ impl Instance {
         let resources = Resources::new(state, &run_directory, records.clone());
         // All who have one state directory have one catalogue, whichever iocage they work with.
         let of_all = Resources::new(state, state, records.clone());
-        let known = Known {
+        let known = Arc::new(Known {
             catalogue: Catalogue::new(&configuration, Arc::clone(&system), of_all),
             indexes: Default::default(),
             installed: Default::default(),
             memory: Default::default(),
-        };
-        let jobs = Jobs::new(
+            looking: Default::default(),
+        });
+        let jobs = Arc::new(Jobs::new(
             Arc::clone(&configuration),
             Arc::clone(&system),
             Arc::clone(&callbacks),
             records,
             resources.clone(),
-        );
+        ));
         Instance {
             context: Context {
                 configuration,

@@ -22,6 +22,16 @@ pub const PROPERTIES_PER_REQUEST: usize = 256;
 /// readable.
 pub const ARGUMENT_BYTES: usize = 256;
 
+/// The name of something that is to be made. It is a part of the names of files, such as that of a
+/// job's record, and those have at most 255 bytes.
+pub const NEW_NAME_BYTES: usize = 200;
+
+/// The name of a dataset, or of a snapshot of one: ZFS_MAX_DATASET_NAME_LEN without the NUL.
+pub const DATASET_NAME_BYTES: usize = 255;
+
+/// A file's name, on ZFS as elsewhere (NAME_MAX).
+pub const FILE_NAME_BYTES: usize = 255;
+
 /// What one command may print. `zfs list` prints about 150 bytes a dataset, so this is room for
 /// 400,000 of them; beyond it something is wrong, and memory is not endless.
 pub const COMMAND_OUTPUT_BYTES: usize = 64 << 20;

@@ -65,8 +65,8 @@ checked! {
     JailName, jail
 }
 checked! {
-    /// The id of a plugin in an index, by the rule of jails.
-    PluginId, jail
+    /// The id of a plugin in an index, by the rule of jails that are to be made.
+    PluginId, plugin
 }
 checked! {
     /// The name of a FreeBSD release, such as `10.3-RELEASE`.
@@ -114,6 +114,15 @@ impl PoolName {
 }
 
 impl JailName {
+    /// The name of a jail that is to be made.
+    ///
+    /// # Errors
+    /// As [`JailName::parse`], and if it is longer than names of files allow.
+    pub fn of_new(text: &str) -> Result<Self, Wrong> {
+        let name = JailName::parse(text)?;
+        at_most(text, limits::NEW_NAME_BYTES).map(|()| name)
+    }
+
     /// The name as the kernel has it: jail(8) turns a dot into an underscore, so `a.b` and `a_b`
     /// are one name.
     pub fn in_kernel(&self) -> String {
@@ -165,6 +174,7 @@ fn existing_pool(name: &str) -> Result<&str, Wrong> {
 
 fn release(text: &str) -> Result<String, Wrong> {
     bounded(text)?;
+    at_most(text, limits::NEW_NAME_BYTES)?;
     let name = text
         .split(' ')
         .find(|word| !word.is_empty())
@@ -207,6 +217,10 @@ fn jail(name: &str) -> Result<&str, Wrong> {
         return Err(format!("{name:?} means something else to iocage"));
     }
     Ok(name)
+}
+
+fn plugin(name: &str) -> Result<&str, Wrong> {
+    at_most(jail(name)?, limits::NEW_NAME_BYTES).map(|()| name)
 }
 
 fn snapshot(name: &str) -> Result<&str, Wrong> {
@@ -295,10 +309,14 @@ fn bounded(text: &str) -> Result<(), Wrong> {
     if text.is_empty() {
         return Err("empty".into());
     }
-    if text.len() > limits::ARGUMENT_BYTES {
-        return Err(format!("longer than {} bytes", limits::ARGUMENT_BYTES));
+    at_most(text, limits::ARGUMENT_BYTES)
+}
+
+fn at_most(text: &str, bytes: usize) -> Result<(), Wrong> {
+    match text.len() > bytes {
+        true => Err(format!("longer than {bytes} bytes")),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub use fields::*;
 
 use crate::error::{Error, Result};
 use crate::iocage::selection::Selection;
+use crate::names::JailName;
 
 /// The arguments of one request, `action` among them, and the fields that its action has.
 #[derive(Clone, Copy)]
@@ -101,6 +102,11 @@ impl<'a> Arguments<'a> {
                 &format!("cannot be combined with {other:?}"),
             )),
         }
+    }
+
+    /// The name of what is to be made, if one is given.
+    pub fn new_name(&self) -> Result<Option<JailName>> {
+        self.where_it_has(&NAME)
     }
 
     /// Whether only what would be done is to be told.

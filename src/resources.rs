@@ -4,12 +4,14 @@
 //! A request that changes something or starts a job first takes what it needs here, shared with
 //! others or alone, and holds it until it is done. The locks are on files in the run directory, so
 //! that all threads, instances and processes with one state directory know of each other. A job's
-//! own process inherits the locks and holds them as long as it lives.
+//! own process inherits the locks and holds them as long as it lives; so does a command that is run
+//! for a change.
 
 use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error};
@@ -161,7 +163,7 @@ pub struct Held(Vec<Hold>);
 
 #[derive(Debug)]
 struct Hold {
-    lock: Option<File>,
+    lock: Option<Arc<File>>,
     /// Where the lock is, where its file is to go with it: there are as many names as anybody
     /// thinks of.
     named: Option<PathBuf>,
@@ -171,7 +173,12 @@ impl Held {
     /// The descriptors that hold it, for a process to inherit.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let locks = self.0.iter().filter_map(|hold| hold.lock.as_ref());
-        locks.map(AsFd::as_fd).collect()
+        locks.map(|lock| lock.as_fd()).collect()
+    }
+
+    /// The locks themselves, for commands to inherit. When this goes, they are free all the same.
+    pub fn locks(&self) -> Vec<Arc<File>> {
+        self.0.iter().filter_map(|hold| hold.lock.clone()).collect()
     }
 
     /// Leaves it to a process that has inherited it and cannot be ended.
@@ -275,7 +282,7 @@ impl Resources {
             match take_lock(&path, share) {
                 Ok(Lock::Taken(lock)) => {
                     return Ok(Hold {
-                        lock: Some(lock),
+                        lock: Some(Arc::new(lock)),
                         named: (alone && claim.resource.has_a_name()).then_some(path),
                     })
                 }

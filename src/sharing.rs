@@ -9,44 +9,59 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Code, Error, Result};
 use crate::host;
-use crate::reply::Object;
 use crate::sync::lock;
 
-/// The requests of one instance that are being answered.
-#[derive(Default)]
-pub struct Sharing {
-    requests: Mutex<HashMap<String, Request>>,
+/// The requests of one instance that are being answered, each with a `T`.
+pub struct Sharing<T> {
+    requests: Mutex<HashMap<String, Request<T>>>,
     changed: Condvar,
 }
 
-/// A request that somebody is answering or waits to answer.
-#[derive(Default)]
-struct Request {
-    running: bool,
-    /// The run after the one that is under way.
-    next: Option<Arc<Run>>,
+impl<T> Default for Sharing<T> {
+    fn default() -> Self {
+        Sharing {
+            requests: Mutex::default(),
+            changed: Condvar::default(),
+        }
+    }
 }
 
-impl Request {
-    fn is_next(&self, run: &Arc<Run>) -> bool {
+/// A request that somebody is answering or waits to answer.
+struct Request<T> {
+    running: bool,
+    /// The run after the one that is under way.
+    next: Option<Arc<Run<T>>>,
+}
+
+impl<T> Default for Request<T> {
+    fn default() -> Self {
+        Request {
+            running: false,
+            next: None,
+        }
+    }
+}
+
+impl<T> Request<T> {
+    fn is_next(&self, run: &Arc<Run<T>>) -> bool {
         self.next
             .as_ref()
             .is_some_and(|next| Arc::ptr_eq(next, run))
     }
 }
 
-type Run = OnceLock<Result<Object>>;
+type Run<T> = OnceLock<Result<T>>;
 
-impl Sharing {
+impl<T: Clone> Sharing<T> {
     /// Answers `request` by `work`, or by the work of another who asks the same.
-    pub fn answer(&self, request: &str, work: impl FnOnce() -> Result<Object>) -> Result<Object> {
+    pub fn answer(&self, request: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         // A request from within a callback may be what the others wait for.
         if host::in_callback() {
             return work();
         }
         let mut requests = self.lock();
         let known = requests.entry(request.into()).or_default();
-        let run: Arc<Run> = Arc::clone(known.next.get_or_insert_default());
+        let run: Arc<Run<T>> = Arc::clone(known.next.get_or_insert_default());
         // The first of the waiting requests to wake begins the run for them all.
         loop {
             if let Some(answer) = run.get() {
@@ -72,14 +87,14 @@ impl Sharing {
         answer
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Request>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Request<T>>> {
         lock(&self.requests)
     }
 
     fn wait<'a>(
         &self,
-        requests: MutexGuard<'a, HashMap<String, Request>>,
-    ) -> MutexGuard<'a, HashMap<String, Request>> {
+        requests: MutexGuard<'a, HashMap<String, Request<T>>>,
+    ) -> MutexGuard<'a, HashMap<String, Request<T>>> {
         self.changed
             .wait(requests)
             .unwrap_or_else(PoisonError::into_inner)
@@ -87,13 +102,13 @@ impl Sharing {
 }
 
 /// A run that is under way. However it ends, those who wait for it get an answer.
-struct Running<'a> {
-    sharing: &'a Sharing,
+struct Running<'a, T: Clone> {
+    sharing: &'a Sharing<T>,
     request: &'a str,
-    run: Arc<Run>,
+    run: Arc<Run<T>>,
 }
 
-impl Drop for Running<'_> {
+impl<T: Clone> Drop for Running<'_, T> {
     fn drop(&mut self) {
         self.run
             .get_or_init(|| Err(Error::new(Code::Failed, "a fault of the library")));
@@ -115,14 +130,14 @@ impl Drop for Running<'_> {
     }
 }
 
-fn timed_out(answer: &Result<Object>) -> bool {
+fn timed_out<T>(answer: &Result<T>) -> bool {
     matches!(answer, Err(error) if error.code == Code::Timeout)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Answer;
+    use crate::reply::{Answer, Object};
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
@@ -156,7 +171,7 @@ mod tests {
 
     #[test]
     fn those_who_waited_for_a_command_that_hung_do_not_wait_for_it_again() {
-        let sharing = Sharing::default();
+        let sharing = Sharing::<Object>::default();
         let runs = AtomicU32::new(0);
         let hangs = || {
             sharing.answer("list", || {

@@ -464,3 +464,89 @@ fn a_configuration_is_checked_key_by_key() {
         );
     }
 }
+
+#[test]
+fn names_that_are_too_long_are_refused_as_arguments() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.furnish();
+    let (long, jail) = ("x".repeat(250), "j".repeat(100));
+    lab.add_jail(lab.pool(0), &jail, None, &json!({}));
+    let plugin = Instance::of(&lab);
+    lab.forget_commands();
+    let release = format!("10.3-{long}");
+    for (action, args, argument) in [
+        ("renamejail", json!({"jail": "db", "name": long}), "name"),
+        (
+            "snapshotjail",
+            json!({"jail": "db", "snapshot": long}),
+            "snapshot",
+        ),
+        // It is one for a jail of a shorter name.
+        (
+            "snapshotjail",
+            json!({"jail": jail, "snapshot": "s".repeat(128)}),
+            "snapshot",
+        ),
+        (
+            "addmount",
+            json!({"jail": "db", "destination": format!("/{long}123456")}),
+            "destination",
+        ),
+        (
+            "addmount",
+            json!({"jail": "db", "source": format!("/{long}123456")}),
+            "source",
+        ),
+        ("createplugin", json!({"name": long}), "name"),
+        ("createplugin", json!({"plugin": long}), "plugin"),
+        ("fetchreleases", json!({"releases": release}), "releases"),
+    ] {
+        let mut all = right(action);
+        all["action"] = json!(action);
+        all.as_object_mut()
+            .unwrap()
+            .extend(args.as_object().unwrap().clone());
+        let answer = plugin.ask(&all);
+        let (code, message) = error_of(&answer);
+        assert_eq!(code, "invalid_argument", "{action}: {message}");
+        assert!(message.contains(&format!("{argument:?}")), "{message}");
+    }
+    let changes = ["snapshot", "rename", "create"];
+    let harm = |words: &&Vec<String>| changes.contains(&words.get(1).map_or("", |word| word));
+    assert_eq!(lab.commands().iter().filter(harm).count(), 0);
+    let last = json!({"action": "snapshotjail", "jail": jail, "snapshot": "s".repeat(100)});
+    assert!(plugin.ask(&last)["success"].is_string());
+}
+
+#[test]
+fn flags_and_lists_may_be_strings_as_documented() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.furnish();
+    let plugin = Instance::of(&lab);
+    for (args, same) in [
+        (
+            json!({"action": "listjails", "detail": "true"}),
+            json!({"action": "listjails", "detail": true}),
+        ),
+        (
+            json!({"action": "listjails", "detail": "false"}),
+            json!({"action": "listjails"}),
+        ),
+        (
+            json!({"action": "df", "jails": "db"}),
+            json!({"action": "df", "jails": ["db", "db"]}),
+        ),
+        (
+            json!({"action": "getjailsettings", "jail": "db", "prop": "boot"}),
+            json!({"action": "getjailsettings", "jail": "db", "prop": ["boot"]}),
+        ),
+        (
+            json!({"action": "stopjail", "jails": "db", "force": "true"}),
+            json!({"action": "stopjail", "jails": ["db"], "force": true}),
+        ),
+    ] {
+        let answer = plugin.ask(&args);
+        assert!(answer["code"].is_null(), "{args}: {answer}");
+        assert_eq!(answer, plugin.ask(&same), "{args}");
+    }
+}

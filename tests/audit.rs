@@ -181,6 +181,45 @@ fn every_change_of_a_jail_leaves_one_line_without_what_is_private() {
 }
 
 #[test]
+fn no_line_has_the_password_of_a_share() {
+    let Some(lab) = Lab::or_skip(1) else { return };
+    lab.furnish();
+    let lines = Lines::default();
+    let plugin = Instance::open(&lab.config(), &host(&lines));
+    let share = "//user:hunter2@host/share";
+    for (kind, source, jail, outcome) in [
+        ("smbfs", json!(share), "db", "done, "),
+        ("smbfs", json!(share), "nosuch", "not_found, "),
+        ("nullfs", json!(share), "db", "not_found, "),
+        ("ufs", json!(share), "db", ""),
+        ("smbfs", json!("//user:hunter2@host"), "db", ""),
+        ("nfs", json!("user:hunter2@host:/x"), "db", ""),
+        ("smbfs", json!([share]), "db", ""),
+    ] {
+        let args = json!({
+            "action": "addmount", "jail": jail, "source": source, "destination": "/mnt/a", "type": kind,
+        });
+        for access in [SYSADM_IOCAGE_ACCESS_READ, SYSADM_IOCAGE_ACCESS_FULL] {
+            let (_, reply) = plugin.evaluate(&args.to_string(), access);
+            assert!(!reply.to_string().contains("hunter2"), "{reply}");
+        }
+        let said = std::mem::take(&mut *lines.lock().unwrap());
+        let whole = said.iter().map(|(_, line)| &**line).collect::<Vec<_>>();
+        assert_eq!(whole.len(), 2, "{whole:?}");
+        assert!(whole[0].ends_with(": forbidden (0 ms)"), "{whole:?}");
+        assert!(!whole.concat().contains("hunter2"), "{whole:?}");
+        match outcome {
+            "" => assert!(whole[1].contains("invalid_argument: "), "{whole:?}"),
+            _ => {
+                let shown = " source=\"//...@host/share\"";
+                let told = whole.iter().all(|line| line.contains(shown));
+                assert!(told && whole[1].contains(outcome), "{whole:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_lines_are_those_that_the_document_shows() {
     let Some(lab) = Lab::or_skip(2) else { return };
     lab.furnish();

@@ -47,6 +47,9 @@ fn outputs_come_apart_and_with_the_exit_code() {
     // No input, and no terminal.
     assert_eq!(run(&plugin, json!(["cat"])), ran("0", "", ""));
     assert_eq!(run(&plugin, json!("test -t 1")), ran("1", "", ""));
+    // No file of the host, and so no lock of this request.
+    let open = "for fd in 3 4 5 6 7 8 9; do (true <&$fd) 2>/dev/null && echo $fd; done; true";
+    assert_eq!(run(&plugin, json!(open)), ran("0", "", ""));
     let commands = lab.commands();
     let jexec: Vec<&Vec<String>> = commands
         .iter()

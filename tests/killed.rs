@@ -1,5 +1,6 @@
 //! The host program is killed at every step of a rename and of a change of settings: the next answer
-//! is right, and whoever asks for the same again gets it.
+//! is right, and whoever asks for the same again gets it. What it was running goes on, and nobody
+//! gets in its way.
 
 mod common;
 
@@ -136,4 +137,38 @@ fn the_host_is_killed_while_it_sets() {
         assert_eq!(json!(changed.keys().collect::<Vec<_>>()), left);
         fs::write(lab.config_file(pool, "web"), before).unwrap();
     }
+}
+
+#[test]
+fn a_start_that_goes_on_without_its_host_holds_the_jail() {
+    let Some(lab) = lab() else { return };
+    // Nobody reads what it prints any more.
+    let script = "case $1 in start)
+        kill -9 $PPID
+        tries=0; until [ -e \"$lab/go-on\" ] || [ $tries = 400 ]; do tries=$((tries + 1)); sleep 0.05; done
+        exec \"$lab/real/iocage\" \"$@\" >/dev/null 2>&1 ;;
+    esac";
+    let of_web = |action| json!({"action": action, "jail": "web"});
+    killed(&lab, &of_web("startjail"), "iocage", script);
+    let mut config = lab.config();
+    config["command_timeout_seconds"] = json!(1);
+    let hasty = Instance::open(&config, std::ptr::null());
+    for action in ["stopjail", "startjail", "snapshotjail"] {
+        let answer = hasty.ask(&of_web(action));
+        let (code, message) = error_of(&answer);
+        assert_eq!(code, "conflict", "{action}: {message}");
+        assert!(message.contains("the jail name web"), "{message}");
+    }
+    // Another jail is free.
+    let db = Instance::of(&lab).ask(&json!({"action": "startjail", "jail": "db"}));
+    assert_eq!(db["changed"], "true", "{db}");
+    let patient = Instance::of(&lab);
+    let stopped = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| patient.ask(&of_web("stopjail")));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!waits.is_finished(), "it does not wait");
+        fs::write(lab.dir().join("go-on"), "").unwrap();
+        waits.join().unwrap()
+    });
+    assert_eq!(stopped["changed"], "true", "{stopped}");
 }

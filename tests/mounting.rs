@@ -220,6 +220,27 @@ fn below_another_mount_what_is_mounted_there_counts() {
 }
 
 #[test]
+fn what_is_on_a_server_is_no_file_of_the_host() {
+    let Some(scene) = Scene::new() else { return };
+    for (kind, source, shown) in [
+        ("smbfs", "//user:hunter2@host/share", "//...@host/share"),
+        ("smbfs", "//host/share", "//host/share"),
+        ("nfs", "host:/nonexistent", "host:/nonexistent"),
+        ("nfs", "[2001:db8::1]:/a", "[2001:db8::1]:/a"),
+        ("zfs", "tank/nonexistent", "tank/nonexistent"),
+    ] {
+        scene.write(TEXT);
+        let args = json!({"source": source, "destination": "/mnt/there", "type": kind});
+        let answer = scene.ask("addmount", args);
+        let success = format!("mount of {shown} at /mnt/there added to jail web.");
+        assert_eq!(answer, json!({ "success": success }));
+        let at = format!("{}/mnt/there", scene.root.display());
+        let line = format!("{source}\t{at}\t{kind}\tro\t0\t0\n");
+        assert_eq!(scene.text(), format!("{TEXT}{line}"));
+    }
+}
+
+#[test]
 fn wrong_mounts_are_refused_and_nothing_is_written() {
     let Some(scene) = Scene::new() else { return };
     let there = format!("{TEXT}{}", scene.line("/mnt/there", "ro"));
@@ -228,7 +249,7 @@ fn wrong_mounts_are_refused_and_nothing_is_written() {
     fs::write(&file, "").unwrap();
     let (file, data) = (file.to_str().unwrap(), &*scene.data);
     let root = scene.root.to_str().unwrap();
-    let long = format!("/{}", "x".repeat(1000));
+    let long = format!("/{}", "x".repeat(199)).repeat(5);
     for (args, code, part) in [
         (
             json!({"destination": "/new"}),
@@ -344,6 +365,36 @@ fn wrong_mounts_are_refused_and_nothing_is_written() {
             json!({"source": data, "destination": "/new", "options": "ro,-x"}),
             "invalid_argument",
             "\"options\"",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "options": "ro,fspath=/etc"}),
+            "invalid_argument",
+            "\"fspath\"",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "options": "ro,"}),
+            "invalid_argument",
+            "commas",
+        ),
+        (
+            json!({"source": data, "destination": "/new", "type": "NULLFS"}),
+            "invalid_argument",
+            "\"type\"",
+        ),
+        (
+            json!({"source": "/export", "destination": "/new", "type": "nfs"}),
+            "invalid_argument",
+            "must be host:/path for the type nfs",
+        ),
+        (
+            json!({"source": "//host/share", "destination": "/new", "type": "ufs"}),
+            "invalid_argument",
+            "for the type ufs",
+        ),
+        (
+            json!({"source": "/nonexistent", "destination": "/new", "type": "ufs"}),
+            "not_found",
+            "no file",
         ),
         (
             json!({"source": data, "destination": "/new", "jail": "we"}),

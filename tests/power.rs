@@ -101,9 +101,17 @@ fn a_restarted_jail_has_a_new_jid_and_a_softly_restarted_one_the_old() {
     let soft =
         |jail: &str| plugin.ask(&json!({"action": "restartjail", "jail": jail, "soft": true}));
     let answer = soft("web");
-    let expected = json!({"success": "jail web restarted.", "jid": "5"});
+    let rest = "iocage does not say whether its services have ended and started";
+    let expected = json!({"success": "jail web restarted.", "jid": "5", "warning": rest});
     assert_eq!(answer, expected);
     assert_eq!(jid(&lab, "web"), "5");
+    lab.set_fault("iocage", Some("echo why >&2; exit 0"));
+    let answer = soft("web");
+    lab.set_fault("iocage", None);
+    let message = "jail web is up (jid 5), and iocage restart ended with exit code 0: why";
+    assert_eq!(error_of(&answer), ("failed", message));
+    iocage(&lab);
+    assert_eq!(soft("web"), expected);
     let answer = act(&plugin, "restartjail", "web");
     assert_ne!(jid(&lab, "web"), "5");
     let expected = json!({"success": "jail web restarted.", "jid": jid(&lab, "web")});
@@ -452,6 +460,10 @@ fn the_limits_of_a_jail_are_set_again_and_no_others() {
     assert!(code == "failed" && error.contains("pcpu"), "{error}");
     // That fault is in the way of the former limits too.
     assert!(error.contains("could not be set again"), "{error}");
+    assert!(
+        error.ends_with("its limits are now jail:ioc-mail_example_org:memoryuse:deny=4294967296"),
+        "{error}"
+    );
     lab.set_fault("rctl", None);
     assert_eq!(act(&plugin, "capjail", mail), capped);
     configure(&lab, mail, &json!({"pcpu": "deny=many"}));

@@ -106,25 +106,65 @@ fn a_second_listing_asks_only_for_the_active_pool_and_the_running_jails() {
 }
 
 #[test]
-fn of_jails_whose_settings_changed_only_their_own_datasets_are_asked_for() {
+fn of_jails_whose_settings_changed_zfs_is_asked_only_if_they_may_be_others() {
     let Some((lab, plugin)) = listed_lab() else {
         return;
     };
     let pool = lab.pool(0);
-    for name in ["a", "c"] {
-        let config = json!({ "host_hostuuid": name, "boot": 1 });
-        fs::write(lab.config_file(pool, name), config.to_string()).unwrap();
+    let write = |boot: &str| {
+        for name in ["a", "c"] {
+            let config = json!({ "host_hostuuid": name, "boot": boot });
+            fs::write(lab.config_file(pool, name), config.to_string()).unwrap();
+        }
+    };
+    let asked_for = |boot: &str| {
+        lab.forget_commands();
+        assert_eq!(get(&plugin, "a", "boot"), boot);
+        let commands = lab.commands();
+        let commands: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
+        commands
+    };
+    for boot in ["on", "off"] {
+        write(boot);
+        let commands = asked_for(boot);
+        assert_eq!(commands.len(), 2, "{commands:?}");
     }
-    lab.forget_commands();
-    assert_eq!(get(&plugin, "a", "boot"), "on");
-    let commands: Vec<String> = lab.commands().iter().map(|words| words.join(" ")).collect();
+    // Somebody has made a folder beside theirs: perhaps a jail in the place of another.
+    let folder = lab.iocage_root(pool).join("jails/x");
+    fs::create_dir(&folder).unwrap();
+    write("on");
+    let commands = asked_for("on");
     let [a, c] = ["a", "c"].map(|name| dataset(&lab, &format!("jails/{name}")));
     let asked = format!("zfs list -H -r -d 1 -t filesystem -o name,origin {a} {c}");
     assert!(commands.contains(&asked), "{commands:?}");
     assert_eq!(commands.len(), 3, "{commands:?}");
+    fs::remove_dir(&folder).unwrap();
     assert_eq!(names(&plugin), ["a", "b", "c"]);
     assert_eq!(get(&plugin, "b", "template"), "base");
     assert_eq!(get(&plugin, "c", "boot"), "on");
+}
+
+#[test]
+fn many_who_act_at_once_look_together() {
+    const MANY: usize = 16;
+    let Some((lab, plugin)) = listed_lab() else {
+        return;
+    };
+    lab.forget_commands();
+    let barrier = std::sync::Barrier::new(MANY);
+    std::thread::scope(|scope| {
+        for _ in 0..MANY {
+            scope.spawn(|| {
+                barrier.wait();
+                let args = json!({"action": "execjail", "jail": "a", "command": "true"});
+                assert_eq!(error_of(&plugin.ask(&args)).0, "not_active");
+            });
+        }
+    });
+    // Each looks twice: before it has the jail, and then.
+    let commands = lab.commands();
+    let looks = commands.iter().filter(|words| words[0] == "jls").count();
+    assert!((2..=MANY).contains(&looks), "{looks} looks for {MANY}");
 }
 
 #[test]
@@ -182,6 +222,13 @@ fn jails_made_destroyed_renamed_and_made_anew_are_seen_at_once() {
     lab.add_jail(pool, "c", Some("templates/base"), &jail("re0|10.0.0.5"));
     assert_eq!(get(&plugin, "c", "template"), "base");
     assert_eq!(get(&plugin, "c", "ip4"), "re0|10.0.0.5");
+
+    // And once more when nothing else has changed for long.
+    std::thread::sleep(Duration::from_millis(2100));
+    assert_eq!(get(&plugin, "c", "template"), "base");
+    patiently(&lab, &["destroy", "-r", &dataset(&lab, "jails/c")]);
+    lab.add_jail(pool, "c", None, &jail("re0|10.0.0.5"));
+    assert_eq!(get(&plugin, "c", "template"), "-");
 }
 
 #[test]

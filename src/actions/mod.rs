@@ -27,10 +27,10 @@ use crate::iocage::selection::{Member, Members};
 use crate::jobs::Task;
 use crate::reply::Object;
 use crate::request::{
-    AnyField, Arguments, ACCEPT_LICENSE, BOOT, COMMAND, DESTINATION, DETAIL, DHCP, DRYRUN, FORCE,
-    IP4, IP6, JAIL, JAILS, JAIL_UUID, JOB, NAME, NET_DEVICE, OPTIONS, PLUGIN, POOL, PROP,
-    PROPERTIES, RECURSIVE, REFRESH, RELEASE, RELEASES, SETTINGS, SNAPSHOT, SOFT, SOURCE, STATE,
-    TEMPLATE, TIMEOUT_SECONDS, TYPE, USER, VERIFY,
+    AnyField, Arguments, ACCEPT_LICENSE, BOOT, COMMAND, DESTINATION, DETAIL, DHCP, DRYRUN,
+    FILE_SYSTEM, FORCE, IP4, IP6, JAIL, JAILS, JAIL_UUID, JOB, NAME, NET_DEVICE, OPTIONS, PLUGIN,
+    POOL, PROP, PROPERTIES, RECURSIVE, REFRESH, RELEASE, RELEASES, SETTINGS, SNAPSHOT, SOFT,
+    SOURCE, STATE, TEMPLATE, TIMEOUT_SECONDS, TYPE, USER, VERIFY,
 };
 use crate::resources::{Claim, Resource};
 
@@ -188,7 +188,7 @@ const STOP_JOB: Change = Change {
 pub static ACTIONS: &[Action] = &[
     Action { name: "activatepool", fields: &[&POOL], how: How::ChangesWith(&POOL, ACTIVATE, pools::current) },
     Action { name: "activatestatus", fields: &[], how: How::Looks(pools::status) },
-    Action { name: "addmount", fields: &[&JAIL, &JAIL_UUID, &SOURCE, &DESTINATION, &TYPE, &OPTIONS], how: How::ChangesJails(change(mounts::add)) },
+    Action { name: "addmount", fields: &[&JAIL, &JAIL_UUID, &SOURCE, &DESTINATION, &FILE_SYSTEM, &OPTIONS], how: How::ChangesJails(change(mounts::add)) },
     Action { name: "capjail", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::ChangesJails(change(power::cap)) },
     Action { name: "cleanall", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_ALL) },
     Action { name: "cleanjails", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_JAILS) },

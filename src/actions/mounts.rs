@@ -7,12 +7,12 @@ use super::{each, Chosen, Member};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Family;
-use crate::iocage::fstab::{self, Entry};
+use crate::iocage::fstab::{self, Entry, Kind, Source};
 use crate::iocage::selection::Selection;
 use crate::limits;
 use crate::names::PoolName;
 use crate::reply::Object;
-use crate::request::{wrong, Arguments, DESTINATION, OPTIONS, SOURCE, TYPE};
+use crate::request::{wrong, Arguments, DESTINATION, FILE_SYSTEM, OPTIONS, SOURCE};
 use crate::system::{folder_inside, Inside, System};
 
 /// The file systems of what is mounted, which may not answer, and are not the pool's.
@@ -78,7 +78,7 @@ pub fn add(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
     let destination = arguments.require(&DESTINATION)?;
     let inside = place.inside(&destination)?;
     let (source, kind, options) = what(arguments)?;
-    for (name, path) in [("source", &source), ("destination", &destination)] {
+    for (name, path) in [("source", source.as_str()), ("destination", &destination)] {
         // jail(8) undoes the escapes of an fstab once, and iocage twice (getfsent(3) and itself), so
         // there is no way to write one for both.
         if path.contains('\\') {
@@ -87,7 +87,8 @@ pub fn add(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
     }
     require_source(context, &source, &kind)?;
     let success = format!(
-        "mount of {source} at {} added to {}.",
+        "mount of {} at {} added to {}.",
+        fstab::shown(source.as_str()),
         inside.display(),
         member.in_words()
     );
@@ -105,9 +106,9 @@ pub fn add(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
     }
     context.system.on_files(pool, move || {
         let new = fstab::NewEntry {
-            source: &source,
+            source: source.as_str(),
             destination: &place.on_host(&inside),
-            kind: &kind,
+            kind: kind.as_str(),
             options: &options,
         };
         place.add(&inside, &new)
@@ -169,28 +170,22 @@ pub fn remove(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
 }
 
 /// The source, type and options of a mount.
-fn what(arguments: &Arguments) -> Result<(String, String, String)> {
+fn what(arguments: &Arguments) -> Result<(Source, Kind, String)> {
     let source = arguments.require(&SOURCE)?;
     let kind = arguments
-        .optional(&TYPE)?
-        .unwrap_or_else(|| "nullfs".into());
+        .optional(&FILE_SYSTEM)?
+        .unwrap_or_else(Kind::usual);
     let options = arguments.optional(&OPTIONS)?.unwrap_or_else(|| "ro".into());
-    if takes_folder(&kind) && !source.starts_with('/') {
-        return Err(wrong("source", "must be an absolute path for this type"));
-    }
+    source.suits(&kind).map_err(|why| wrong("source", &why))?;
     Ok((source, kind, options))
 }
 
-/// Whether a file system of this type shows a folder of the host.
-fn takes_folder(kind: &str) -> bool {
-    ["nullfs", "unionfs"].contains(&kind)
-}
-
-fn require_source(context: &Context, source: &str, kind: &str) -> Result<()> {
-    if !source.starts_with('/') {
+/// Makes sure that what is on this host is there. Of a server only the mount itself will tell.
+fn require_source(context: &Context, source: &Source, kind: &Kind) -> Result<()> {
+    let Some(path) = source.on_host(kind) else {
         return Ok(());
-    }
-    let (path, folder) = (PathBuf::from(source), takes_folder(kind));
+    };
+    let (path, folder) = (path.to_path_buf(), kind.takes_folder());
     let is_there = context.system.on_files(OF_THE_HOST, move || match folder {
         true => path.is_dir(),
         false => path.exists(),
@@ -199,6 +194,7 @@ fn require_source(context: &Context, source: &str, kind: &str) -> Result<()> {
         true => Ok(()),
         false => {
             let what = if folder { "folder" } else { "file" };
+            let source = fstab::shown(source.as_str());
             let message = format!("argument \"source\": there is no {what} {source} on the host");
             Err(Error::new(Code::NotFound, message))
         }

@@ -229,7 +229,7 @@ pub fn create<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Tas
     // The name that iocage gives the jail if the request has none.
     let name = match &new.name {
         Some(name) => name.clone(),
-        None => JailName::parse(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
+        None => JailName::of_new(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
     };
     let named = version.can(Ability::NamePluginJails);
     let aim = Aim {

@@ -96,6 +96,17 @@ pub fn restart(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Res
         Some(jid) if after.output.exit_code != 0 => {
             Err(after.failure(&format!("is up (jid {jid})")))
         }
+        Some(jid) if soft => {
+            // It goes past what it is asked to do with exit code 0, too.
+            if !after.output.stdout.contains("Soft restarting") {
+                return Err(after.failure(&format!("is up (jid {jid})")));
+            }
+            // The kernel only says that it is the same jail, and up. iocage looks at no exit code of
+            // exec_stop, of pkill and of exec_start (`iocage.py`, __soft_restart__ of 1.13).
+            let rest = "iocage does not say whether its services have ended and started";
+            let words = after.warning().map(|words| format!("{words}; {rest}"));
+            Ok(success(jid.clone(), words.or(Some(rest.into()))))
+        }
         Some(jid) => Ok(success(jid.clone(), after.warning())),
     }
 }
@@ -310,7 +321,7 @@ fn run<'a>(
 
 /// The jid of a jail at this moment; none if it is down.
 fn jid_now(context: &Context, member: Member) -> Result<Option<String>> {
-    let members = context.members()?;
+    let members = context.members_shared()?;
     let mut all = members.all();
     let again = all.find(|other| other.dataset() == member.dataset());
     Ok(again.and_then(|again| again.jail.jid.clone()))

@@ -13,7 +13,7 @@ use crate::iocage::destruction::{after, destroy};
 use crate::iocage::snapshots::{self, Holders};
 use crate::names::{PoolName, SnapshotName};
 use crate::reply::Object;
-use crate::request::{Arguments, DRYRUN, FORCE, SNAPSHOT};
+use crate::request::{wrong, Arguments, DRYRUN, FORCE, SNAPSHOT};
 use crate::system::utc_time;
 
 pub fn take(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Object> {
@@ -22,7 +22,11 @@ pub fn take(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result
         Some(name) => name,
         None => named_by_time()?,
     };
-    let there = of.look()?.called(&name);
+    let holders = of.look()?;
+    holders
+        .have_room(&name)
+        .map_err(|why| wrong("snapshot", &why))?;
+    let there = holders.called(&name);
     if !there.is_empty() {
         let message = format!("{} is there already", in_words(&there));
         return Err(Error::new(Code::Conflict, message));

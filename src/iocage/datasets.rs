@@ -7,7 +7,8 @@ use std::ops::Deref;
 
 use crate::configuration::Program;
 use crate::error::Result;
-use crate::names::{Checked, PoolName, SnapshotName};
+use crate::limits;
+use crate::names::{Checked, JailName, PoolName, SnapshotName, Wrong};
 use crate::system::{CommandLine, Mounts, System};
 
 /// The name of a dataset or of a snapshot of one.
@@ -130,6 +131,22 @@ impl Family {
             .flatten()
     }
 
+    /// Whether the datasets of a new member have room for its name.
+    ///
+    /// # Errors
+    /// That it is too long.
+    pub fn has_room(self, pool: &PoolName, name: &JailName) -> std::result::Result<(), Wrong> {
+        let parent = self.dataset(pool);
+        let taken = parent.len() + "//root".len();
+        let most = limits::DATASET_NAME_BYTES.saturating_sub(taken);
+        match name.len() > most {
+            true => Err(format!(
+                "longer than {most} bytes, for which {parent} has room"
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// The member of the family that `dataset` is or belongs to: `web` for
     /// `tank/iocage/jails/web/root`.
     pub fn member<'a>(self, pool: &str, dataset: &'a str) -> Option<&'a str> {
@@ -222,6 +239,20 @@ mod tests {
         assert_eq!(jail("tank/iocage/jails"), None);
         assert_eq!(jail("tank/iocage/jailsx/web"), None);
         assert_eq!(jail("tank2/iocage/jails/web"), None);
+    }
+
+    #[test]
+    fn a_new_name_has_the_room_that_the_pool_leaves() {
+        let room = |pool: &str, length: usize| {
+            let name = JailName::of_new(&"x".repeat(length)).unwrap();
+            Family::Jails.has_room(&PoolName::parse(pool).unwrap(), &name)
+        };
+        assert_eq!(room("tank", 200), Ok(()));
+        let pool = "p".repeat(100);
+        let most = 255 - format!("{pool}/iocage/jails//root").len();
+        assert_eq!(room(&pool, most), Ok(()));
+        assert!(room(&pool, most + 1).unwrap_err().contains(&pool));
+        assert!(room(&"p".repeat(250), 1).is_err());
     }
 
     #[test]

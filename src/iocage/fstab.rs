@@ -1,6 +1,7 @@
 //! A jail's fstab: what is mounted in it.
 
 mod edit;
+mod words;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -12,6 +13,7 @@ use crate::limits;
 use crate::system::read_regular;
 
 pub use edit::{moved, with_entry, without, write, NewEntry};
+pub use words::{options, path, shown, Kind, Source};
 
 /// A line of an fstab(5), with its escapes undone.
 #[derive(Clone, Debug, PartialEq, Eq)]

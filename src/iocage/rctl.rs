@@ -17,7 +17,7 @@ use crate::system::{CommandLine, System};
 pub struct Rules(String);
 
 /// A rule: `jail:ioc-web:memoryuse:deny=4G`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rule(String);
 
 impl Checked for Rules {
@@ -98,37 +98,41 @@ impl Rules {
     /// Sets `wanted` in the place of those that the kernel has, all or none.
     ///
     /// # Errors
-    /// As [`Rules::in_kernel`]; `Failed` where the kernel refuses one. Then the former ones are set
-    /// again.
+    /// As [`Rules::in_kernel`]; `Failed` if the kernel does not have them then. The former ones are
+    /// set again, and the error says which there are.
     pub fn replace(&self, system: &System, wanted: &[Rule]) -> Result<()> {
         let former = self.in_kernel(system)?;
-        self.remove(system, &former)?;
-        let add = |rules: &[Rule]| {
-            rules
-                .iter()
-                .try_for_each(|rule| run(system, &rctl().word("-a").value(rule)))
+        let set = |former: &[Rule], rules: &[Rule]| {
+            self.remove(system, former)?;
+            let mut rules = rules.iter();
+            rules.try_for_each(|rule| run(system, &rctl().word("-a").value(rule)))
         };
-        let set = add(wanted).and_then(|()| {
+        let done = set(&former, wanted).and_then(|()| {
             let now = self.in_kernel(system)?;
-            let is_missing = |rule: &&Rule| !now.iter().any(|other| other.kind() == rule.kind());
-            match wanted.iter().find(is_missing) {
+            match difference(&now, wanted) {
                 None => Ok(()),
-                Some(rule) => {
-                    let message = format!("rctl has not set {}", rule.as_str());
-                    Err(Error::new(Code::Failed, message))
-                }
+                Some(difference) => Err(Error::new(Code::Failed, difference)),
             }
         });
-        let Err(error) = set else { return Ok(()) };
-        let back = self
-            .in_kernel(system)
-            .and_then(|now| self.remove(system, &now))
-            .and_then(|()| add(&former));
-        let how_it_is = match back {
-            Ok(()) => "its limits are as they were".into(),
-            Err(why) => format!("and its former limits could not be set again: {why}"),
+        let Err(error) = done else { return Ok(()) };
+        let back = self.in_kernel(system).and_then(|now| set(&now, &former));
+        let why = back
+            .err()
+            .map(|why| format!("its former limits could not be set again: {why}; "));
+        let how_it_is = match self.in_kernel(system) {
+            Ok(mut now) => {
+                let mut former = former;
+                now.sort();
+                former.sort();
+                match now.iter().map(Checked::as_str).collect::<Vec<_>>() {
+                    _ if now == former => "its limits are as they were".into(),
+                    none if none.is_empty() => "it has no limits now".into(),
+                    rules => format!("its limits are now {}", rules.join(", ")),
+                }
+            }
+            Err(why) => format!("nobody knows which limits it has now: {why}"),
         };
-        let message = format!("{error}; {how_it_is}");
+        let message = format!("{error}; {}{how_it_is}", why.unwrap_or_default());
         Err(Error::new(error.code, message))
     }
 
@@ -139,6 +143,21 @@ impl Rules {
             _ => run(system, &rctl().word("-r").value(self)),
         }
     }
+}
+
+/// In which the rules that there are `now` are others than `wanted`, if they are.
+fn difference(now: &[Rule], wanted: &[Rule]) -> Option<String> {
+    let without = |some: &[Rule], others: &[Rule]| {
+        let is_other = |rule: &&Rule| !others.iter().any(|other| other.kind() == rule.kind());
+        some.iter().find(is_other).cloned()
+    };
+    let missing = without(wanted, now).map(|rule| format!("rctl has not set {}", rule.as_str()));
+    missing.or_else(|| {
+        Some(format!(
+            "rctl has not removed {}",
+            without(now, wanted)?.as_str()
+        ))
+    })
 }
 
 fn run(system: &System, line: &CommandLine) -> Result<()> {
@@ -161,13 +180,15 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    /// A kernel with rules. It refuses those with `refused` in them, and forgets `forgotten` ones.
+    /// A kernel with rules. It refuses those with `refused` in them, forgets `forgotten` ones, and
+    /// keeps `kept` ones.
     #[derive(Default)]
     struct Kernel {
         rules: Mutex<Vec<String>>,
         commands: Mutex<Vec<String>>,
         refused: &'static str,
         forgotten: &'static str,
+        kept: &'static str,
         is_disabled: bool,
     }
 
@@ -188,7 +209,7 @@ mod tests {
                 }
                 ["-r", filter] => {
                     let before = rules.len();
-                    rules.retain(|rule| !rule.starts_with(filter));
+                    rules.retain(|rule| !rule.starts_with(filter) || has(self.kept, rule));
                     match rules.len() < before {
                         true => Ok(String::new()),
                         false => Err("rctl: No such process\n"),
@@ -282,6 +303,52 @@ mod tests {
             let mut former = FORMER;
             former.sort_unstable();
             assert_eq!(rules, former);
+        }
+    }
+
+    #[test]
+    fn what_is_there_after_a_failure_is_asked_and_told() {
+        let now = "its limits are now ";
+        for (kernel, why, how_it_is) in [
+            (
+                // One of the former too.
+                Kernel {
+                    forgotten: "n",
+                    ..Kernel::default()
+                },
+                "rctl has not set jail:ioc-web:memoryuse:deny=4G",
+                "it has no limits now",
+            ),
+            (
+                Kernel {
+                    forgotten: "nthr",
+                    refused: "pcpu",
+                    ..Kernel::default()
+                },
+                "Invalid argument",
+                "its limits are now jail:ioc-web:memoryuse:deny=1024",
+            ),
+            (
+                Kernel {
+                    kept: "nthr",
+                    ..Kernel::default()
+                },
+                "rctl has not removed jail:ioc-web:nthr:log=5",
+                now,
+            ),
+            (
+                Kernel {
+                    refused: ":",
+                    ..Kernel::default()
+                },
+                "its former limits could not be set again",
+                "it has no limits now",
+            ),
+        ] {
+            let error = replace(kernel, &FORMER).1.unwrap_err();
+            let ends = error.message.rsplit("; ").next().unwrap();
+            assert!(error.message.contains(why), "{error}");
+            assert!(ends.starts_with(how_it_is), "{error}");
         }
     }
 

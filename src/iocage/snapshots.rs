@@ -4,7 +4,8 @@ use super::datasets::{self, value, Dataset};
 use super::destruction::patiently;
 use crate::configuration::Program;
 use crate::error::{Error, Result};
-use crate::names::{PoolName, SnapshotName};
+use crate::limits;
+use crate::names::{PoolName, SnapshotName, Wrong};
 use crate::system::{CommandLine, System};
 
 /// The datasets of a jail or template with their snapshots, as they are now.
@@ -84,6 +85,24 @@ impl Holders {
             }
         }
         topmost
+    }
+
+    /// Whether each dataset has room for a snapshot of this name.
+    ///
+    /// # Errors
+    /// That it is too long.
+    pub fn have_room(&self, name: &SnapshotName) -> std::result::Result<(), Wrong> {
+        let most =
+            |holder: &Holder| limits::DATASET_NAME_BYTES.saturating_sub(holder.dataset.len() + 1);
+        match self.holders.iter().find(|holder| name.len() > most(holder)) {
+            Some(holder) => {
+                let (most, dataset) = (most(holder), &holder.dataset);
+                Err(format!(
+                    "longer than {most} bytes, for which {dataset} has room"
+                ))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The datasets that have none of this name.

@@ -7,16 +7,18 @@
 //! - The content of a file, while it is the same file in the same state ([`crate::system::Identity`]).
 //! - The datasets with their origins, while iocage's datasets in the pool are mounted at the same
 //!   places (an origin may be a template's) and the library has changed none itself; and those of one
-//!   jail, while its `config.json` is the same file in the same state. An origin can change without
-//!   a trace (`zfs promote`), and so can a dataset that was never mounted, so this holds for
-//!   [`limits::DATASETS_AGE`] at most.
+//!   jail, while the folder of all jails, or the jail's `config.json`, is the same in the same state.
+//!   (A jail that is destroyed loses its folder, and one that is made in its place gets another:
+//!   remove_mountpoint() of libzfs. Starting a jail writes its `config.json`, and not that folder.) An
+//!   origin can change without a trace (`zfs promote`), and so can a dataset that was never mounted, so
+//!   this holds for [`limits::DATASETS_AGE`] at most.
 
 mod files;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 pub use files::{ConfigFile, Files};
 
@@ -26,7 +28,7 @@ use crate::error::Result;
 use crate::limits;
 use crate::names::PoolName;
 use crate::sync::lock;
-use crate::system::{CommandLine, Mounts, RunningJail, System};
+use crate::system::{CommandLine, Identity, Mounts, RunningJail, System};
 
 /// What is known of the jails or templates of a pool at one moment.
 pub struct Survey {
@@ -56,6 +58,8 @@ struct Known {
     pool: PoolName,
     files: Arc<Files>,
     datasets: Arc<Datasets>,
+    /// The folder of the family before ZFS was asked, if any change after that can be seen.
+    folder: Option<Identity>,
 }
 
 /// What ZFS said, and how the host was when it was asked.
@@ -160,6 +164,7 @@ impl Looker<'_> {
 
     /// Learns what is not known or no longer holds, and remembers it.
     fn learn(&self, family: Family) -> Result<Option<Arc<Known>>> {
+        let began = SystemTime::now();
         let before = self.memory.recall(self.pool, family);
         let parent = family.dataset(self.pool);
         let ask_zfs = || Datasets::ask(self, &parent);
@@ -168,7 +173,7 @@ impl Looker<'_> {
         let (datasets, files) = match before.as_ref().filter(still_holds) {
             Some(known) => {
                 let files = read_files()?;
-                let datasets = match files.changed_since(&known.files) {
+                let datasets = match self.doubtful(family, known, &files) {
                     Some(changed) if changed.is_empty() => Ok(Some(Arc::clone(&known.datasets))),
                     Some(changed) if changed.len() <= limits::ASKED_BY_NAME => {
                         match known.datasets.ask_again(self, family, &changed)? {
@@ -189,13 +194,40 @@ impl Looker<'_> {
         let Some(datasets) = datasets? else {
             return Ok(None);
         };
+        let same = before.filter(|known| Arc::ptr_eq(&known.datasets, &datasets));
+        let folder = match same {
+            Some(known) => known.folder,
+            None => files.folder().filter(|folder| folder.was_settled(began)),
+        };
         let known = Arc::new(Known {
             pool: self.pool.clone(),
             files: Arc::new(files),
             datasets,
+            folder,
         });
         self.memory.keep(family, &known);
         Ok(Some(known))
+    }
+
+    /// The members that may have become others since they were known; `None` where nobody knows
+    /// which.
+    fn doubtful<'a>(
+        &self,
+        family: Family,
+        known: &Known,
+        files: &'a Files,
+    ) -> Option<Vec<&'a str>> {
+        let changed = files.changed_since(&known.files)?.into_iter();
+        let same_folders = known.folder.is_some() && known.folder == files.folder();
+        let parent = family.dataset(self.pool);
+        let folder = self.mounts.mountpoint(&parent);
+        let doubtful = changed.filter(|(name, same_file_system)| {
+            // One that is mounted elsewhere has no folder there.
+            let place = self.mounts.mountpoint(&format!("{parent}/{name}"));
+            let is_at_home = place == folder.map(|folder| folder.join(name)).as_deref();
+            !(same_folders && is_at_home && *same_file_system)
+        });
+        Some(doubtful.map(|(name, _)| name).collect())
     }
 
     fn read_files(&self, family: Family, before: Option<&Arc<Known>>) -> Result<Files> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::iocage::fstab::{self, Kind, Source};
 use crate::iocage::jails::State;
 use crate::iocage::properties::{PropertyName, PropertyValue};
 use crate::iocage::selection::Label;
@@ -22,6 +23,8 @@ pub struct Field<T: 'static> {
     /// Whether a value of it asks for a change.
     changes: fn(&T) -> bool,
     private: bool,
+    /// A value in a log.
+    shown: fn(&Value) -> String,
 }
 
 /// A field, whatever it reads.
@@ -33,6 +36,8 @@ pub trait AnyField: Sync {
     fn changes(&self, value: &Value) -> bool;
     /// Whether nobody may see the value.
     fn is_private(&self) -> bool;
+    /// `value` for a log, right or not, without what nobody may see.
+    fn shown(&self, value: &Value) -> String;
 }
 
 impl<T> Field<T> {
@@ -42,14 +47,21 @@ impl<T> Field<T> {
             read,
             changes: |_| false,
             private: false,
+            shown: Value::to_string,
         }
     }
 
     const fn private(self) -> Self {
         Field {
             private: true,
+            shown: hidden,
             ..self
         }
+    }
+
+    /// One of which a part is private.
+    const fn shown(self, shown: fn(&Value) -> String) -> Self {
+        Field { shown, ..self }
     }
 }
 
@@ -84,6 +96,10 @@ impl<T> AnyField for Field<T> {
     fn is_private(&self) -> bool {
         self.private
     }
+
+    fn shown(&self, value: &Value) -> String {
+        (self.shown)(value)
+    }
 }
 
 pub static ACCEPT_LICENSE: Field<bool> = Field::flag("accept_license");
@@ -91,10 +107,12 @@ pub static BOOT: Field<bool> = Field::flag("boot");
 /// What is run in a jail.
 pub static COMMAND: Field<Words> = Field::new("command", words).private();
 /// Where something is mounted: a path in a jail.
-pub static DESTINATION: Field<String> = Field::new("destination", |value| text(value, path));
+pub static DESTINATION: Field<String> = Field::new("destination", |value| text(value, fstab::path));
 pub static DETAIL: Field<bool> = Field::flag("detail");
 pub static DHCP: Field<bool> = Field::flag("dhcp");
 pub static DRYRUN: Field<bool> = Field::flag("dryrun");
+/// The type of a file system.
+pub static FILE_SYSTEM: Field<Kind> = Field::new("type", |value| text(value, Kind::parse));
 pub static FORCE: Field<bool> = Field::flag("force");
 pub static IP4: Field<Ip4> = Field::new("ip4", |value| text(value, Ip4::parse));
 pub static IP6: Field<Ip6> = Field::new("ip6", |value| text(value, Ip6::parse));
@@ -107,12 +125,12 @@ pub static JAILS: Field<Vec<Label>> = Field::new("jails", |value| {
     list(value, limits::JAILS_PER_REQUEST, Label::parse)
 });
 pub static JOB: Field<String> = Field::new("job", |value| text(value, name));
-pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::parse));
+pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::of_new));
 pub static NET_DEVICE: Field<Interface> =
     Field::new("net_device", |value| text(value, Interface::parse));
 /// The options of a mount, as in fstab(5).
 pub static OPTIONS: Field<String> =
-    Field::new("options", |value| text(value, mount_options)).private();
+    Field::new("options", |value| text(value, fstab::options)).private();
 pub static PLUGIN: Field<PluginId> = Field::new("plugin", |value| text(value, PluginId::parse));
 pub static POOL: Field<PoolName> = Field::new("pool", |value| text(value, PoolName::parse));
 /// An object of iocage's properties and their values.
@@ -141,21 +159,34 @@ pub static SNAPSHOT: Field<SnapshotName> =
     Field::new("snapshot", |value| text(value, SnapshotName::parse));
 /// That a jail's processes are started again, and not the jail.
 pub static SOFT: Field<bool> = Field::flag("soft");
-/// What is mounted: a path of the host, or what the type of the file system takes.
-pub static SOURCE: Field<String> = Field::new("source", |value| {
-    text(value, |text| match text.starts_with('/') {
-        true => path(text),
-        false => source_word(text),
-    })
-});
+/// What is mounted.
+pub static SOURCE: Field<Source> =
+    Field::new("source", |value| text(value, Source::parse)).shown(without_user);
 pub static STATE: Field<State> = Field::new("state", |value| text(value, state));
 /// One template.
 pub static TEMPLATE: Field<Label> = Field::new("template", |value| text(value, Label::template));
 pub static TIMEOUT_SECONDS: Field<Duration> = Field::new("timeout_seconds", seconds);
+/// The type of jails.
 pub static TYPE: Field<String> = Field::new("type", |value| text(value, name));
 /// A user of a jail.
 pub static USER: Field<UserName> = Field::new("user", |value| text(value, UserName::parse));
 pub static VERIFY: Field<bool> = Field::flag("verify");
+
+/// Of an object its keys, for the values may be anything, passwords too; nothing of anything else.
+fn hidden(value: &Value) -> String {
+    match value {
+        Value::Object(members) => format!("{:?}", members.keys().collect::<Vec<_>>()),
+        _ => "...".into(),
+    }
+}
+
+/// The source of a mount without a user's name and password.
+fn without_user(value: &Value) -> String {
+    match value {
+        Value::String(text) => Value::from(fstab::shown(text)).to_string(),
+        _ => "...".into(),
+    }
+}
 
 /// A string, by its rule.
 fn text<T>(
@@ -251,55 +282,6 @@ fn words(value: &Value) -> std::result::Result<Words, Wrong> {
 
 fn too_long() -> Wrong {
     format!("must be at most {} bytes long", limits::COMMAND_BYTES)
-}
-
-/// An absolute path without `.` and `..`.
-fn path(text: &str) -> std::result::Result<String, Wrong> {
-    let is_step = |part: &str| part == "." || part == "..";
-    match text {
-        _ if !text.starts_with('/') => Err("must be an absolute path".into()),
-        _ if text.len() > limits::PATH_BYTES => {
-            Err(format!("must be at most {} bytes long", limits::PATH_BYTES))
-        }
-        _ if text.chars().any(char::is_control) => {
-            Err("must not contain control characters".into())
-        }
-        _ if text.split('/').any(is_step) => Err("must not contain \".\" or \"..\"".into()),
-        _ => Ok(text.into()),
-    }
-}
-
-/// A word of fstab(5).
-fn fstab_word(text: &str) -> std::result::Result<String, Wrong> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "=,._/:-".contains(c);
-    match !text.is_empty() && text.len() <= limits::ARGUMENT_BYTES && text.chars().all(fits) {
-        true => Ok(text.into()),
-        false => Err("must be letters, digits and \"=,._/:-\"".into()),
-    }
-}
-
-/// The options of a mount.
-fn mount_options(text: &str) -> std::result::Result<String, Wrong> {
-    let options = fstab_word(text)?;
-    let words = || options.split(',');
-    // fstab(5): without one of these the line counts for nothing.
-    if words().filter(|word| ["ro", "rw"].contains(word)).count() != 1 {
-        return Err("must say \"ro\" or \"rw\", and not both".into());
-    }
-    // mount(8): it runs that program of the host, or takes it for an argument of the one that mounts.
-    if words().any(|word| word.starts_with("mountprog") || word.starts_with('-')) {
-        return Err("must not have \"mountprog\", or a word that begins with \"-\"".into());
-    }
-    Ok(options)
-}
-
-/// A source that is no path: `tmpfs`, `host:/export`, a dataset.
-fn source_word(text: &str) -> std::result::Result<String, Wrong> {
-    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    match starts && !text.contains("..") {
-        true => fstab_word(text),
-        false => Err("must be an absolute path, or a word that the type takes".into()),
-    }
 }
 
 fn seconds(value: &Value) -> std::result::Result<Duration, Wrong> {

@@ -69,7 +69,9 @@ fn run_to_its_end(
     let (stderr, stderr_writer) = platform::pipe().map_err(cannot)?;
     let mut pipes = Pipes::new([stdout, stderr], most).map_err(cannot)?;
 
-    let mut leader = Leader::start(order, &[stdout_writer.as_fd(), stderr_writer.as_fd()])?;
+    let mut descriptors = vec![stdout_writer.as_fd(), stderr_writer.as_fd()];
+    descriptors.extend(order.inherited.iter().map(|file| file.as_fd()));
+    let mut leader = Leader::start(order, &descriptors)?;
     // Or they would never be at their end.
     drop((stdout_writer, stderr_writer));
     let end = wait(&leader, &mut pipes, limit, stop);

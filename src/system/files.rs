@@ -27,19 +27,38 @@ impl Identity {
         path.symlink_metadata().ok().and_then(Self::new)
     }
 
+    /// The folder at `path` now, if that is one: its state is that of the names in it.
+    pub fn of_folder(path: &Path) -> Option<Self> {
+        let data = path.symlink_metadata().ok()?;
+        data.is_dir().then(|| Self::from(&data))
+    }
+
     fn new(data: Metadata) -> Option<Self> {
-        data.is_file().then(|| Identity {
+        data.is_file().then(|| Self::from(&data))
+    }
+
+    fn from(data: &Metadata) -> Self {
+        Identity {
             device: data.dev(),
             inode: data.ino(),
             size: data.size(),
             changed: (data.ctime(), data.ctime_nsec()),
-        })
+        }
     }
 
-    /// Whether the last change is so long ago that another one would have another time. The clocks
-    /// of file systems count seconds, ticks or nanoseconds; git takes the same care with its index
-    /// ("racy git").
+    /// Whether both are in one file system.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.device == other.device
+    }
+
+    /// Whether the last change is so long ago that another one would have another time.
     pub fn is_settled(&self) -> bool {
+        self.was_settled(SystemTime::now())
+    }
+
+    /// Whether any change after `moment` has another time than this. The clocks of file systems
+    /// count seconds, ticks or nanoseconds; git takes the same care with its index ("racy git").
+    pub fn was_settled(&self, moment: SystemTime) -> bool {
         const COARSEST: Duration = Duration::from_secs(2);
         let (Ok(seconds), Ok(nanoseconds)) =
             (u64::try_from(self.changed.0), u32::try_from(self.changed.1))
@@ -48,7 +67,8 @@ impl Identity {
         };
         let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
         // A time in the future means that a clock was set back.
-        changed.elapsed().is_ok_and(|elapsed| elapsed >= COARSEST)
+        let since = moment.duration_since(changed);
+        since.is_ok_and(|since| since >= COARSEST)
     }
 }
 

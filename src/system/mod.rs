@@ -46,6 +46,7 @@ use crate::sync::lock;
 use hangs::FileSystems;
 
 /// The host that an instance works on.
+#[derive(Clone)]
 pub struct System {
     commands: Commands,
     /// What commands that use the network get beside.
@@ -56,7 +57,9 @@ pub struct System {
     runner: Arc<dyn Runner>,
     file_systems: Arc<FileSystems>,
     /// The mount table as it was the last time.
-    last_mounts: Mutex<Arc<Mounts>>,
+    last_mounts: Arc<Mutex<Arc<Mounts>>>,
+    /// The locks that commands inherit.
+    held: Vec<Arc<File>>,
 }
 
 /// For commands that are run to their end.
@@ -82,7 +85,17 @@ impl System {
             release: platform::freebsd_release(),
             runner,
             file_systems: Arc::default(),
-            last_mounts: Mutex::default(),
+            last_mounts: Arc::default(),
+            held: Vec::new(),
+        }
+    }
+
+    /// The same host for one who holds these locks. Every command inherits them, so they are held as
+    /// long as it lives, even if this process is killed.
+    pub fn holding(&self, locks: Vec<Arc<File>>) -> Self {
+        System {
+            held: locks,
+            ..self.clone()
         }
     }
 
@@ -176,6 +189,12 @@ impl System {
             environment: match line.program() {
                 Program::Iocage | Program::Fetch | Program::Git => self.environment.clone(),
                 _ => Vec::new(),
+            },
+            inherited: match line.program() {
+                // jexec(8) hands on all that is open. So a command in a jail would have files of the
+                // host, and what it leaves running would hold the locks.
+                Program::Jexec => Vec::new(),
+                _ => self.held.clone(),
             },
         }
     }
@@ -332,6 +351,16 @@ mod tests {
             .secret(&"secret");
         assert_eq!(system.run(&line).unwrap().command, "/sbin/zfs list ...");
         assert_eq!(system.argv(&line), ["/sbin/zfs", "list", "secret"]);
+    }
+
+    #[test]
+    fn commands_inherit_the_locks_but_not_those_in_a_jail() {
+        let file = Arc::new(File::open("/dev/null").unwrap());
+        let holding = system("", true).holding(vec![file]);
+        for (program, count) in [(Program::Iocage, 1), (Program::Zfs, 1), (Program::Jexec, 0)] {
+            let order = holding.order(&CommandLine::new(program));
+            assert_eq!(order.inherited.len(), count, "{}", order.shown);
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! A command that is ready to be run, and what it printed.
 
+use std::fs::File;
+use std::sync::Arc;
+
 use crate::configuration::Program;
 use crate::error::{Code, Error, Result};
 
 /// A command that is ready to be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Order {
     pub program: Program,
     /// The program's absolute path and its arguments, secrets among them.
@@ -13,6 +16,8 @@ pub struct Order {
     pub shown: String,
     /// Variables besides those that every command gets, or in their place.
     pub environment: Vec<(String, String)>,
+    /// What it gets as descriptors 3, 4 and so on, and keeps open as long as it lives.
+    pub inherited: Vec<Arc<File>>,
 }
 
 impl Order {
@@ -219,6 +224,7 @@ mod tests {
             argv: Vec::new(),
             shown: String::new(),
             environment: Vec::new(),
+            inherited: Vec::new(),
         };
         let unbuffered = ("PYTHONUNBUFFERED".to_string(), "1".to_string());
         assert!(order.whole_environment().contains(&unbuffered));
@@ -231,6 +237,7 @@ mod tests {
             argv: Vec::new(),
             shown: String::new(),
             environment: Vec::new(),
+            inherited: Vec::new(),
         };
         let names = |order: &Order| {
             let all = order.whole_environment().into_iter();
@@ -278,6 +285,7 @@ mod tests {
             argv: vec!["/usr/local/bin/git".into()],
             shown: String::new(),
             environment: vec![("HOME".into(), "/nonexistent".into())],
+            inherited: Vec::new(),
         };
         let environment = order.whole_environment();
         let of = |name: &str| {

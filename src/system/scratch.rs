@@ -47,6 +47,7 @@ pub fn sh(script: &str) -> Order {
         argv: ["/bin/sh", "-c", script].map(String::from).to_vec(),
         shown: format!("/bin/sh -c {script}"),
         environment: Vec::new(),
+        inherited: Vec::new(),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Files {
     defaults: File,
     /// The `config.json` of each member that is mounted, in the order of their names.
     configs: Vec<(Arc<str>, File)>,
+    /// The folder of the family.
+    folder: Option<Identity>,
 }
 
 /// A settings file.
@@ -55,6 +57,7 @@ impl Files {
         Files {
             defaults: defaults.unwrap_or_default(),
             configs: look_at(&places, before.map_or(&[], |files| &files.configs)),
+            folder: mounts.mountpoint(&parent).and_then(Identity::of_folder),
         }
     }
 
@@ -96,14 +99,21 @@ impl Files {
         }
     }
 
-    /// Whose `config.json` is another file, or in another state; `None` where members have come or
-    /// gone.
-    pub fn changed_since(&self, before: &Files) -> Option<Vec<&str>> {
+    /// Whose `config.json` is another file, or in another state, and whether it is in the same file
+    /// system as before; `None` where members have come or gone.
+    pub fn changed_since(&self, before: &Files) -> Option<Vec<(&str, bool)>> {
         let pairs = || self.configs.iter().zip(&before.configs);
         let same_names = pairs().all(|((name, _), (other, _))| name == other);
         let changed = pairs().filter(|((_, file), (_, before))| file.identity != before.identity);
-        let changed = changed.map(|((name, _), _)| &**name).collect();
+        let changed = changed.map(|((name, file), (_, before))| (&**name, file.is_beside(before)));
+        let changed = changed.collect();
         (same_names && self.configs.len() == before.configs.len()).then_some(changed)
+    }
+
+    /// The folder in which the members' own are. While it is the same in the same state, none of
+    /// those was made or removed, and so no member destroyed and made anew.
+    pub fn folder(&self) -> Option<Identity> {
+        self.folder
     }
 
     /// The bytes that the settings take in memory.
@@ -151,6 +161,12 @@ fn look_at(places: &[(&str, &Path)], before: &[(Arc<str>, File)]) -> Vec<(Arc<st
 }
 
 impl File {
+    /// Whether both are in one file system.
+    fn is_beside(&self, other: &File) -> bool {
+        let both = self.identity.zip(other.identity);
+        both.is_some_and(|(this, other)| this.is_beside(&other))
+    }
+
     /// Reads the file at `path`, unless it is as it was before.
     fn look(path: &Path, before: Option<&File>) -> Self {
         let identity = Identity::of(path);
