@@ -4,6 +4,7 @@
 //! jail with it, 1.2.1 to 1.10 those whose names begin alike too, and its `clean` leaves husks.
 
 mod doom;
+mod verdict;
 
 use super::Chosen;
 use crate::context::Context;

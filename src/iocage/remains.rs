@@ -102,11 +102,11 @@ impl Roots {
         here.map(|(_, mount)| mount.mountpoint.clone()).collect()
     }
 
-    /// Unmounts all that.
+    /// Unmounts all that, and says in `done` what is unmounted.
     ///
     /// # Errors
     /// `InUse` at the first that is busy.
-    pub fn unmount(&self, system: &System, pool: &PoolName) -> Result<()> {
+    pub fn unmount(&self, system: &System, pool: &PoolName, done: &mut Vec<PathBuf>) -> Result<()> {
         for place in self.mounted(system)? {
             let mut outcome = system.unmount(pool, &place);
             for _ in 1..TRIES {
@@ -117,6 +117,7 @@ impl Roots {
                 outcome = system.unmount(pool, &place);
             }
             outcome?;
+            done.push(place);
         }
         match self.mounted(system)?.first() {
             None => Ok(()),
