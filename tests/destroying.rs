@@ -4,6 +4,8 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use common::killed::{ask_aside, be_the_host, kill_at};
@@ -371,6 +373,54 @@ fn a_jail_that_mounts_its_files_is_asked_for() {
     assert_eq!(host.destroy(dry)["would_break"]["jails"], json!(["db"]));
     fs::write(&fstab, entry("foo.baz2")).unwrap();
     host.destroy_as_told("destroyjail", jail);
+}
+
+#[test]
+fn a_mount_counts_wherever_it_leads_and_what_it_is_above() {
+    let Some(host) = Host::or_skip() else { return };
+    let root = host.lab.iocage_root(host.lab.pool(0));
+    let link = |name: &str, to: &Path| {
+        let link = host.lab.dir().join(name);
+        symlink(to, &link).unwrap();
+        link
+    };
+    let into = link("into", &root.join("jails/foo.baz"));
+    let beside = link("beside", &root.join("jails/SMALL"));
+    let nowhere = link("nowhere", &host.lab.dir().join("gone"));
+    let write = |source: &Path| {
+        let (source, at) = (source.display(), root.display());
+        let line = format!("{source} {at}/jails/db/root/mnt nullfs rw 0 0\n");
+        fs::write(root.join("jails/db/fstab"), line).unwrap();
+    };
+    let (jail, forced) = (
+        json!({"jail": "foo.baz"}),
+        json!({"jail": "foo.baz", "force": true}),
+    );
+    for source in [into.join("root"), into.join("root/not there"), into] {
+        write(&source);
+        host.is_refused("destroyjail", jail.clone(), "in_use", &["db", "force"]);
+        host.lab.set_running(&[(5, "db")]);
+        host.is_refused("destroyjail", forced.clone(), "in_use", &["running", "db"]);
+        host.lab.set_running(&[]);
+    }
+    let above = link("above", &root);
+    let pool = host.lab.mountpoint(host.lab.pool(0));
+    for source in [above, root.join("jails"), pool, "/".into()] {
+        write(&source);
+        let parts = ["mounting its files: jail db", "force"];
+        host.is_refused("destroyjail", jail.clone(), "in_use", &parts);
+    }
+    for other in [beside, nowhere, host.lab.dir().to_path_buf().join("jails")] {
+        write(&other);
+        let mut dry = jail.clone();
+        dry["dryrun"] = json!(true);
+        assert_eq!(host.destroy(dry)["would_refuse"], json!([]), "{other:?}");
+    }
+    // It goes on without what is mounted below.
+    write(&root);
+    host.lab.set_running(&[(5, "db")]);
+    host.destroy_as_told("destroyjail", forced);
+    assert_eq!(host.lab.jid_of("db"), Some(5));
 }
 
 #[test]
