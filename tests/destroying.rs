@@ -631,6 +631,37 @@ fn what_is_mounted_in_it_is_unmounted_before() {
 }
 
 #[test]
+fn what_is_bound_in_it_is_told_and_unmounted_and_keeps_its_files() {
+    let Some(host) = Host::or_skip() else { return };
+    let jails = host.lab.iocage_root(host.lab.pool(0)).join("jails");
+    let root = jails.join("db/root");
+    let outside = host.lab.dir().join("outside");
+    let mut places = Vec::new();
+    // None of these is in an fstab.
+    for (name, source) in [
+        ("host", outside.clone()),
+        ("other", jails.join("foo/root/data/deep")),
+        ("part", root.join("own")),
+        ("whole", root.clone()),
+    ] {
+        let at = root.join(name);
+        fs::create_dir_all(&source).unwrap();
+        fs::create_dir_all(&at).unwrap();
+        fs::write(source.join("file"), name).unwrap();
+        run(Command::new("mount").arg("--bind").arg(&source).arg(&at));
+        places.insert(0, at.display().to_string());
+    }
+    let told = host.destroy(json!({"jail": "db", "dryrun": true}));
+    assert_eq!(told["would_unmount"], json!(places), "{told}");
+    host.destroy_as_told("destroyjail", json!({"jail": "db"}));
+    let kept = |folder: &Path| fs::read_to_string(folder.join("file")).unwrap();
+    assert_eq!(kept(&outside), "host");
+    assert_eq!(kept(&jails.join("foo/root/data/deep")), "other");
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    assert!(!table.contains(&*root.to_string_lossy()), "{table}");
+}
+
+#[test]
 fn a_husk_and_what_cannot_be_read_are_destroyed_too() {
     let Some(host) = Host::or_skip() else { return };
     let jails = host.lab.iocage_root(host.lab.pool(0)).join("jails");
