@@ -63,15 +63,36 @@ impl Stock {
         Ok(Stock::of(rows?, &snapshots?))
     }
 
+    /// Takes the snapshots of those of `units` too that are not iocage's.
+    ///
+    /// # Errors
+    /// If ZFS does not say.
+    pub fn take_others<'a>(
+        &mut self,
+        system: &System,
+        pool: &PoolName,
+        units: impl Iterator<Item = &'a Unit>,
+    ) -> Result<()> {
+        let iocages = Dataset::root(pool);
+        for unit in units.filter(|unit| !unit.dataset.is_in(&iocages)) {
+            let columns = "name,userrefs";
+            let rows = datasets::list(system, &unit.dataset, "snapshot", None, columns)?;
+            self.add_snapshots(&rows);
+        }
+        Ok(())
+    }
+
+    fn add_snapshots(&mut self, rows: &[Vec<String>]) {
+        let names = rows.iter().filter_map(|row| Dataset::printed(&row[0]));
+        self.snapshots.extend(names);
+        self.held.extend(held(rows));
+    }
+
     fn of(rows: Vec<Vec<String>>, snapshots: &[Vec<String>]) -> Self {
-        let printed = |row: &Vec<String>| Dataset::printed(&row[0]);
-        let mut stock = Stock {
-            snapshots: snapshots.iter().filter_map(printed).collect(),
-            held: held(snapshots),
-            ..Stock::default()
-        };
+        let mut stock = Stock::default();
+        stock.add_snapshots(snapshots);
         for row in &rows {
-            let Some(dataset) = printed(row) else {
+            let Some(dataset) = Dataset::printed(&row[0]) else {
                 continue;
             };
             let origin = value(row, 1).and_then(Dataset::printed);

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::datasets::{self, Dataset, Family};
+use super::datasets::{Dataset, Family};
 use super::destruction::Plan;
 use super::jails::{self, Jail};
 use super::mounting::{self, Reach, Targets};
@@ -142,16 +142,12 @@ impl Dependents {
         all.map(String::as_str).collect()
     }
 
-    /// Refuses if something depends: without `force` whatever it is, and with `force` if it runs, or
-    /// if a jail would go for the sake of a part of it.
+    /// Refuses if something depends: without `force` whatever it is, and with `force` if it runs.
     ///
     /// # Errors
     /// `InUse`, naming them.
     pub fn require_none(&self, what: &str, force: bool) -> Result<()> {
         let in_use = |message: String| Err(Error::new(Code::InUse, message));
-        if let Some(why) = self.parts_in_words() {
-            return in_use(format!("{what} still in use: {why}; nothing was destroyed"));
-        }
         let running = self.all_running();
         if !running.is_empty() {
             let names: Vec<&str> = running.into_iter().collect();
@@ -231,15 +227,6 @@ fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, targets: &Targets) -> Opti
         return Some(Reach::Into);
     }
     reach.filter(|_| details.is_some() || !may_be_base)
-}
-
-/// What would be destroyed with the members of `families`.
-pub fn plan(system: &System, pool: &PoolName, families: &[Family]) -> Result<Plan> {
-    let all = Dataset::of_pool(pool);
-    let rows = datasets::list(system, &all, "filesystem,volume", None, "name,origin")?;
-    Ok(Plan::of(pool, &rows, |family, _| {
-        families.contains(&family)
-    }))
 }
 
 #[cfg(test)]

@@ -125,30 +125,6 @@ impl Plan {
         );
         Err(Error::new(Code::Failed, message))
     }
-
-    /// Destroys all of it, and gives the datasets in the order in which they went.
-    ///
-    /// # Errors
-    /// At the first dataset that ZFS does not destroy, saying what is gone already.
-    pub fn carry_out(&self, system: &System) -> Result<Vec<&str>> {
-        self.require_order()?;
-        let mut gone: Vec<&str> = Vec::new();
-        for unit in &self.units {
-            destroy(system, &unit.dataset).map_err(|error| after(&gone, error))?;
-            gone.push(&unit.dataset);
-        }
-        Ok(gone)
-    }
-}
-
-/// An error, with what was destroyed before it.
-pub fn after(gone: &[impl AsRef<str>], error: Error) -> Error {
-    let gone: Vec<&str> = gone.iter().map(AsRef::as_ref).collect();
-    match gone.is_empty() {
-        // `zfs destroy -r` takes snapshots one by one before it comes to what is in its way.
-        true => error.context("no dataset was destroyed, though snapshots of it may have been"),
-        false => error.context(&format!("destroyed {}, then", gone.join(", "))),
-    }
 }
 
 /// What has to go before each.

@@ -48,6 +48,8 @@ pub struct Doom<'a> {
     pub force: bool,
     /// Whether the jails and templates that were cloned from it go too.
     pub recursive: bool,
+    /// Whether other datasets that were cloned from it do.
+    pub datasets: bool,
 }
 
 /// What there is of it.
@@ -113,14 +115,7 @@ impl Doom<'_> {
             );
             return Err(Error::new(Code::InUse, message));
         }
-        let mut so_far = Done {
-            destroyed: Some(Vec::new()),
-            ..Done::default()
-        };
-        let stopped = self.stop(&members, &found, &mut so_far);
-        let destroyed = stopped.and_then(|()| self.destroy(&members, &found, &mut so_far));
-        destroyed.map_err(|error| so_far.before(error))?;
-        let left = self.require_gone(&found)?;
+        let left = self.act(&members, &found)?;
         let mut answer = Object::new().with("success", done);
         if self.recursive {
             answer.insert("destroyed", names(&found, |_| true));
@@ -131,9 +126,21 @@ impl Doom<'_> {
         Ok(answer)
     }
 
+    /// Destroys it; gives the snapshots that were made for it and are left.
+    pub fn act(&self, members: &Members, found: &Found) -> Result<Vec<String>> {
+        let mut so_far = Done {
+            destroyed: Some(Vec::new()),
+            ..Done::default()
+        };
+        let stopped = self.stop(members, found, &mut so_far);
+        let destroyed = stopped.and_then(|()| self.destroy(members, found, &mut so_far));
+        destroyed.map_err(|error| so_far.before(error))?;
+        self.require_gone(found)
+    }
+
     /// All jails and templates, as they are now: nothing that was remembered decides what is
     /// destroyed.
-    fn members(&self) -> Result<Members> {
+    pub fn members(&self) -> Result<Members> {
         self.context.known.memory.note_change();
         let members = self.context.members()?;
         match members.jails.pool == self.pool {
@@ -145,9 +152,9 @@ impl Doom<'_> {
         }
     }
 
-    fn find(&self, members: &Members) -> Result<Found> {
+    pub fn find(&self, members: &Members) -> Result<Found> {
         let system = &self.context.system;
-        let stock = Stock::take(system, &self.pool)?;
+        let mut stock = Stock::take(system, &self.pool)?;
         let meant = |family, name: &str| self.meant.has(family, name);
         let plan = Plan::of(&self.pool, &stock.rows, meant);
         let is_nothing = plan.units.is_empty() && plan.require_order().is_ok();
@@ -156,7 +163,14 @@ impl Doom<'_> {
             return Err(Error::new(Code::NotFound, message));
         }
         let dependents = Dependents::of(system, &self.pool, &plan)?;
-        let goes = |unit: &Unit| unit.is_meant || self.recursive && is_jail(unit);
+        let goes = |unit: &Unit| {
+            unit.is_meant || self.recursive && is_jail(unit) || self.datasets && !is_jail(unit)
+        };
+        stock.take_others(
+            system,
+            &self.pool,
+            plan.units.iter().filter(|unit| goes(unit)),
+        )?;
         let belongings = stock.belongings(&self.pool, &plan, goes);
         let by_dataset = by_dataset(members);
         let running = belongings.iter().filter_map(|one| {
@@ -255,8 +269,9 @@ impl Doom<'_> {
         let now = Stock::take(&self.context.system, &self.pool)?;
         let all = found.belongings.iter();
         let there = all.clone().map(|one| &one.unit.dataset);
-        let there = there.filter(|dataset| now.has(dataset));
-        let there: Vec<&str> = there.map(|dataset| &**dataset).collect();
+        let there: Vec<&Dataset> = there.filter(|dataset| now.has(dataset)).collect();
+        let is_there = |unit: &Unit| there.contains(&&unit.dataset);
+        let there = names(found, is_there);
         if !there.is_empty() {
             let message = format!("still there: {}", there.join(", "));
             return Err(Error::new(Code::Failed, message));

@@ -10,23 +10,30 @@ use crate::iocage::destruction::held_in_words;
 use crate::reply::Object;
 
 impl Doom<'_> {
+    /// Why it is not destroyed, whatever is asked for.
+    pub fn forbidden(&self, found: &Found) -> Vec<String> {
+        let order = found.plan.require_order();
+        let tangled = order.err().map(|error| error.message);
+        let held = found.belongings.iter().flat_map(|one| &one.held);
+        let held = held_in_words(&held.collect::<Vec<_>>());
+        let inside = (!found.intruders.is_empty())
+            .then(|| format!("running inside of it: {}", found.intruders.join(", ")));
+        let parts = found.dependents.parts_in_words();
+        [tangled, parts, held, inside]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
     /// Why it is not destroyed.
     pub fn refused(&self, found: &Found) -> Vec<String> {
         let (dependents, cloned) = (&found.dependents, &found.dependents.cloned);
-        let mut refused = Vec::new();
+        let mut refused = self.forbidden(found);
         let mut refuse = |is_so: bool, why: String| {
             if is_so {
                 refused.push(why);
             }
         };
-        let order = found.plan.require_order();
-        let tangled = order.err().map(|error| error.message);
-        let held = found.belongings.iter().flat_map(|one| &one.held);
-        let held = held_in_words(&held.collect::<Vec<_>>());
-        let hard = tangled.into_iter().chain(dependents.parts_in_words());
-        for why in hard.chain(held) {
-            refuse(true, why);
-        }
         let strangers = Names {
             datasets: found.strangers.iter().cloned().collect(),
             ..Names::default()
@@ -52,8 +59,6 @@ impl Doom<'_> {
         let running = found.running.join(", ");
         let why = format!("running: {running} (\"force\" would stop them)");
         refuse(!running.is_empty() && !self.force, why);
-        let why = format!("running inside of it: {}", found.intruders.join(", "));
-        refuse(!found.intruders.is_empty(), why);
         let users: Vec<&str> = dependents
             .running_users
             .iter()
