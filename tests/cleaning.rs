@@ -441,3 +441,52 @@ fn a_jail_does_not_go_for_the_sake_of_a_part_of_it() {
     assert!(answer["success"].is_string(), "{answer}");
     assert!(datasets(&lab).contains(&format!("{pool}/iocage/jails/thick/root")));
 }
+
+#[test]
+fn what_somebody_holds_is_seen_before_anything_is_destroyed() {
+    let Some(lab) = lab_with_clones() else { return };
+    let pool = lab.pool(0);
+    let plugin = Instance::of(&lab);
+    // A clone of somebody's goes with its own snapshots.
+    let mine = format!("{pool}/mine");
+    let web = format!("{pool}/iocage/releases/13.2-RELEASE/root@web");
+    lab.zfs(&["clone", &web, &mine]);
+    lab.zfs(&["snapshot", &format!("{mine}@kept")]);
+    let before = lab.datasets(&[pool]);
+    for (action, held) in [
+        ("cleanreleases", format!("{mine}@kept")),
+        ("cleanreleases", web),
+        (
+            "cleantemplates",
+            format!("{pool}/iocage/releases/13.2-RELEASE/root@base"),
+        ),
+        (
+            "cleantemplates",
+            format!("{pool}/iocage/templates/base/root@from-base"),
+        ),
+    ] {
+        lab.zfs(&["hold", "backup", &held]);
+        let hint = format!("held: {held} (\"zfs holds {held}\"");
+        let answer = clean(&plugin, action, json!({"force": true}));
+        let (code, message) = error_of(&answer);
+        assert_eq!(code, "in_use", "{message}");
+        assert!(message.contains(&hint), "{message}");
+        let told = clean(&plugin, action, json!({"force": true, "dryrun": true}));
+        let why = told["would_refuse"][0].as_str().unwrap();
+        assert!(why.contains(&hint), "{told}");
+        assert_eq!(lab.datasets(&[pool]), before, "{held}");
+        lab.zfs(&["release", "backup", &held]);
+    }
+    // What was made for the template goes with it.
+    let answer = clean(&plugin, "cleantemplates", json!({"force": true}));
+    assert!(answer["success"].is_string(), "{answer}");
+    let left = lab.datasets(&[pool]);
+    let of_releases = left.iter().filter(|name| name.contains("/releases/"));
+    let snapshots: Vec<_> = of_releases
+        .filter_map(|name| name.split_once('@'))
+        .collect();
+    assert!(snapshots.iter().all(|(_, name)| *name == "web"), "{left:?}");
+    let answer = clean(&plugin, "cleanreleases", json!({"force": true}));
+    assert!(answer["success"].is_string(), "{answer}");
+    assert!(!lab.datasets(&[pool]).contains(&mine));
+}

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use common::{error_of, parse, Instance};
@@ -18,8 +19,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// A pool with the template base, the jails web and web-2 (of the release), db (of base), kid (of
-    /// web) and away (not mounted).
+    /// A pool with the template base, the jails web and web-2 (of the release), db (of base) and kid
+    /// (of web).
     fn new() -> Option<Self> {
         let lab = Lab::or_skip(1)?;
         let pool = lab.pool(0);
@@ -49,10 +50,6 @@ impl Scene {
         let db = config(json!({"source_template": "base"}));
         lab.add_jail(pool, "db", Some("templates/base"), &db);
         lab.add_jail(pool, "kid", Some("jails/web"), &config(json!({})));
-        lab.add_jail(pool, "away", None, &json!({}));
-        for part in ["away/root", "away"] {
-            lab.zfs(&["unmount", &format!("{pool}/iocage/jails/{part}")]);
-        }
         let plugin = Instance::of(&lab);
         let scene = Scene { lab, plugin };
         let text = format!(
@@ -236,6 +233,10 @@ fn what_is_in_the_way_is_told_and_nothing_is_changed() {
     lab.add_jail(pool, "SMALL", None, &json!({}));
     lab.add_jail(pool, "broken", None, &json!({}));
     fs::write(scene.folder("broken/config.json"), "{").unwrap();
+    lab.add_jail(pool, "away", None, &json!({}));
+    for part in ["away/root", "away"] {
+        lab.zfs(&["unmount", &scene.name(&format!("jails/{part}"))]);
+    }
     lab.add_jail(pool, "guest", None, &json!({}));
     let line = format!(
         "{}/data {}/x nullfs ro 0 0\n",
@@ -266,6 +267,12 @@ fn what_is_in_the_way_is_told_and_nothing_is_changed() {
         ("web", "mine", "conflict", "root@mine exists already"),
         ("db", "theirs", "conflict", "base@theirs exists already"),
         ("kid", "new", "in_use", "the fstab of jail guest mounts"),
+        (
+            "web",
+            "new",
+            "in_use",
+            "the fstab of jail away cannot be read",
+        ),
         ("away", "new", "unavailable", "unmounted"),
         ("broken", "new", "unavailable", "CORRUPT"),
         ("SMALL", "new", "unavailable", "means something else"),
@@ -309,6 +316,43 @@ fn what_is_in_the_way_is_told_and_nothing_is_changed() {
     );
     assert_eq!(scene.tries(), 0);
     assert_eq!((scene.all(), scene.config("web")), (before, web));
+}
+
+#[test]
+fn a_jail_that_others_use_keeps_its_name() {
+    let Some(scene) = Scene::new() else { return };
+    let before = (scene.all(), scene.config("web"));
+    let refused = |part: &str| {
+        let answer = scene.rename("web", "new");
+        let (code, message) = error_of(&answer);
+        assert_eq!(code, "in_use", "{part}: {message}");
+        assert!(message.contains(part), "{part}: {message}");
+        assert_eq!(scene.tries(), 0, "{part}");
+        assert_eq!((scene.all(), scene.config("web")), before, "{part}");
+    };
+    // By a link of the host, and by a folder above.
+    let link = scene.lab.dir().join("link");
+    symlink(scene.folder("web/root"), &link).unwrap();
+    let fstab = scene.folder("kid/fstab");
+    for source in [link.join("data"), scene.folder("")] {
+        let at = scene.folder("kid/root/mnt");
+        let line = format!("{} {} nullfs ro 0 0\n", source.display(), at.display());
+        fs::write(&fstab, line).unwrap();
+        refused("the fstab of jail kid mounts");
+    }
+    // What cannot be read may say so too.
+    fs::remove_file(&fstab).unwrap();
+    fs::create_dir(&fstab).unwrap();
+    refused("the fstab of jail kid cannot be read");
+    fs::remove_dir(&fstab).unwrap();
+    // Another jail runs in its root.
+    let stranger = |root: &str| scene.lab.start(9, "stranger", &scene.folder(root));
+    stranger("web/root/inner");
+    refused("running inside of jail web: ioc-stranger (jid 9)");
+    scene.lab.set_running(&[]);
+    stranger("kid/root");
+    let answer = scene.rename_patiently("web", "new");
+    assert!(answer["success"].is_string(), "{answer}");
 }
 
 #[test]

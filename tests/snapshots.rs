@@ -378,6 +378,75 @@ fn what_is_in_the_way_of_going_back_is_found_before_anything() {
 }
 
 #[test]
+fn what_somebody_holds_is_not_begun_with() {
+    let Some(host) = Host::or_skip() else { return };
+    for snapshot in ["s", "t", "u"] {
+        let name = host.name(&format!("jails/foo@{snapshot}"));
+        host.lab.zfs(&["snapshot", "-r", &name]);
+    }
+    let held = host.name("jails/foo/root@t");
+    host.lab.zfs(&["hold", "backup", &held]);
+    let of = |snapshot: &str| json!({"jail": "foo", "snapshot": snapshot});
+    let hint = format!("held: {held} (\"zfs holds {held}\"");
+    host.is_refused("removesnapshot", of("t"), "in_use", &[&hint]);
+    let mut back = of("s");
+    back["force"] = json!(true);
+    host.is_refused("rollbackjail", back.clone(), "in_use", &[&hint]);
+    back["dryrun"] = json!(true);
+    let told = host.ask("rollbackjail", back.clone())["would_refuse"].clone();
+    assert!(told[0].as_str().unwrap().contains(&hint), "{told}");
+    // It may be gone back to.
+    let mut back = of("t");
+    back["force"] = json!(true);
+    let answer = host.ask("rollbackjail", back);
+    assert!(answer["success"].is_string(), "{answer}");
+    host.lab.zfs(&["release", "backup", &held]);
+    let answer = host.ask("removesnapshot", of("t"));
+    assert!(answer["success"].is_string(), "{answer}");
+    assert_eq!(host.snapshots(), at("s"));
+}
+
+#[test]
+fn what_went_before_a_failure_is_told() {
+    let Some(host) = Host::or_skip() else { return };
+    for snapshot in ["s", "t"] {
+        let name = host.name(&format!("jails/foo@{snapshot}"));
+        host.lab.zfs(&["snapshot", "-r", &name]);
+    }
+    // Held between the question and the deed: zfs-fuse destroys one dataset's after the other.
+    let late = |before: &str, held: &str| {
+        let held = host.name(held);
+        format!("[ $1 != {before} ] || $lab/real/zfs hold late {held} 2>/dev/null || true")
+    };
+    let back = json!({"jail": "foo", "snapshot": "s", "force": true});
+    let fault = late("rollback", "jails/foo/root@t");
+    host.lab.set_fault("zfs", Some(&fault));
+    let answer = host.ask("rollbackjail", back.clone());
+    let (code, message) = error_of(&answer);
+    let gone = host.name("jails/foo/root/data@t");
+    assert_eq!(code, "failed");
+    let done = format!(
+        "destroyed {gone}: rolled back {}",
+        host.name("jails/foo/root/data")
+    );
+    assert!(message.starts_with(&done), "{message}");
+    host.lab.set_fault("zfs", None);
+    host.lab
+        .zfs(&["release", "late", &host.name("jails/foo/root@t")]);
+    assert!(host.ask("rollbackjail", back)["success"].is_string());
+
+    let first = host.name("jails/foo/root/data@s");
+    let fault =
+        format!("[ $1 != destroy ] || {{ $lab/real/zfs $1 {first}; echo no >&2; exit 1; }}");
+    host.lab.set_fault("zfs", Some(&fault));
+    let answer = host.ask("removesnapshot", json!({"jail": "foo", "snapshot": "s"}));
+    let message = error_of(&answer).1;
+    let done = format!("destroyed {first}: ");
+    assert!(message.starts_with(&done), "{message}");
+    host.lab.set_fault("zfs", None);
+}
+
+#[test]
 fn a_host_killed_while_it_rolls_back_leaves_what_is_seen_and_finished() {
     let Some(host) = Host::or_skip() else { return };
     let back = json!({"action": "rollbackjail", "jail": "foo", "snapshot": "s", "force": true});

@@ -3,11 +3,11 @@
 //! iocage destroys what was made from a release or a template together with it, without a word.
 //! Here that takes `force`, and what runs is never destroyed.
 
+use super::destroy::doom::{names, Doom, Found, Meant};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::iocage::datasets::{self, Family};
-use crate::iocage::dependents::{self, Dependents, Names};
-use crate::names::PoolName;
+use crate::iocage::datasets::Family;
+use crate::iocage::dependents::Names;
 use crate::reply::{Answer, Object};
 use crate::request::{Arguments, DETAIL, DRYRUN, FORCE};
 use crate::resources::{Claim, Resource};
@@ -60,58 +60,53 @@ pub fn templates(context: &Context, arguments: &Arguments) -> Result<Object> {
 }
 
 fn clean(context: &Context, arguments: &Arguments, target: &Target) -> Result<Object> {
-    let system = &context.system;
     let (force, dry_run) = (arguments.flag(&FORCE)?, arguments.flag(&DRYRUN)?);
-    let pool = context.require_active_pool()?;
-    let members = datasets::members(system, &pool, target.family)?;
-    let plan = dependents::plan(system, &pool, target.families)?;
-    let dependents = Dependents::of(system, &pool, &plan)?;
+    let detail = arguments.flag(&DETAIL)?;
     let what = target.family.as_str();
+    let doom = Doom {
+        context,
+        pool: context.require_active_pool()?,
+        meant: Meant::All(target.families),
+        words: what.into(),
+        force,
+        recursive: true,
+        datasets: true,
+    };
+    let members = doom.members()?;
+    let found = doom.find(&members)?;
+    let forbidden = doom.forbidden(&found);
     if dry_run {
-        return Ok(would_destroy(members, dependents, what));
+        return Ok(would_destroy(found, forbidden, target.family));
     }
-    dependents.require_none(what, force)?;
-    let gone = plan.carry_out(system)?;
-    let left = datasets::members(system, &pool, target.family)?;
-    if !left.is_empty() {
-        let message = format!("still there: {}", left.join(", "));
-        return Err(Error::new(Code::Failed, message));
+    if !forbidden.is_empty() {
+        let why = forbidden.join("; ");
+        let message = format!("{what} still in use: {why}; nothing was destroyed");
+        return Err(Error::new(Code::InUse, message));
     }
+    found.dependents.require_none(what, force)?;
+    let left = doom.act(&members, &found)?;
     let mut answer = Object::new().with("success", target.done);
-    if arguments.flag(&DETAIL)? {
-        answer.insert("destroyed", list(names(&pool, &gone)));
+    if detail {
+        answer.insert("destroyed", names(&found, |_| true));
+    }
+    if !left.is_empty() {
+        answer.insert("left", left);
     }
     Ok(answer)
 }
 
-/// What was destroyed, by name: a jail's, a template's, a release's, or that of a dataset which
-/// iocage has not made. A release has its name once, though its download was destroyed too.
-fn names<'a>(pool: &PoolName, gone: &[&'a str]) -> Vec<&'a str> {
-    let is_gone = |release: &str| {
-        let dataset = Family::Releases.member_dataset(pool, release);
-        dataset.is_some_and(|dataset| gone.contains(&&*dataset))
-    };
-    let is_named = |dataset: &&&'a str| {
-        let download = Family::Download.member(pool, dataset);
-        !download.is_some_and(is_gone)
-    };
-    let name = |dataset: &&'a str| match datasets::member(pool, dataset) {
-        Some((_, member)) => member,
-        None => *dataset,
-    };
-    gone.iter().filter(is_named).map(name).collect()
-}
-
 /// What goes; what only mounts its files, and so breaks; and what would be in the way.
-fn would_destroy(members: Vec<String>, dependents: Dependents, what: &'static str) -> Object {
-    let refused: Vec<String> = dependents.parts_in_words().into_iter().collect();
+fn would_destroy(found: Found, refused: Vec<String>, family: Family) -> Object {
+    let mut members = names(&found, |unit| unit.family == Some(family));
+    members.sort_unstable();
+    let dependents = found.dependents;
     let running: Vec<String> = list_of(dependents.all_running());
     let cloned = dependents.cloned;
     let mut goes = Object::new()
         .with("jails", list(cloned.jails))
         .with("templates", list(cloned.templates))
         .with("datasets", list(cloned.datasets));
-    goes.insert(what, members);
+    goes.insert(family.as_str(), members);
     let mut answer = Object::new()
         .with("dryrun", "true")
         .with("would_destroy", goes);

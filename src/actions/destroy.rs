@@ -3,7 +3,8 @@
 //! By `zfs destroy` without `-R`, name by name: iocage's `destroy -f` takes what was cloned from a
 //! jail with it, 1.2.1 to 1.10 those whose names begin alike too, and its `clean` leaves husks.
 
-mod doom;
+pub mod doom;
+mod verdict;
 
 use super::Chosen;
 use crate::context::Context;
@@ -38,6 +39,7 @@ pub fn destroy(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Res
         meant: Meant::One(families, name),
         force: arguments.flag(&FORCE)?,
         recursive: arguments.flag(&RECURSIVE)?,
+        datasets: false,
     };
     doom.carry_out(
         arguments.flag(&DRYRUN)?,
@@ -60,6 +62,7 @@ pub fn release(context: &Context, arguments: &Arguments) -> Result<Object> {
         meant: Meant::One(&[Family::Releases, Family::Download], name),
         force: arguments.flag(&FORCE)?,
         recursive: arguments.flag(&RECURSIVE)?,
+        datasets: false,
     };
     doom.carry_out(
         arguments.flag(&DRYRUN)?,
@@ -100,6 +103,7 @@ fn clean(
         meant,
         force: arguments.flag(&FORCE)?,
         recursive: false,
+        datasets: false,
     };
     doom.carry_out(arguments.flag(&DRYRUN)?, done.into())
 }

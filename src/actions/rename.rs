@@ -5,6 +5,7 @@
 //! is asked for again: the jail is found by its new dataset or by the uuid that its settings still
 //! have.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -13,6 +14,8 @@ use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::command;
 use crate::iocage::datasets::Family;
+use crate::iocage::mounting::{self, Reach, Targets};
+use crate::iocage::remains::Roots;
 use crate::iocage::renaming::{self, Moved, Origin};
 use crate::iocage::selection::Members;
 use crate::iocage::settings::{self, Key};
@@ -52,7 +55,7 @@ pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
     require_free(chosen, &new)?;
     let before = origin(&member);
     renaming::require_free(&context.system, pool(chosen), before.as_ref(), &name, &new)?;
-    require_unmounted(context, chosen)?;
+    require_unused(context, chosen)?;
     let version = context.known.installed.version(&context.system)?;
     let line = command::rename(version, &name, &new)?;
 
@@ -162,26 +165,51 @@ fn require_free(chosen: &Chosen, new: &JailName) -> Result<()> {
     }
 }
 
-/// Makes sure that no other jail mounts something of this one: what it mounts would be gone.
-fn require_unmounted(context: &Context, chosen: &Chosen) -> Result<()> {
-    let own = chosen.member.place();
-    let folder = |one: &Member| one.listing.folder(one.jail).map(PathBuf::from);
-    let others = chosen.members.all().filter(|one| one.place() != own);
-    let others = others.filter_map(|one| Some((one.in_words(), folder(&one)?)));
-    let others: Vec<(String, PathBuf)> = others.collect();
-    let Some(folder) = folder(&chosen.member) else {
-        return Err(chosen.member.unreadable());
+/// Makes sure that no other jail mounts something of this one, which would be gone, and that none
+/// runs in its root. What is not known counts as so.
+fn require_unused(context: &Context, chosen: &Chosen) -> Result<()> {
+    let (system, member) = (&context.system, chosen.member);
+    let (Some(dataset), Some(_)) = (member.dataset(), member.listing.folder(member.jail)) else {
+        return Err(member.unreadable());
     };
-    let look = move || renaming::who_mounts(&folder, &others);
-    match context.system.on_files(pool(chosen), look)? {
-        None => Ok(()),
-        Some(other) => {
-            let message = format!(
-                "the fstab of {other} mounts something of {}; take that out first",
-                chosen.member.in_words()
-            );
-            Err(Error::new(Code::InUse, message))
+    let mounts = system.mounts()?;
+    let own = BTreeSet::from([(member.family(), member.jail.name.clone())]);
+    let targets = Targets::of(pool(chosen), &mounts, own);
+    let others = chosen.members.all();
+    let others: Vec<Member> = others.filter(|one| one.place() != member.place()).collect();
+    let folder = |one: &Member| mounts.mountpoint(&one.dataset()?).map(PathBuf::from);
+    let folders = others.iter().map(folder).collect();
+    let tables = mounting::sources(system, &mounts, pool(chosen), folders)?;
+    let (mut mounting, mut unknown) = (Vec::new(), Vec::new());
+    for (other, sources) in others.iter().zip(tables) {
+        match sources.map(|sources| targets.reach(&sources)) {
+            None => unknown.push(other.in_words()),
+            Some(Reach::Not) => {}
+            Some(Reach::Into | Reach::Around) => mounting.push(other.in_words()),
         }
+    }
+    let intruders = Roots::of([&dataset].into_iter()).intruders(system, &[])?;
+    let in_words = member.in_words();
+    let why = [
+        (
+            mounting,
+            format!(
+                "mounts something of {in_words}, or a folder that it is in; take that out first"
+            ),
+        ),
+        (
+            unknown,
+            format!("cannot be read, so it may mount something of {in_words}"),
+        ),
+    ];
+    let fstabs = why.into_iter().filter(|(names, _)| !names.is_empty());
+    let fstabs = fstabs.map(|(names, why)| format!("the fstab of {} {why}", names.join(", ")));
+    let inside = (!intruders.is_empty())
+        .then(|| format!("running inside of {in_words}: {}", intruders.join(", ")));
+    let all: Vec<String> = fstabs.chain(inside).collect();
+    match all.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Code::InUse, all.join("; "))),
     }
 }
 

@@ -9,7 +9,7 @@ use super::Chosen;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::Dataset;
-use crate::iocage::destruction::{after, destroy};
+use crate::iocage::destruction::{destroy, held_in_words};
 use crate::iocage::snapshots::{self, Holders};
 use crate::names::{PoolName, SnapshotName};
 use crate::reply::Object;
@@ -63,10 +63,16 @@ pub fn remove(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
         );
         return Err(Error::new(Code::InUse, message));
     }
-    let mut gone: Vec<Dataset> = Vec::new();
+    if let Some(why) = held_in_words(&holders.held_of(&there)) {
+        let message = format!(
+            "snapshot {} of {} is {why}; nothing was destroyed",
+            &*name, of.words
+        );
+        return Err(Error::new(Code::InUse, message));
+    }
     for snapshot in holders.topmost(&name) {
-        destroy(&context.system, &snapshot).map_err(|error| after(&gone, error))?;
-        gone.push(snapshot);
+        let destroyed = destroy(&context.system, &snapshot);
+        destroyed.map_err(|error| of.after(&there, error))?;
     }
     of.require_gone(&of.look()?.called(&name))?;
     let success = format!("snapshot {} of {} removed.", &*name, of.words);
@@ -99,7 +105,8 @@ pub fn roll_back(context: &Context, arguments: &Arguments, chosen: &Chosen) -> R
         let message = format!("{}; nothing was rolled back", all.join("; "));
         return Err(Error::new(first.code, message));
     }
-    snapshots::roll_back(&context.system, &holders, &name, force)?;
+    let back = snapshots::roll_back(&context.system, &holders, &name, force);
+    back.map_err(|error| of.after(&later, error))?;
     let now = of.look()?;
     of.require_gone(&now.later(&name))?;
     let success = format!("{} rolled back to {}.", of.words, &*name);
@@ -135,6 +142,10 @@ fn why_not(
     let clones = holders.clones_of(lost);
     if !clones.is_empty() {
         let message = format!("{} cloned from a later snapshot", were(&clones));
+        refused.push(Error::new(Code::InUse, message));
+    }
+    if let Some(why) = held_in_words(&holders.held_of(lost)) {
+        let message = format!("what is later is {why}");
         refused.push(Error::new(Code::InUse, message));
     }
     if !lost.is_empty() && !force {
@@ -173,6 +184,19 @@ impl<'a> Of<'a> {
     fn not_found(&self, name: &SnapshotName) -> Error {
         let message = format!("{} has no snapshot {:?}", self.words, &**name);
         Error::new(Code::NotFound, message)
+    }
+
+    /// An error, with those of `snapshots` that are gone.
+    fn after(&self, snapshots: &[Dataset], error: Error) -> Error {
+        // What does not answer is not asked again.
+        let may_ask = error.code != Code::Timeout;
+        match may_ask.then(|| self.look()) {
+            Some(Ok(now)) => match in_words(&now.missing(snapshots)) {
+                none if none.is_empty() => error.context("no snapshot was destroyed"),
+                gone => error.context(&format!("destroyed {gone}")),
+            },
+            _ => error.context("nobody knows which snapshots were destroyed"),
+        }
     }
 
     fn require_gone(&self, left: &[Dataset]) -> Result<()> {

@@ -4,20 +4,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::datasets::{self, member, value, Dataset, Family};
-use super::destruction::{destroy, destroy_with_last_clone, in_order};
+use super::destruction::{destroy, destroy_snapshot, held, in_order};
 use super::destruction::{Before, Plan, Unit};
+use crate::configuration::Program;
 use crate::error::Result;
 use crate::names::PoolName;
-use crate::system::System;
+use crate::system::{CommandLine, System};
+
+/// The property in which a jail's own dataset has the origin of its root while it is destroyed. Once
+/// the root is gone, nothing else says that they belong together.
+const ORIGIN: &str = "sysadm-iocage:origin";
 
 /// The datasets of a pool with their origins, and all snapshots of iocage's, as they are now.
 #[derive(Debug, Default)]
 pub struct Stock {
     pub rows: Vec<Vec<String>>,
     origins: BTreeMap<Dataset, Option<Dataset>>,
+    /// What [`ORIGIN`] says.
+    noted: BTreeMap<Dataset, Dataset>,
     /// By their origin.
     clones: BTreeMap<Dataset, Vec<Dataset>>,
     snapshots: BTreeSet<Dataset>,
+    /// Those of them that somebody holds.
+    held: BTreeSet<Dataset>,
 }
 
 /// What goes with a unit of a plan.
@@ -32,6 +41,8 @@ pub struct Belongings {
     pub sources: Vec<Dataset>,
     /// The snapshots that were made for it and stay: they are those of a jail that stays.
     pub left: Vec<Dataset>,
+    /// Those of its snapshots and sources that somebody holds.
+    pub held: Vec<Dataset>,
     /// The datasets directly below its own, clones of each other in their order.
     children: Vec<Dataset>,
 }
@@ -43,20 +54,45 @@ impl Stock {
         let (everything, iocages) = (Dataset::of_pool(pool), Dataset::root(pool));
         let ask = |dataset, kinds, columns| datasets::list(system, dataset, kinds, None, columns);
         let (rows, snapshots) = system.side_by_side(
-            || ask(&everything, "filesystem,volume", "name,origin"),
-            || ask(&iocages, "snapshot", "name"),
+            || {
+                let columns = "name,origin,sysadm-iocage:origin";
+                ask(&everything, "filesystem,volume", columns)
+            },
+            || ask(&iocages, "snapshot", "name,userrefs"),
         );
         Ok(Stock::of(rows?, &snapshots?))
     }
 
+    /// Takes the snapshots of those of `units` too that are not iocage's.
+    ///
+    /// # Errors
+    /// If ZFS does not say.
+    pub fn take_others<'a>(
+        &mut self,
+        system: &System,
+        pool: &PoolName,
+        units: impl Iterator<Item = &'a Unit>,
+    ) -> Result<()> {
+        let iocages = Dataset::root(pool);
+        for unit in units.filter(|unit| !unit.dataset.is_in(&iocages)) {
+            let columns = "name,userrefs";
+            let rows = datasets::list(system, &unit.dataset, "snapshot", None, columns)?;
+            self.add_snapshots(&rows);
+        }
+        Ok(())
+    }
+
+    fn add_snapshots(&mut self, rows: &[Vec<String>]) {
+        let names = rows.iter().filter_map(|row| Dataset::printed(&row[0]));
+        self.snapshots.extend(names);
+        self.held.extend(held(rows));
+    }
+
     fn of(rows: Vec<Vec<String>>, snapshots: &[Vec<String>]) -> Self {
-        let printed = |row: &Vec<String>| Dataset::printed(&row[0]);
-        let mut stock = Stock {
-            snapshots: snapshots.iter().filter_map(printed).collect(),
-            ..Stock::default()
-        };
+        let mut stock = Stock::default();
+        stock.add_snapshots(snapshots);
         for row in &rows {
-            let Some(dataset) = printed(row) else {
+            let Some(dataset) = Dataset::printed(&row[0]) else {
                 continue;
             };
             let origin = value(row, 1).and_then(Dataset::printed);
@@ -66,6 +102,9 @@ impl Stock {
                     .entry(origin)
                     .or_default()
                     .push(dataset.clone());
+            }
+            if let Some(noted) = value(row, 2).and_then(Dataset::printed) {
+                stock.noted.insert(dataset.clone(), noted);
             }
             stock.origins.insert(dataset, origin);
         }
@@ -88,9 +127,15 @@ impl Stock {
             .map(|(unit, parts)| {
                 let (sources, left) = self.sources(pool, unit, &gone);
                 let children = self.children(unit, parts);
+                let snapshots: Vec<Dataset> = self.snapshots_in(&unit.dataset).cloned().collect();
+                let goes = snapshots.iter().chain(&sources);
                 Belongings {
                     datasets: in_turn(parts, &children),
-                    snapshots: self.snapshots_in(&unit.dataset).cloned().collect(),
+                    held: goes
+                        .filter(|one| self.held.contains(one))
+                        .cloned()
+                        .collect(),
+                    snapshots,
                     sources,
                     left,
                     children,
@@ -100,9 +145,16 @@ impl Stock {
             .collect()
     }
 
-    /// Whether a dataset is there.
-    pub fn has(&self, dataset: &str) -> bool {
-        Dataset::printed(dataset).is_some_and(|dataset| self.origins.contains_key(&dataset))
+    /// Whether a dataset, or a snapshot of iocage's, is there.
+    pub fn has(&self, name: &Dataset) -> bool {
+        self.origins.contains_key(name) || self.snapshots.contains(name)
+    }
+
+    /// The snapshot that the root of a jail was made from, or was if it is gone.
+    fn origin_of_root(&self, jail: &Dataset) -> Option<&Dataset> {
+        let root = Dataset::printed(&format!("{jail}/root"))?;
+        let noted = || self.noted.get(jail).filter(|origin| self.has(origin));
+        self.origins.get(&root).map_or_else(noted, Option::as_ref)
     }
 
     /// The datasets of iocage's that no version of it has made, and that belong to no member.
@@ -156,9 +208,8 @@ impl Stock {
     ) -> (Vec<Dataset>, Vec<Dataset>) {
         let nothing = (Vec::new(), Vec::new());
         let is_jail = matches!(unit.family, Some(Family::Jails | Family::Templates));
-        let root = Dataset::printed(&format!("{}/root", unit.dataset));
-        let origin = root.and_then(|root| self.origins.get(&root).cloned().flatten());
-        let Some(origin) = origin.filter(|_| is_jail) else {
+        let origin = self.origin_of_root(&unit.dataset).filter(|_| is_jail);
+        let Some(origin) = origin.cloned() else {
             return nothing;
         };
         let source = origin.without_snapshot();
@@ -229,41 +280,45 @@ fn in_turn(parts: &[Dataset], children: &[Dataset]) -> Vec<Dataset> {
 }
 
 impl Belongings {
-    /// Destroys all of it, and nothing else, and says in `gone` what is. `at_last` is done when only
-    /// its own dataset is left.
+    /// Destroys all of it, and nothing else. `at_last` is done when only its own dataset is left.
     ///
     /// If this is interrupted, what is left is listed as a jail, and destroying that does the rest.
     ///
     /// # Errors
     /// At the first that ZFS does not destroy.
-    pub fn destroy(
-        &self,
-        system: &System,
-        gone: &mut Vec<String>,
-        at_last: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
-        // Before the clone goes, for afterwards nothing says that they belong together.
-        let mut later = Vec::new();
-        for (index, source) in self.sources.iter().enumerate() {
-            let is_origin = index + 1 == self.sources.len();
-            match destroy_with_last_clone(system, source)? {
-                true if is_origin => {}
-                true => gone.push(source.to_string()),
-                false => later.push(source),
-            }
-        }
+    pub fn destroy(&self, system: &System, at_last: impl FnOnce() -> Result<()>) -> Result<()> {
+        // Not by `zfs destroy -d`: nothing takes that back if the jail stays.
+        self.note_origin(system)?;
         for child in &self.children {
             destroy(system, child)?;
-            gone.push(child.to_string());
+        }
+        for source in &self.sources {
+            // Where something was cloned from it meanwhile it stays, and that is told.
+            let _ = destroy_snapshot(system, source);
         }
         at_last()?;
-        destroy(system, &self.unit.dataset)?;
-        gone.push(self.unit.dataset.to_string());
-        for source in later {
-            // Where something was cloned from it meanwhile it stays, and that is told.
-            let _ = destroy(system, source);
-        }
-        Ok(())
+        destroy(system, &self.unit.dataset)
+    }
+
+    fn note_origin(&self, system: &System) -> Result<()> {
+        let Some(origin) = self.sources.last().filter(|_| !self.children.is_empty()) else {
+            return Ok(());
+        };
+        let line = CommandLine::new(Program::Zfs).word("set");
+        let line = line.setting(&ORIGIN, origin).value(&self.unit.dataset);
+        // If this fails, an interrupted destruction leaves that snapshot, and nothing worse.
+        system.run(&line).map(drop)
+    }
+
+    /// What of it is gone `now`; of a dataset that is gone without its snapshots.
+    pub fn gone<'a>(&'a self, now: &'a Stock) -> impl Iterator<Item = &'a Dataset> {
+        let is_told = |name: &&Dataset| {
+            let of = Dataset::printed(name.without_snapshot());
+            name.snapshot().is_none() || of.is_some_and(|of| now.has(&of))
+        };
+        let all = self.datasets.iter().chain(&self.snapshots);
+        let all = all.chain(&self.sources);
+        all.filter(|name| !now.has(name)).filter(is_told)
     }
 
     /// The snapshots that were made for it and are there `now`.
@@ -274,101 +329,4 @@ impl Belongings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stock(datasets: &[(&str, &str)], snapshots: &[&str]) -> Stock {
-        let whole = |text: &&str| text.replace('+', "tank/iocage");
-        let rows = datasets.iter();
-        let rows = rows.map(|(name, origin)| vec![whole(name), whole(origin)]);
-        let snapshots: Vec<_> = snapshots.iter().map(|name| vec![whole(name)]).collect();
-        Stock::of(rows.collect(), &snapshots)
-    }
-
-    /// What goes with the member at `place`, as texts without the pool.
-    fn of(stock: &Stock, place: (Family, &str)) -> [Vec<String>; 4] {
-        let pool = PoolName::parse("tank").unwrap();
-        let plan = Plan::of(&pool, &stock.rows, |family, name| (family, name) == place);
-        let all = stock.belongings(&pool, &plan, |unit| unit.is_meant);
-        assert_eq!(all.len(), 1);
-        let texts = |names: &[Dataset]| {
-            let names = names.iter().map(|name| name.replace("tank/iocage", "+"));
-            names.collect::<Vec<_>>()
-        };
-        let one = &all[0];
-        [&one.datasets, &one.snapshots, &one.sources, &one.left].map(|names| texts(names))
-    }
-
-    #[test]
-    fn what_was_made_for_a_jail_goes_with_it_and_nothing_else_does() {
-        let stock = stock(
-            &[
-                ("+/releases/r/root", "-"),
-                ("+/templates/t/root", "+/releases/r/root@t"),
-                ("+/jails/foo", "-"),
-                ("+/jails/foo/data", "+/jails/foo/root@x"),
-                ("+/jails/foo/root", "+/releases/r/root@foo"),
-                ("+/jails/foo/root/a", "-"),
-                ("+/jails/foo-bar", "-"),
-                ("+/jails/foo-bar/root", "+/templates/t/root@foo-bar"),
-                ("+/jails/kid/root", "+/jails/foo/root@kid"),
-                ("+/jails/renamed/root", "+/templates/t/root@old"),
-            ],
-            &[
-                "+/releases/r/root@t",
-                "+/releases/r/root@foo",
-                "+/releases/r/root@foo-bar",
-                "+/templates/t@foo-bar",
-                "+/templates/t/root@foo-bar",
-                "+/templates/t/root@old",
-                "+/jails/foo@kid",
-                "+/jails/foo/root@kid",
-                "+/jails/foo/root@x",
-                "+/jails/foo-bar@x",
-            ],
-        );
-        let [datasets, snapshots, sources, left] = of(&stock, (Family::Jails, "foo"));
-        let ordered = [
-            "+/jails/foo/data",
-            "+/jails/foo/root/a",
-            "+/jails/foo/root",
-            "+/jails/foo",
-        ];
-        assert_eq!(datasets, ordered);
-        let own = [
-            "+/jails/foo/root@kid",
-            "+/jails/foo/root@x",
-            "+/jails/foo@kid",
-        ];
-        assert_eq!(snapshots, own);
-        assert_eq!(
-            (sources, left),
-            (vec!["+/releases/r/root@foo".into()], vec![])
-        );
-        let [.., sources, left] = of(&stock, (Family::Jails, "foo-bar"));
-        let both = ["+/templates/t@foo-bar", "+/templates/t/root@foo-bar"];
-        assert_eq!((sources, left.len()), (both.map(String::from).to_vec(), 0));
-        let [.., sources, left] = of(&stock, (Family::Jails, "kid"));
-        let both = ["+/jails/foo@kid", "+/jails/foo/root@kid"];
-        assert_eq!((sources.len(), left), (0, both.map(String::from).to_vec()));
-        let [.., sources, left] = of(&stock, (Family::Jails, "renamed"));
-        assert_eq!(
-            (sources.len(), left),
-            (0, vec!["+/templates/t/root@old".into()])
-        );
-    }
-
-    #[test]
-    fn a_snapshot_that_another_was_cloned_from_too_stays() {
-        let stock = stock(
-            &[
-                ("+/releases/r/root", "-"),
-                ("+/jails/a/root", "+/releases/r/root@a"),
-                ("tank/mine", "+/releases/r/root@a"),
-            ],
-            &["+/releases/r/root@a"],
-        );
-        let [.., sources, left] = of(&stock, (Family::Jails, "a"));
-        assert_eq!((sources.len(), left.len()), (0, 0));
-    }
-}
+mod tests;

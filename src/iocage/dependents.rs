@@ -4,24 +4,25 @@
 //! A jail that cannot be read counts as depending: it may.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::datasets::{self, Dataset, Family};
+use super::datasets::{Dataset, Family};
 use super::destruction::Plan;
-use super::fstab::{self, Entry};
 use super::jails::{self, Jail};
+use super::mounting::{self, Reach, Targets};
 use super::releases;
 use super::survey::Memory;
 use crate::error::{Code, Error, Result};
 use crate::names::PoolName;
-use crate::system::{Mounts, System};
+use crate::system::System;
 
 /// What depends on some members.
 #[derive(Debug, Default)]
 pub struct Dependents {
     /// What was cloned from them: it has to go before they can.
     pub cloned: Names,
-    /// What only mounts their files: it stays when they go, but will not start without them.
+    /// What only mounts their files, or a folder that they are in: it stays when they go, but will not
+    /// start without its own.
     pub mounting: Names,
     /// What cannot be read, so that nobody knows whether it depends.
     pub unknown: Names,
@@ -32,9 +33,6 @@ pub struct Dependents {
     /// The clones in jails and templates that are none themselves.
     pub parts: Vec<Dataset>,
 }
-
-/// Members, by their names.
-type Targets = BTreeSet<(Family, String)>;
 
 /// Names, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,12 +83,12 @@ impl Dependents {
     /// What depends now on what a plan would destroy: nothing that was remembered decides what is
     /// destroyed.
     pub fn of(system: &System, pool: &PoolName, plan: &Plan) -> Result<Self> {
-        let mut targets = Targets::new();
-        for unit in &plan.units {
-            // Nothing is ever mounted from a download.
-            let family = unit.family.filter(|family| *family != Family::Download);
-            targets.extend(family.map(|family| (family, unit.name().to_string())));
-        }
+        let mounts = system.mounts()?;
+        let units = plan.units.iter();
+        // Nothing is ever mounted from a download.
+        let units = units.filter(|unit| unit.family != Some(Family::Download));
+        let targets = units.filter_map(|unit| Some((unit.family?, unit.name().to_string())));
+        let targets = Targets::of(pool, &mounts, targets.collect());
         let mut dependents = Dependents {
             parts: plan.parts.clone(),
             ..Dependents::default()
@@ -104,12 +102,16 @@ impl Dependents {
                 dependents.cloned.datasets.insert(unit.to_string());
             }
         }
-        let mounts = system.mounts()?;
         let families = [Family::Jails, Family::Templates];
         let listings = jails::list(system, &Memory::default(), pool, &families)?;
         for (of, listing) in families.into_iter().zip(listings) {
             let jails = listing.map(|listing| listing.jails).unwrap_or_default();
-            let tables = read_fstabs(system, &mounts, pool, of, &jails)?;
+            let folder = |jail: &Jail| {
+                let dataset = of.member_dataset(pool, &jail.name)?;
+                mounts.mountpoint(&dataset).map(PathBuf::from)
+            };
+            let folders = jails.iter().map(folder).collect();
+            let tables = mounting::sources(system, &mounts, pool, folders)?;
             for (jail, table) in jails.iter().zip(tables) {
                 let runs = jail.jid.is_some();
                 if plan.has(of, &jail.name) || dependents.cloned.has(of, &jail.name) {
@@ -120,11 +122,13 @@ impl Dependents {
                 }
                 let depends = depends(jail, &table, &targets);
                 match depends {
-                    Some(true) => dependents.mounting.insert(of, &jail.name),
+                    Some(Reach::Into | Reach::Around) => {
+                        dependents.mounting.insert(of, &jail.name);
+                    }
                     None => dependents.unknown.insert(of, &jail.name),
-                    Some(false) => {}
+                    Some(Reach::Not) => {}
                 }
-                if runs && depends != Some(false) {
+                if runs && matches!(depends, Some(Reach::Into) | None) {
                     dependents.running_users.insert(jail.name.clone());
                 }
             }
@@ -138,16 +142,12 @@ impl Dependents {
         all.map(String::as_str).collect()
     }
 
-    /// Refuses if something depends: without `force` whatever it is, and with `force` if it runs, or
-    /// if a jail would go for the sake of a part of it.
+    /// Refuses if something depends: without `force` whatever it is, and with `force` if it runs.
     ///
     /// # Errors
     /// `InUse`, naming them.
     pub fn require_none(&self, what: &str, force: bool) -> Result<()> {
         let in_use = |message: String| Err(Error::new(Code::InUse, message));
-        if let Some(why) = self.parts_in_words() {
-            return in_use(format!("{what} still in use: {why}; nothing was destroyed"));
-        }
         let running = self.all_running();
         if !running.is_empty() {
             let names: Vec<&str> = running.into_iter().collect();
@@ -210,59 +210,23 @@ impl Dependents {
     }
 }
 
-/// Whether a jail uses files of one of `targets`; `None` if nobody knows.
-fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, targets: &Targets) -> Option<bool> {
+/// How a jail uses files of one of `targets`; `None` if nobody knows.
+fn depends(jail: &Jail, fstab: &Option<Vec<PathBuf>>, targets: &Targets) -> Option<Reach> {
     let details = jail.details.as_ref();
     // No jail is the base of another.
     let mut bases = targets
+        .members
         .iter()
         .filter(|(family, _)| *family != Family::Jails);
     let may_be_base = bases.clone().next().is_some();
     // A base jail may say 11.1-RELEASE-p9 of the release 11.1-RELEASE.
     let base = details.and_then(|details| details.base_release.as_deref());
     let is_base = base.is_some_and(|base| bases.any(|(_, name)| releases::is_patched(base, name)));
-    let mut sources = fstab.iter().flatten();
-    if is_base || sources.any(|source| is_part(source, targets)) {
-        return Some(true);
+    let reach = fstab.as_ref().map(|sources| targets.reach(sources));
+    if is_base || reach == Some(Reach::Into) {
+        return Some(Reach::Into);
     }
-    let is_known = fstab.is_some() && (details.is_some() || !may_be_base);
-    is_known.then_some(false)
-}
-
-/// Whether a path leads into one of `targets`: there may be more than one path to iocage's root.
-fn is_part(path: &Path, targets: &Targets) -> bool {
-    let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
-    parts.windows(2).any(|pair| {
-        let family = Family::ALL.iter().find(|family| family.as_str() == pair[0]);
-        family.is_some_and(|family| targets.contains(&(*family, pair[1].to_string())))
-    })
-}
-
-/// What the fstab of each jail mounts; none if it cannot be read.
-fn read_fstabs(
-    system: &System,
-    mounts: &Mounts,
-    pool: &PoolName,
-    family: Family,
-    jails: &[Jail],
-) -> Result<Vec<Option<Vec<PathBuf>>>> {
-    let folder = |jail: &Jail| {
-        let dataset = family.member_dataset(pool, &jail.name)?;
-        mounts.mountpoint(&dataset).map(PathBuf::from)
-    };
-    let folders: Vec<Option<PathBuf>> = jails.iter().map(folder).collect();
-    let sources = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.source).collect();
-    let read = move |folder: Option<PathBuf>| fstab::read(&folder?).ok().map(sources);
-    system.on_files(pool, move || folders.into_iter().map(read).collect())
-}
-
-/// What would be destroyed with the members of `families`.
-pub fn plan(system: &System, pool: &PoolName, families: &[Family]) -> Result<Plan> {
-    let all = Dataset::of_pool(pool);
-    let rows = datasets::list(system, &all, "filesystem,volume", None, "name,origin")?;
-    Ok(Plan::of(pool, &rows, |family, _| {
-        families.contains(&family)
-    }))
+    reach.filter(|_| details.is_some() || !may_be_base)
 }
 
 #[cfg(test)]
@@ -292,46 +256,55 @@ mod tests {
         }
     }
 
+    fn targets(family: Family, name: &str) -> Targets {
+        let pool = PoolName::parse("tank").unwrap();
+        let members = BTreeSet::from([(family, name.to_string())]);
+        Targets::of(&pool, &crate::system::Mounts::default(), members)
+    }
+
     #[test]
     fn a_jail_depends_by_its_configuration_or_its_fstab_and_unknown_is_not_no() {
-        let release = Targets::from([(Family::Releases, "11.1-RELEASE".to_string())]);
+        let release = targets(Family::Releases, "11.1-RELEASE");
         let table = |paths: &[&str]| Some(paths.iter().map(PathBuf::from).collect::<Vec<_>>());
         let depends = |jail: &Jail, table| depends(jail, &table, &release);
-        assert_eq!(depends(&jail(None), table(&[])), Some(false));
+        assert_eq!(depends(&jail(None), table(&[])), Some(Reach::Not));
         assert_eq!(
             depends(&jail(Some("11.1-RELEASE-p9")), table(&[])),
-            Some(true)
+            Some(Reach::Into)
         );
         assert_eq!(
             depends(&jail(Some("11.10-RELEASE")), table(&[])),
-            Some(false)
+            Some(Reach::Not)
         );
         let bin = "/mnt/tank/iocage/releases/11.1-RELEASE/root/bin";
-        assert_eq!(depends(&jail(None), table(&["/data", bin])), Some(true));
+        assert_eq!(
+            depends(&jail(None), table(&["/data", bin])),
+            Some(Reach::Into)
+        );
         let other = "/mnt/tank/iocage/releases/11.1-RELEASE-old/root/bin";
-        assert_eq!(depends(&jail(None), table(&[other])), Some(false));
+        assert_eq!(depends(&jail(None), table(&[other])), Some(Reach::Not));
         assert_eq!(depends(&jail(None), None), None);
         let mut corrupt = jail(None);
         corrupt.details = None;
         assert_eq!(depends(&corrupt, table(&[])), None);
-        assert_eq!(depends(&corrupt, table(&[bin])), Some(true));
+        assert_eq!(depends(&corrupt, table(&[bin])), Some(Reach::Into));
     }
 
     #[test]
     fn a_jail_depends_on_another_by_its_fstab_alone() {
-        let web = Targets::from([(Family::Jails, "web".to_string())]);
+        let web = targets(Family::Jails, "web");
         let depends = |jail: &Jail, source: &str| {
             let table = Some(vec![PathBuf::from(source)]);
             depends(jail, &table, &web)
         };
         let (plain, base) = (jail(None), jail(Some("web")));
         let data = "/iocage/jails/web/root/data";
-        assert_eq!(depends(&plain, data), Some(true));
-        assert_eq!(depends(&plain, "/iocage/jails/web2/root"), Some(false));
-        assert_eq!(depends(&base, "/data"), Some(false));
+        assert_eq!(depends(&plain, data), Some(Reach::Into));
+        assert_eq!(depends(&plain, "/iocage/jails/web2/root"), Some(Reach::Not));
+        assert_eq!(depends(&base, "/data"), Some(Reach::Not));
         let mut corrupt = jail(None);
         corrupt.details = None;
-        assert_eq!(depends(&corrupt, "/data"), Some(false));
+        assert_eq!(depends(&corrupt, "/data"), Some(Reach::Not));
         // What cannot be read may say anything.
         assert_eq!(super::depends(&corrupt, &None, &web), None);
     }

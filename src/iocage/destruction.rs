@@ -125,30 +125,6 @@ impl Plan {
         );
         Err(Error::new(Code::Failed, message))
     }
-
-    /// Destroys all of it, and gives the datasets in the order in which they went.
-    ///
-    /// # Errors
-    /// At the first dataset that ZFS does not destroy, saying what is gone already.
-    pub fn carry_out(&self, system: &System) -> Result<Vec<&str>> {
-        self.require_order()?;
-        let mut gone: Vec<&str> = Vec::new();
-        for unit in &self.units {
-            destroy(system, &unit.dataset).map_err(|error| after(&gone, error))?;
-            gone.push(&unit.dataset);
-        }
-        Ok(gone)
-    }
-}
-
-/// An error, with what was destroyed before it.
-pub fn after(gone: &[impl AsRef<str>], error: Error) -> Error {
-    let gone: Vec<&str> = gone.iter().map(AsRef::as_ref).collect();
-    match gone.is_empty() {
-        // `zfs destroy -r` takes snapshots one by one before it comes to what is in its way.
-        true => error.context("no dataset was destroyed, though snapshots of it may have been"),
-        false => error.context(&format!("destroyed {}, then", gone.join(", "))),
-    }
 }
 
 /// What has to go before each.
@@ -213,7 +189,20 @@ pub fn in_order(names: BTreeSet<Dataset>, before: &Before) -> (Vec<Dataset>, Vec
 /// If it is still there afterwards, in ZFS's words.
 pub fn destroy(system: &System, dataset: &Dataset) -> Result<()> {
     let line = CommandLine::new(Program::Zfs).words(&["destroy", "-r"]);
-    let output = patiently(system, &line.value(dataset))?;
+    destroy_by(system, &line, dataset)
+}
+
+/// Destroys a snapshot on its dataset alone.
+///
+/// # Errors
+/// As [`destroy`].
+pub fn destroy_snapshot(system: &System, snapshot: &Dataset) -> Result<()> {
+    let line = CommandLine::new(Program::Zfs).word("destroy");
+    destroy_by(system, &line, snapshot)
+}
+
+fn destroy_by(system: &System, line: &CommandLine, dataset: &Dataset) -> Result<()> {
+    let output = patiently(system, &line.clone().value(dataset))?;
     if output.exit_code == 0 || !is_there(system, dataset)? {
         return Ok(());
     }
@@ -240,15 +229,21 @@ pub fn patiently(system: &System, line: &CommandLine) -> Result<Output> {
     Ok(output)
 }
 
-/// Destroys a snapshot as soon as nothing is cloned from it: ZFS keeps it until its last clone goes.
-/// False if this ZFS does not do that.
-///
-/// # Errors
-/// If `zfs` cannot be run.
-pub fn destroy_with_last_clone(system: &System, snapshot: &Dataset) -> Result<bool> {
-    let line = CommandLine::new(Program::Zfs).words(&["destroy", "-d"]);
-    let output = system.run(&line.value(snapshot))?;
-    Ok(output.exit_code == 0)
+/// The snapshots among rows of `name,userrefs` that somebody holds: ZFS does not destroy those.
+pub fn held(rows: &[Vec<String>]) -> BTreeSet<Dataset> {
+    let held = rows.iter();
+    let held = held.filter(|row| value(row, 1).is_some_and(|holds| holds != "0"));
+    held.filter_map(|row| Dataset::printed(&row[0])).collect()
+}
+
+/// That these are held; none if there are none.
+pub fn held_in_words(held: &[&Dataset]) -> Option<String> {
+    let names: Vec<&str> = held.iter().map(|snapshot| &***snapshot).collect();
+    let first = names.first()?;
+    Some(format!(
+        "held: {} (\"zfs holds {first}\" tells by whom, \"zfs release\" frees it)",
+        names.join(", ")
+    ))
 }
 
 /// Whether a dataset or a snapshot is there.

@@ -19,6 +19,7 @@ pub mod images;
 pub mod indexes;
 pub mod installed;
 pub mod jails;
+pub mod mounting;
 pub mod outcomes;
 pub mod plugin;
 pub mod pools;

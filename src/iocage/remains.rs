@@ -27,10 +27,8 @@ impl Roots {
 
     /// Where they are mounted, and which mount that is.
     fn places(&self, mounts: &Mounts) -> BTreeMap<PathBuf, usize> {
-        let all = mounts.all().iter().enumerate();
-        let datasets = all.filter(|(_, mount)| mount.is_dataset());
         let mut places = BTreeMap::new();
-        for (index, mount) in datasets {
+        for (index, mount) in datasets(mounts).into_values() {
             let jail = mount.source.strip_suffix("/root");
             if jail.is_some_and(|jail| self.jails.contains(jail)) {
                 places.insert(mount.mountpoint.clone(), index);
@@ -83,8 +81,11 @@ impl Roots {
 
     fn mounted_of(&self, mounts: &Mounts) -> Vec<PathBuf> {
         let places = self.places(mounts);
-        let is_own = |mount: &Mount| {
-            let dataset = Dataset::printed(&mount.source).filter(|_| mount.is_dataset());
+        let datasets = datasets(mounts);
+        let is_own = |index: usize, mount: &Mount| {
+            let first = datasets.get(&*mount.source);
+            let is_first = first.is_some_and(|(first, _)| *first == index);
+            let dataset = Dataset::printed(&mount.source).filter(|_| is_first);
             dataset.is_some_and(|dataset| {
                 let name = dataset.without_snapshot();
                 let parts = name.match_indices('/').map(|(at, _)| at);
@@ -98,15 +99,16 @@ impl Roots {
             above.any(|place| places.get(place).is_some_and(|root| *root < index))
         };
         let table = mounts.all().iter().enumerate().rev();
-        let here = table.filter(|(index, mount)| is_in_one(*index, mount) && !is_own(mount));
+        let here =
+            table.filter(|(index, mount)| is_in_one(*index, mount) && !is_own(*index, mount));
         here.map(|(_, mount)| mount.mountpoint.clone()).collect()
     }
 
-    /// Unmounts all that.
+    /// Unmounts all that, and says in `done` what is unmounted.
     ///
     /// # Errors
     /// `InUse` at the first that is busy.
-    pub fn unmount(&self, system: &System, pool: &PoolName) -> Result<()> {
+    pub fn unmount(&self, system: &System, pool: &PoolName, done: &mut Vec<PathBuf>) -> Result<()> {
         for place in self.mounted(system)? {
             let mut outcome = system.unmount(pool, &place);
             for _ in 1..TRIES {
@@ -117,6 +119,7 @@ impl Roots {
                 outcome = system.unmount(pool, &place);
             }
             outcome?;
+            done.push(place);
         }
         match self.mounted(system)?.first() {
             None => Ok(()),
@@ -126,6 +129,16 @@ impl Roots {
             }
         }
     }
+}
+
+/// The datasets by name, each with its mount and which one that is. What has been mounted once more is
+/// bound there (Linux).
+fn datasets(mounts: &Mounts) -> BTreeMap<&str, (usize, &Mount)> {
+    let all = mounts.all().iter().enumerate().rev();
+    let datasets = all.filter(|(_, mount)| mount.is_dataset());
+    // Of those with one name the last is kept, so the first mounted.
+    let datasets = datasets.map(|(index, mount)| (&*mount.source, (index, mount)));
+    datasets.collect()
 }
 
 /// Removes the logs of a jail or template, unless another one has the same; gives those that cannot
@@ -247,6 +260,10 @@ mod tests {
             ("devfs", "devfs", "/j/web/root/dev"),
             ("fdescfs", "fdescfs", "/j/web/root/dev/fd"),
             ("zfs", "t/mine", "/j/web/root/mine"),
+            ("zfs", "t/j/web/root", "/j/web/root/again"),
+            ("bind", "t/j/web/root", "/j/web/root/part"),
+            ("zfs", "t/j/web/root", "/elsewhere"),
+            ("tmpfs", "tmpfs", "/elsewhere/tmp"),
             ("nullfs", "/b", "/j/web/root/dev"),
             ("zfs", "t/j/none", "/j/none"),
             ("tmpfs", "tmpfs", "/j/none/root/tmp"),
@@ -258,6 +275,8 @@ mod tests {
         let expected = [
             "/j/none/root/tmp",
             "/j/web/root/dev",
+            "/j/web/root/part",
+            "/j/web/root/again",
             "/j/web/root/mine",
             "/j/web/root/dev/fd",
             "/j/web/root/dev",

@@ -205,15 +205,6 @@ fn as_iocage_writes(settings: &Map<String, Value>) -> serde_json::Result<Vec<u8>
     Ok(text)
 }
 
-/// The first of `folders`, each that of another jail, whose fstab mounts something of `folder`.
-pub fn who_mounts(folder: &Path, folders: &[(String, PathBuf)]) -> Option<String> {
-    let mounts = |(_, other): &&(String, PathBuf)| {
-        let entries = fstab::read(other).unwrap_or_default();
-        entries.iter().any(|entry| entry.source.starts_with(folder))
-    };
-    folders.iter().find(mounts).map(|(name, _)| name.clone())
-}
-
 /// The name that the fstab of the jail in `folder` has for it, where that is another one.
 pub fn name_in_fstab(folder: &Path) -> Option<String> {
     let entries = fstab::read(folder).unwrap_or_default();

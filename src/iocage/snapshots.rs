@@ -1,7 +1,9 @@
 //! The snapshots of one jail or template: taken, removed, gone back to.
 
+use std::collections::BTreeSet;
+
 use super::datasets::{self, value, Dataset};
-use super::destruction::patiently;
+use super::destruction::{held, patiently};
 use crate::configuration::Program;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -15,6 +17,8 @@ pub struct Holders {
     holders: Vec<Holder>,
     /// The clones in the pool, and what each is of.
     clones: Vec<(Dataset, Dataset)>,
+    /// The snapshots that somebody holds.
+    held: BTreeSet<Dataset>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ impl Holders {
         let (rows, snapshots) = system.side_by_side(
             || ask(&everything, "filesystem,volume", "name,origin"),
             // ZFS lists those of a dataset in the order in which they were made.
-            || ask(dataset, "snapshot", "name"),
+            || ask(dataset, "snapshot", "name,userrefs"),
         );
         Ok(Holders::of(dataset, &rows?, &snapshots?))
     }
@@ -43,9 +47,9 @@ impl Holders {
         let printed = |row: &Vec<String>| Dataset::printed(&row[0]);
         let own = rows.iter().filter_map(printed);
         let own = own.filter(|name| name.is_in(dataset));
-        let snapshots: Vec<Dataset> = snapshots.iter().filter_map(printed).collect();
+        let all: Vec<Dataset> = snapshots.iter().filter_map(printed).collect();
         let holder = |dataset: Dataset| {
-            let of_it = snapshots.iter();
+            let of_it = all.iter();
             let of_it = of_it.filter(|snapshot| snapshot.without_snapshot() == &*dataset);
             Holder {
                 snapshots: of_it.cloned().collect(),
@@ -59,6 +63,7 @@ impl Holders {
         Holders {
             holders: own.map(holder).collect(),
             clones: rows.iter().filter_map(clone).collect(),
+            held: held(snapshots),
         }
     }
 
@@ -132,6 +137,22 @@ impl Holders {
         clones.map(|(clone, _)| clone).collect()
     }
 
+    /// Those of `snapshots` that somebody holds.
+    pub fn held_of<'a>(&self, snapshots: &'a [Dataset]) -> Vec<&'a Dataset> {
+        let all = snapshots.iter();
+        all.filter(|one| self.held.contains(one)).collect()
+    }
+
+    /// Those of `snapshots` that are not there.
+    pub fn missing<'a>(&self, snapshots: &'a [Dataset]) -> Vec<&'a Dataset> {
+        let is_there = |one: &Dataset| {
+            let mut all = self.holders.iter();
+            all.any(|holder| holder.snapshots.contains(one))
+        };
+        let all = snapshots.iter();
+        all.filter(|one| !is_there(one)).collect()
+    }
+
     /// The datasets, that of the jail last.
     pub fn upwards(&self) -> impl Iterator<Item = &Dataset> {
         self.holders.iter().rev().map(|holder| &holder.dataset)
@@ -154,6 +175,10 @@ pub fn take(system: &System, dataset: &Dataset, name: &SnapshotName) -> Result<(
 /// The jail's own dataset comes last. So a jail that was left in the middle still has its later
 /// snapshots there, and they are listed as not on all datasets; to ask again does the rest.
 ///
+/// Nothing can be asked afterwards but whether the later ones are gone. What a dataset refers to, or has
+/// written since, ZFS counts some seconds late, and it is not that of its snapshot after going back
+/// either: ZFS then frees files that were open and had no name (`zfs_unlinked_drain`).
+///
 /// # Errors
 /// At the first dataset that ZFS does not take back, saying which it has.
 pub fn roll_back(
@@ -164,9 +189,6 @@ pub fn roll_back(
 ) -> Result<()> {
     let mut done: Vec<&str> = Vec::new();
     let after = |done: &[&str], error: Error| match done.is_empty() {
-        true if force => {
-            error.context("nothing was rolled back, though later snapshots may be gone")
-        }
         true => error.context("nothing was rolled back"),
         false => error.context(&format!("rolled back {}, then", done.join(", "))),
     };

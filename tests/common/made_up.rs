@@ -222,13 +222,15 @@ impl MadeUp {
                 let mut all = Vec::new();
                 self.walk(dataset, depth, &mut all);
                 let origin = |name: &String| self.noted(name, "origin").unwrap_or("-".into());
-                lines(match words.contains(&"name,origin") {
-                    true => all
-                        .iter()
-                        .map(|name| format!("{name}\t{}\n", origin(name)))
-                        .collect(),
-                    false => all.iter().map(|name| format!("{name}\n")).collect(),
-                })
+                lines(
+                    match words.iter().any(|word| word.starts_with("name,origin")) {
+                        true => all
+                            .iter()
+                            .map(|name| format!("{name}\t{}\n", origin(name)))
+                            .collect(),
+                        false => all.iter().map(|name| format!("{name}\n")).collect(),
+                    },
+                )
             }
             (Program::Zfs, ["list", "-H", "-o", "name", dataset]) => {
                 self.require(dataset).map(|()| format!("{dataset}\n"))

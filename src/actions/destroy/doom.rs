@@ -1,7 +1,7 @@
 //! How something is destroyed with all that belongs to it: first all that is in the way is found,
 //! then what runs is stopped, then it goes, and then ZFS is asked what is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::actions::{power, Chosen};
@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::belongings::{Belongings, Stock};
 use crate::iocage::datasets::{Dataset, Family};
-use crate::iocage::dependents::{Dependents, Names};
-use crate::iocage::destruction::{after, Plan, Unit};
+use crate::iocage::dependents::Dependents;
+use crate::iocage::destruction::{Plan, Unit};
 use crate::iocage::remains::{self, Roots};
 use crate::iocage::selection::{Member, Members};
 use crate::names::PoolName;
@@ -48,22 +48,54 @@ pub struct Doom<'a> {
     pub force: bool,
     /// Whether the jails and templates that were cloned from it go too.
     pub recursive: bool,
+    /// Whether other datasets that were cloned from it do.
+    pub datasets: bool,
 }
 
 /// What there is of it.
-struct Found {
-    plan: Plan,
-    dependents: Dependents,
+pub struct Found {
+    pub plan: Plan,
+    pub dependents: Dependents,
     /// Of what goes, in the order in which it does.
-    belongings: Vec<Belongings>,
+    pub belongings: Vec<Belongings>,
     /// The places of the jails that go and run: `jails/web`.
-    running: Vec<String>,
+    pub running: Vec<String>,
     /// Other jails that run in their roots.
-    intruders: Vec<String>,
+    pub intruders: Vec<String>,
     /// What is mounted in them.
-    mounted: Vec<PathBuf>,
-    files: Vec<PathBuf>,
-    strangers: Vec<String>,
+    pub mounted: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
+    pub strangers: Vec<String>,
+}
+
+/// What has been done so far.
+#[derive(Default)]
+struct Done {
+    stopped: Vec<String>,
+    unmounted: Vec<PathBuf>,
+    /// None if nobody knows.
+    destroyed: Option<Vec<String>>,
+}
+
+impl Done {
+    /// An error, with what was done before it.
+    fn before(&self, error: Error) -> Error {
+        let unmounted = self.unmounted.iter();
+        let unmounted: Vec<String> = unmounted.map(|at| at.display().to_string()).collect();
+        let destroyed = match &self.destroyed {
+            None => "nobody knows what was destroyed".into(),
+            Some(gone) if gone.is_empty() => "nothing was destroyed".into(),
+            Some(gone) => format!("destroyed {}", gone.join(", ")),
+        };
+        let mut doings = Vec::new();
+        for (verb, names) in [("stopped", &self.stopped), ("unmounted", &unmounted)] {
+            if !names.is_empty() {
+                doings.push(format!("{verb} {}", names.join(", ")));
+            }
+        }
+        doings.push(destroyed);
+        error.context(&doings.join("; "))
+    }
 }
 
 impl Doom<'_> {
@@ -83,9 +115,7 @@ impl Doom<'_> {
             );
             return Err(Error::new(Code::InUse, message));
         }
-        self.stop(&members, &found)?;
-        self.destroy(&members, &found)?;
-        let left = self.require_gone(&found)?;
+        let left = self.act(&members, &found)?;
         let mut answer = Object::new().with("success", done);
         if self.recursive {
             answer.insert("destroyed", names(&found, |_| true));
@@ -96,9 +126,21 @@ impl Doom<'_> {
         Ok(answer)
     }
 
+    /// Destroys it; gives the snapshots that were made for it and are left.
+    pub fn act(&self, members: &Members, found: &Found) -> Result<Vec<String>> {
+        let mut so_far = Done {
+            destroyed: Some(Vec::new()),
+            ..Done::default()
+        };
+        let stopped = self.stop(members, found, &mut so_far);
+        let destroyed = stopped.and_then(|()| self.destroy(members, found, &mut so_far));
+        destroyed.map_err(|error| so_far.before(error))?;
+        self.require_gone(found)
+    }
+
     /// All jails and templates, as they are now: nothing that was remembered decides what is
     /// destroyed.
-    fn members(&self) -> Result<Members> {
+    pub fn members(&self) -> Result<Members> {
         self.context.known.memory.note_change();
         let members = self.context.members()?;
         match members.jails.pool == self.pool {
@@ -110,9 +152,9 @@ impl Doom<'_> {
         }
     }
 
-    fn find(&self, members: &Members) -> Result<Found> {
+    pub fn find(&self, members: &Members) -> Result<Found> {
         let system = &self.context.system;
-        let stock = Stock::take(system, &self.pool)?;
+        let mut stock = Stock::take(system, &self.pool)?;
         let meant = |family, name: &str| self.meant.has(family, name);
         let plan = Plan::of(&self.pool, &stock.rows, meant);
         let is_nothing = plan.units.is_empty() && plan.require_order().is_ok();
@@ -121,7 +163,14 @@ impl Doom<'_> {
             return Err(Error::new(Code::NotFound, message));
         }
         let dependents = Dependents::of(system, &self.pool, &plan)?;
-        let goes = |unit: &Unit| unit.is_meant || self.recursive && is_jail(unit);
+        let goes = |unit: &Unit| {
+            unit.is_meant || self.recursive && is_jail(unit) || self.datasets && !is_jail(unit)
+        };
+        stock.take_others(
+            system,
+            &self.pool,
+            plan.units.iter().filter(|unit| goes(unit)),
+        )?;
         let belongings = stock.belongings(&self.pool, &plan, goes);
         let by_dataset = by_dataset(members);
         let running = belongings.iter().filter_map(|one| {
@@ -148,141 +197,16 @@ impl Doom<'_> {
         Ok(found)
     }
 
-    /// Why it is not destroyed.
-    fn refused(&self, found: &Found) -> Vec<String> {
-        let (dependents, cloned) = (&found.dependents, &found.dependents.cloned);
-        let mut refused = Vec::new();
-        let mut refuse = |is_so: bool, why: String| {
-            if is_so {
-                refused.push(why);
-            }
-        };
-        let order = found.plan.require_order();
-        let tangled = order.err().map(|error| error.message);
-        for why in tangled.into_iter().chain(dependents.parts_in_words()) {
-            refuse(true, why);
-        }
-        let strangers = Names {
-            datasets: found.strangers.iter().cloned().collect(),
-            ..Names::default()
-        };
-        let why = format!("not iocage's, and below its own: {}", strangers.in_words());
-        refuse(!strangers.is_empty(), why);
-        let datasets = Names {
-            datasets: cloned.datasets.clone(),
-            ..Names::default()
-        };
-        let why = format!("cloned from there, and no jail: {}", datasets.in_words());
-        refuse(!datasets.is_empty(), why);
-        let jails = Names {
-            datasets: BTreeSet::new(),
-            ..cloned.clone()
-        };
-        let hint = match self.meant {
-            Meant::One(..) => " (\"recursive\" would destroy them too)",
-            _ => "",
-        };
-        let why = format!("cloned from there: {}{hint}", jails.in_words());
-        refuse(!jails.is_empty() && !self.recursive, why);
-        let running = found.running.join(", ");
-        let why = format!("running: {running} (\"force\" would stop them)");
-        refuse(!running.is_empty() && !self.force, why);
-        let why = format!("running inside of it: {}", found.intruders.join(", "));
-        refuse(!found.intruders.is_empty(), why);
-        let users: Vec<&str> = dependents
-            .running_users
-            .iter()
-            .map(String::as_str)
-            .collect();
-        let why = format!("running with its files mounted: {}", users.join(", "));
-        refuse(!users.is_empty(), why);
-        for (names, how) in [
-            (&dependents.mounting, "mounting its files"),
-            (
-                &dependents.unknown,
-                "cannot be read, so may mount its files",
-            ),
-        ] {
-            let hint = "\"force\" would leave them without";
-            let why = format!("{how}: {} ({hint})", names.in_words());
-            refuse(!names.is_empty() && !self.force, why);
-        }
-        let sweeps = !matches!(self.meant, Meant::One(..));
-        let mut all = names(found, |_| true);
-        all.extend(found.files.iter().map(|file| file.display().to_string()));
-        let why = format!("\"force\" would destroy {}", all.join(", "));
-        refuse(sweeps && !self.force && !all.is_empty(), why);
-        refused
-    }
-
-    /// What would be destroyed, and what is in the way.
-    fn would(&self, found: &Found, refused: Vec<String>) -> Object {
-        let texts = |all: &[Dataset]| {
-            let texts = all.iter().map(ToString::to_string);
-            texts.collect::<Vec<String>>()
-        };
-        let (mut datasets, mut snapshots, mut stay) = (Vec::new(), Vec::new(), Vec::new());
-        for one in &found.belongings {
-            datasets.extend(texts(&one.datasets));
-            snapshots.extend(texts(&one.snapshots));
-            snapshots.extend(texts(&one.sources));
-            stay.extend(texts(&one.left));
-        }
-        let mut goes = Object::new()
-            .with("datasets", datasets)
-            .with("snapshots", snapshots);
-        for (family, key) in [
-            (Family::Jails, "jails"),
-            (Family::Templates, "templates"),
-            (Family::Releases, "releases"),
-        ] {
-            let names = names(found, |unit| unit.family == Some(family));
-            if !names.is_empty() {
-                goes.insert(key, names);
-            }
-        }
-        let paths = |paths: &[PathBuf]| {
-            let texts = paths.iter().map(|path| path.display().to_string());
-            texts.collect::<Vec<String>>()
-        };
-        if !found.files.is_empty() {
-            goes.insert("files", paths(&found.files));
-        }
-        let mut answer = Object::new()
-            .with("dryrun", "true")
-            .with("would_destroy", goes)
-            .with("would_refuse", refused);
-        for (key, texts) in [
-            ("running", found.running.clone()),
-            ("would_unmount", paths(&found.mounted)),
-            ("would_leave", stay),
-        ] {
-            if !texts.is_empty() {
-                answer.insert(key, texts);
-            }
-        }
-        let broken = &found.dependents.mounting;
-        if !broken.is_empty() {
-            let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
-            let names = Object::new().with("jails", list(&broken.jails));
-            answer.insert(
-                "would_break",
-                names.with("templates", list(&broken.templates)),
-            );
-        }
-        answer
-    }
-
     /// Stops what runs, and makes sure that it does not.
-    fn stop(&self, members: &Members, found: &Found) -> Result<()> {
-        let undone = |error: Error| error.context("nothing was destroyed");
+    fn stop(&self, members: &Members, found: &Found, done: &mut Done) -> Result<()> {
         let by_dataset = by_dataset(members);
         let going = found.belongings.iter();
         let going = going.filter_map(|one| by_dataset.get(&one.unit.dataset).copied());
         for member in going.filter(|member| member.jail.jid.is_some()) {
-            power::stop_now(self.context, &Chosen { members, member }).map_err(undone)?;
+            power::stop_now(self.context, &Chosen { members, member })?;
+            done.stopped.push(member.place());
         }
-        let now = self.members().map_err(undone)?;
+        let now = self.members()?;
         let is_going = |member: &Member| {
             let dataset = member.dataset();
             let mut going = found.belongings.iter();
@@ -292,21 +216,34 @@ impl Doom<'_> {
         if let Some(member) = running.find(is_going) {
             let jid = member.jail.jid.as_deref().unwrap_or_default();
             let message = format!("{} is running (jid {jid})", member.place());
-            return Err(undone(Error::new(Code::InUse, message)));
+            return Err(Error::new(Code::InUse, message));
         }
         let roots = roots(&found.belongings);
         let system = &self.context.system;
-        let intruders = roots.intruders(system, &[]).map_err(undone)?;
+        let intruders = roots.intruders(system, &[])?;
         if !intruders.is_empty() {
             let message = format!("still running: {}", intruders.join(", "));
-            return Err(undone(Error::new(Code::InUse, message)));
+            return Err(Error::new(Code::InUse, message));
         }
-        roots.unmount(system, &self.pool).map_err(undone)
+        roots.unmount(system, &self.pool, &mut done.unmounted)
     }
 
-    fn destroy(&self, members: &Members, found: &Found) -> Result<()> {
+    fn destroy(&self, members: &Members, found: &Found, done: &mut Done) -> Result<()> {
+        let destroyed = self.destroy_all(members, found);
+        if let Err(error) = &destroyed {
+            // What does not answer is not asked again.
+            let may_ask = error.code != Code::Timeout;
+            let now = may_ask.then(|| Stock::take(&self.context.system, &self.pool));
+            done.destroyed = now.and_then(Result::ok).map(|now| {
+                let gone = found.belongings.iter().flat_map(|one| one.gone(&now));
+                gone.map(ToString::to_string).collect()
+            });
+        }
+        destroyed
+    }
+
+    fn destroy_all(&self, members: &Members, found: &Found) -> Result<()> {
         let system = &self.context.system;
-        let mut gone: Vec<String> = Vec::new();
         for one in &found.belongings {
             let unit = &one.unit;
             let logs = || match is_jail(unit) {
@@ -314,16 +251,15 @@ impl Doom<'_> {
                 true => remains::remove_logs(system, members, unit.name()).map(drop),
                 false => Ok(()),
             };
-            let destroyed = one.destroy(system, &mut gone, logs);
-            destroyed.map_err(|error| after(&gone, error))?;
+            one.destroy(system, logs)?;
         }
         let files = found.files.clone();
-        let left = remains::remove_files(system, &self.pool, files);
-        match left.map_err(|error| after(&gone, error))?.first() {
+        let left = remains::remove_files(system, &self.pool, files)?;
+        match left.first() {
             None => Ok(()),
             Some(file) => {
                 let message = format!("{} cannot be removed", file.display());
-                Err(after(&gone, Error::new(Code::Failed, message)))
+                Err(Error::new(Code::Failed, message))
             }
         }
     }
@@ -332,8 +268,10 @@ impl Doom<'_> {
     fn require_gone(&self, found: &Found) -> Result<Vec<String>> {
         let now = Stock::take(&self.context.system, &self.pool)?;
         let all = found.belongings.iter();
-        let there = all.clone().map(|one| &*one.unit.dataset);
-        let there: Vec<&str> = there.filter(|dataset| now.has(dataset)).collect();
+        let there = all.clone().map(|one| &one.unit.dataset);
+        let there: Vec<&Dataset> = there.filter(|dataset| now.has(dataset)).collect();
+        let is_there = |unit: &Unit| there.contains(&&unit.dataset);
+        let there = names(found, is_there);
         if !there.is_empty() {
             let message = format!("still there: {}", there.join(", "));
             return Err(Error::new(Code::Failed, message));
@@ -344,7 +282,7 @@ impl Doom<'_> {
 }
 
 /// The names of what goes, in its order. A release has its name once, though its download goes too.
-fn names(found: &Found, is_wanted: impl Fn(&Unit) -> bool) -> Vec<String> {
+pub fn names(found: &Found, is_wanted: impl Fn(&Unit) -> bool) -> Vec<String> {
     let mut names = Vec::new();
     for one in found.belongings.iter().filter(|one| is_wanted(&one.unit)) {
         let name = one.unit.name().to_string();

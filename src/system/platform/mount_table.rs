@@ -33,11 +33,14 @@ pub fn parse_mountinfo(table: &[u8]) -> Vec<Mount> {
         let mut after = fields.skip_while(|field| *field != b"-").skip(1);
         let kind = after.next()?;
         let source = after.next()?;
-        // A bind mount of a part of a file system is not where that file system is mounted.
-        (root == b"/").then(|| Mount {
+        Some(Mount {
             source: text(unescape(source)),
             mountpoint: OsString::from_vec(unescape(mountpoint)).into(),
-            kind: text(unescape(kind)),
+            // A bind mount of a part of a file system is not where that file system is mounted.
+            kind: match root {
+                b"/" => text(unescape(kind)),
+                _ => "bind".into(),
+            },
         })
     };
     table
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mountinfo_is_read_with_its_escapes_and_without_bind_mounts_of_parts() {
+    fn mountinfo_is_read_with_its_escapes_and_bind_mounts_of_parts() {
         let table = b"43 27 0:40 / /mnt/a\\040b rw - fuse.zfs tank/a\\040b rw,user_id=0\n\
             44 27 0:40 / /mnt/c rw shared:1 master:2 - zfs tank/c rw\n\
             45 27 0:40 /part /mnt/d rw - zfs tank/c rw\n\
@@ -137,6 +140,7 @@ mod tests {
             [
                 mount("tank/a b", "/mnt/a b", "fuse.zfs"),
                 mount("tank/c", "/mnt/c", "zfs"),
+                mount("tank/c", "/mnt/d", "bind"),
                 mount("tank/e", "/mnt/e", "tmpfs"),
             ]
         );
