@@ -184,8 +184,9 @@ fn require_unused(context: &Context, chosen: &Chosen) -> Result<()> {
     for (other, sources) in others.iter().zip(tables) {
         match sources.map(|sources| targets.reach(&sources)) {
             None => unknown.push(other.in_words()),
-            Some(Reach::Not) => {}
-            Some(Reach::Into | Reach::Around) => mounting.push(other.in_words()),
+            // A mount of a folder above does not have what is mounted below that.
+            Some(Reach::Not | Reach::Around) => {}
+            Some(Reach::Into) => mounting.push(other.in_words()),
         }
     }
     let intruders = Roots::of([&dataset].into_iter()).intruders(system, &[])?;
@@ -193,9 +194,7 @@ fn require_unused(context: &Context, chosen: &Chosen) -> Result<()> {
     let why = [
         (
             mounting,
-            format!(
-                "mounts something of {in_words}, or a folder that it is in; take that out first"
-            ),
+            format!("mounts something of {in_words}; take that out first"),
         ),
         (
             unknown,
