@@ -254,7 +254,11 @@ fn an_update_that_fails_says_why_and_what_is_left_and_stops_the_jail() {
             "up",
             "Failed to update pkg repositories.",
         ),
-        (Some("fetch-fails"), "up", "freebsd-update has failed"),
+        (
+            Some("fetch-fails"),
+            "up",
+            "freebsd-update has failed, after it said: No mirrors",
+        ),
         (None, "down", "Failed to update pkg repositories."),
         (Some("install-fails"), "up", "No space left on device"),
     ] {

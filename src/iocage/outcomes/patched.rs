@@ -30,7 +30,8 @@ const UPDATED: &str = "Updated jail successfully.";
 /// 0 then, and iocage takes that for a failure.
 const NOTHING_TO_DO: &str = "No updates are available to install.";
 
-/// iocage's own exception where freebsd-update has failed to fetch, whose words it loses.
+/// iocage's own exception where freebsd-update has failed to fetch: it stumbles over the words, which it
+/// has printed before.
 const LOST_WORDS: &str = "sequence item 0: expected str instance, int found";
 
 /// iocage's last words after an update and after an upgrade; before 1.2 other ones.
@@ -224,10 +225,8 @@ fn words(end: &Progress) -> Option<String> {
         .lines()
         .take_while(|line| !line.starts_with("Traceback"));
     let last = before.map(str::trim).filter(|line| !line.is_empty()).last();
-    Some(format!(
-        "freebsd-update has failed, and iocage loses why; the last that it said was: {}",
-        last.unwrap_or("nothing")
-    ))
+    let last = last.unwrap_or("nothing");
+    Some(format!("freebsd-update has failed, after it said: {last}"))
 }
 
 fn gone(name: &str, words: Option<String>) -> Verdict {
@@ -308,15 +307,12 @@ mod tests {
     }
 
     #[test]
-    fn words_that_iocage_loses_are_said_to_be_lost() {
-        let output = "Looking up mirrors... none found.\n\nTraceback (most recent call last):\n\
+    fn where_iocage_stumbles_the_last_words_before_count() {
+        let output = "No mirrors remaining, giving up.\n\nTraceback (most recent call last):\n\
             TypeError: sequence item 0: expected str instance, int found\n";
         let outcome = Err("sequence item 0: expected str instance, int found");
         let said = words(&progress(output, outcome)).unwrap();
-        assert!(
-            said.ends_with("Looking up mirrors... none found."),
-            "{said}"
-        );
+        assert!(said.ends_with("No mirrors remaining, giving up."), "{said}");
         assert_eq!(words(&progress("x", Err("no space"))).unwrap(), "no space");
         assert_eq!(words(&progress("x", Ok(()))), None);
     }
