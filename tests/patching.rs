@@ -5,15 +5,22 @@ mod common;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{c_char, c_void, CStr};
-use std::fs;
-use std::path::Path;
-use std::sync::Mutex;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::killed::ask_aside;
-use common::{error_of, eventually, parse, processes, Instance};
+use common::{error_of, eventually, made_up, parse, processes, Instance};
 use serde_json::{json, Value};
+use sysadm_iocage::configuration::Configuration;
+use sysadm_iocage::error::Result;
 use sysadm_iocage::ffi::SysadmIocageHost;
+use sysadm_iocage::host::NoHost;
+use sysadm_iocage::system::{Child, Mount, Order, Output, RealHost, Runner};
 use sysadm_iocage_lab::Lab;
 
 const OLD: &str = "13.1-RELEASE";
@@ -284,6 +291,22 @@ fn an_update_that_fails_says_why_and_what_is_left_and_stops_the_jail() {
     let (worked, error) = ended(&event);
     assert!(!worked && error.contains("ConnectionError"), "{error}");
     assert_eq!(house.lab.jid_of("web"), Some(jid), "it was up");
+}
+
+#[test]
+fn an_update_that_ends_well_and_has_done_nothing_has_failed() {
+    let Some(house) = House::new() else { return };
+    house.start("web");
+    house.plugin.ask_for("listjails");
+    house
+        .lab
+        .set_fault("iocage", Some("[ $1 != update ] || exit 0"));
+    let event = house.update("web");
+    let (worked, error) = ended(&event);
+    assert!(
+        !worked && error.contains("has not updated jail web"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -666,6 +689,75 @@ fn what_would_ask_on_a_terminal_or_do_half_is_refused_before() {
         fs::write(&fstab, text).unwrap();
         let (code, why) = upgrade("base", RELEASE);
         assert!(code == "conflict" && why.contains(words), "{why}");
+    }
+}
+
+/// A host on which something is mounted where iocage mounts the sources for an upgrade.
+struct Mounted {
+    at: Mutex<Option<PathBuf>>,
+    is_busy: bool,
+}
+
+impl Runner for Mounted {
+    fn run(&self, order: &Order, limit: Duration, stop: &AtomicBool) -> Result<Output> {
+        RealHost.run(order, limit, stop)
+    }
+
+    fn spawn(&self, order: &Order, output: &File, held: &[BorrowedFd<'_>]) -> Result<Child> {
+        RealHost.spawn(order, output, held)
+    }
+
+    fn mount_table(&self) -> io::Result<Vec<Mount>> {
+        let mut all = RealHost.mount_table()?;
+        all.extend(self.at.lock().unwrap().clone().map(|mountpoint| Mount {
+            mountpoint,
+            source: "/usr/src".into(),
+            kind: "nullfs".into(),
+        }));
+        Ok(all)
+    }
+
+    fn unmount(&self, place: &Path) -> io::Result<()> {
+        if self.is_busy {
+            return Err(io::Error::other("busy"));
+        }
+        let mounted = self.at.lock().unwrap().take();
+        assert_eq!(mounted.as_deref(), Some(place));
+        Ok(())
+    }
+
+    fn log(&self, _: i32, _: &str) {}
+}
+
+#[test]
+fn sources_that_an_upgrade_has_left_mounted_are_unmounted_or_named() {
+    let Some(house) = House::new() else { return };
+    house.lab.set_habit("upgrade", Some("aliases-fail"));
+    for (jail, is_busy) in [("base", false), ("base2", true)] {
+        let root = house.lab.iocage_root(house.pool());
+        let place = root.join("jails").join(jail).join("root/iocage_upgrade");
+        fs::create_dir_all(&place).unwrap();
+        let host = Arc::new(Mounted {
+            at: Mutex::new(Some(place.clone())),
+            is_busy,
+        });
+        let configuration = Configuration::parse(&house.lab.config().to_string()).unwrap();
+        let runner = Arc::clone(&host) as Arc<dyn Runner>;
+        let plugin =
+            sysadm_iocage::instance::Instance::with_runner(configuration, Box::new(NoHost), runner);
+        let args = json!({"action": "upgradejail", "jail": jail, "release": RELEASE});
+        let answer = made_up::ask(&plugin, &args);
+        let id = answer["started_dispatcher_id"].clone();
+        let mut event = Value::Null;
+        eventually("the upgrade ends", || {
+            event = made_up::ask(&plugin, &json!({"action": "jobstatus", "job": id}));
+            event["state"] == "finished"
+        });
+        let (worked, error) = ended(&event);
+        let named = format!("{} cannot be unmounted: busy", place.display());
+        assert!(worked && error.contains(&named) == is_busy, "{event}");
+        assert_eq!(host.at.lock().unwrap().is_some(), is_busy);
+        assert_eq!(house.lab.jid_of(jail), None);
     }
 }
 

@@ -69,7 +69,6 @@ pub fn update<'a>(context: &'a Context, arguments: &'a Arguments) -> Result<Vec<
                     name: patient.name.to_string(),
                     was_up: patient.is_up,
                     from: patient.from.clone(),
-                    base: patient.base.as_ref().map(Release::to_string),
                 },
             }),
             check: Box::new(move || {

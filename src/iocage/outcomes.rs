@@ -34,18 +34,13 @@ pub fn judge(system: &System, aim: &Aim, end: &Progress) -> Verdict {
             let origin = format!("{pool}/iocage/jails/{source}");
             made::judge(system, &pool, name, Some(&origin), end)
         }
-        Work::Update {
-            name,
-            was_up,
-            from,
-            base,
-        } => {
+        Work::Update { name, was_up, from } => {
             let jail = patched::Patched {
                 name,
                 was_up: *was_up,
                 from,
             };
-            patched::judge_update(system, &pool, &jail, base.as_deref(), end)
+            patched::judge_update(system, &pool, &jail, end)
         }
         Work::Upgrade {
             name,

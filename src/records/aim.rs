@@ -25,13 +25,11 @@ pub enum Work {
     },
     /// A copy of a jail.
     Clone { name: String, source: String },
-    /// The latest patch level of a jail that had `from` and was down, or not. Of a base jail it is
-    /// the release `base` that changes.
+    /// The latest patch level of a jail that had `from` and was down, or not.
     Update {
         name: String,
         was_up: bool,
         from: String,
-        base: Option<String>,
     },
     /// Another release for a jail that had `from` and was down, or not; before that, iocage takes
     /// `snapshot` of it.

@@ -46,13 +46,7 @@ fn is_last_word(name: &str, line: &str) -> bool {
     words.contains(&rest) || rest.starts_with(" successfully upgraded from ")
 }
 
-pub fn judge_update(
-    system: &System,
-    pool: &PoolName,
-    before: &Patched,
-    base: Option<&str>,
-    end: &Progress,
-) -> Verdict {
+pub fn judge_update(system: &System, pool: &PoolName, before: &Patched, end: &Progress) -> Verdict {
     let words = words(end);
     let now = match Now::look(system, pool) {
         Ok(now) => now,
@@ -62,7 +56,10 @@ pub fn judge_update(
         return gone(before.name, words);
     };
     let said = |text: &str| end.output.lines().any(|line| line.trim() == text);
-    let is_whole = words.is_none()
+    // What ends well and has said nothing has done nothing.
+    let mut lines = end.output.lines().map(str::trim);
+    let has_worked = lines.any(|line| !line.is_empty() && !line.starts_with("Snapshot: "));
+    let is_whole = words.is_none() && has_worked
         || said(NOTHING_TO_DO)
         || end
             .output
@@ -72,13 +69,12 @@ pub fn judge_update(
         let words = words.filter(|_| !is_whole);
         return worked(words.into_iter().chain(went_down(before, jail)));
     }
-    let mut why = vec![words.unwrap_or_default()];
-    match now.userland(system, jail, base) {
-        Some(is) if is != before.from => why.push(format!(
-            "its files say {is} now, so a part may be updated, and updatejail does the rest"
-        )),
-        _ => {}
-    }
+    let nothing = || format!("iocage is done, but has not updated jail {}", before.name);
+    let mut why = vec![words.unwrap_or_else(nothing)];
+    let files = now.userland(system, jail).filter(|is| is != before.from);
+    why.extend(files.map(|is| {
+        format!("its files say {is} now, so a part may be updated, and updatejail does the rest")
+    }));
     why.extend(snapshot_left(system, &now, jail, said_snapshot(end)));
     why.extend(went_down(before, jail));
     Verdict::failed(why.join("; "))

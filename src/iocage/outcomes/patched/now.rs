@@ -88,16 +88,9 @@ impl Now {
         read.map_err(|why: String| Error::new(Code::Unavailable, why))
     }
 
-    /// The version that the files of a jail, or of the release that a base jail mounts, are of.
-    pub fn userland(&self, system: &System, jail: &Jail, base: Option<&str>) -> Option<String> {
-        let root = match base {
-            None => self.listing.root_of(jail)?.to_path_buf(),
-            Some(base) => {
-                let mounts = system.mounts().ok()?;
-                let release = Family::Releases.member_dataset(&self.listing.pool, base)?;
-                mounts.mountpoint(&format!("{release}/root"))?.to_path_buf()
-            }
-        };
+    /// The version that the files of a jail are of; a base jail has none of its own.
+    pub fn userland(&self, system: &System, jail: &Jail) -> Option<String> {
+        let root = self.listing.root_of(jail)?.to_path_buf();
         let read = move || {
             folder_inside(&root, Path::new("/bin"), false).ok()?;
             read_regular(&root.join("bin/freebsd-version"), limits::CONFIG_FILE_BYTES)
