@@ -79,7 +79,8 @@ fn carry_out(
             })
         }
         How::Starts(tasks, many) => audited(context, name, &arguments, || {
-            start(context, tasks(context, &arguments)?, *many)
+            let tasks = tasks(context, &arguments)?;
+            start(context, tasks, many.asked_by(&arguments))
         }),
     };
     Reply::of_action(name, outcome)
@@ -238,8 +239,8 @@ fn start(context: &Context, tasks: Vec<Task>, many: Many) -> Result<Object> {
     context.known.memory.note_change();
     let answer = Object::new();
     match (many, started.pop(), running.pop()) {
-        (Many::One, Some(id), _) => Ok(answer.with("started_dispatcher_id", id)),
-        (Many::One, None, id) => {
+        (Many::One | Many::AsAsked, Some(id), _) => Ok(answer.with("started_dispatcher_id", id)),
+        (Many::One | Many::AsAsked, None, id) => {
             let message = format!("job {} is already running", id.unwrap_or_default());
             Err(Error::new(Code::Conflict, message))
         }

@@ -30,6 +30,8 @@ fn right(action: &str) -> Value {
             json!({"plugin": "gitlab", "net_device": "re0", "ip4": "10.0.0.5", "ip6": "::5"})
         }
         "fetchreleases" => json!({"releases": ["10.3-RELEASE"]}),
+        "updatejail" => json!({"jail": "web", "packages": true}),
+        "upgradejail" => json!({"jail": "web", "release": "13.2-RELEASE"}),
         "jobstatus" | "stopjob" => json!({"job": "sysadm_iocage_nosuch"}),
         _ => json!({}),
     }
@@ -185,7 +187,11 @@ fn wrong_arguments_are_named_and_no_command_is_run() {
             assert!(hostile.len() >= 60);
             for value in hostile
                 .into_iter()
-                .filter(|value| !is_right(argument, value))
+                .filter(|value| match (action.name, argument) {
+                    // That of a new jail is a list.
+                    ("updatejail", "packages") => !value.is_boolean(),
+                    _ => !is_right(argument, value),
+                })
             {
                 let mut args = right(action.name);
                 args["action"] = json!(action.name);
@@ -245,6 +251,8 @@ fn wrong_arguments_are_named_and_no_command_is_run() {
         ("deactivatepool", "pool", json!({})),
         ("jobstatus", "job", json!({})),
         ("fetchreleases", "releases", json!({})),
+        ("upgradejail", "release", json!({"jail": "web"})),
+        ("upgradejail", "jail", json!({"release": "13.2-RELEASE"})),
         (
             "createplugin",
             "plugin",

@@ -387,6 +387,9 @@ impl Household {
                             .unwrap();
                     }
                 }
+                ["the", "base", "jail", name, "of", release, "runs"] => {
+                    self.add_base_jail(name, release);
+                }
                 ["the", "user", "may", "only", "read"] => self.access = SYSADM_IOCAGE_ACCESS_READ,
                 _ => panic!("nothing brings about that {statement}"),
             }
@@ -402,6 +405,24 @@ impl Household {
             let ended = other.wait_for_job(&fetch(&other, release));
             assert_eq!(ended["success"], "false", "{ended}");
         }
+    }
+
+    /// A base jail that runs, and sources for its upgrade.
+    fn add_base_jail(&self, name: &str, release: &str) {
+        let pool = self.lab.pool(0);
+        let config = json!({"basejail": 1, "release": format!("{release}-p3")});
+        self.lab.add_jail(pool, name, None, &config);
+        let root = self.lab.iocage_root(pool);
+        let (jail, releases) = (root.join("jails").join(name), root.join("releases"));
+        let source = releases.join(release).join("root/bin");
+        let fstab = format!(
+            "{} {}/root/bin nullfs ro 0 0\n",
+            source.display(),
+            jail.display()
+        );
+        fs::write(jail.join("fstab"), fstab).unwrap();
+        fs::create_dir_all(releases.join("13.2-RELEASE/root/usr/src/sys")).unwrap();
+        self.lab.start(9, name, &jail.join("root"));
     }
 
     /// Takes away what statements have brought about and later examples would show.

@@ -11,6 +11,7 @@ mod images;
 mod jails;
 mod jobs;
 mod mounts;
+mod patching;
 mod plugins;
 mod pools;
 mod power;
@@ -30,7 +31,7 @@ use crate::request::{
     AnyField, Arguments, ACCEPT_LICENSE, BOOT, COMMAND, DESTINATION, DETAIL, DHCP, DRYRUN,
     FILE_SYSTEM, FORCE, IP4, IP6, JAIL, JAILS, JAIL_UUID, JOB, NAME, NET_DEVICE, OPTIONS, PLUGIN,
     POOL, PROP, PROPERTIES, RECURSIVE, REFRESH, RELEASE, RELEASES, SETTINGS, SNAPSHOT, SOFT,
-    SOURCE, STATE, TEMPLATE, TIMEOUT_SECONDS, TYPE, USER, VERIFY,
+    SOURCE, STATE, TEMPLATE, TIMEOUT_SECONDS, TYPE, UPDATE_PACKAGES, USER, VERIFY,
 };
 use crate::resources::{Claim, Resource};
 
@@ -103,6 +104,19 @@ pub(crate) enum Many {
     One,
     /// A list of ids, and another one of those that run already.
     List,
+    /// A list where the request names `jails`, else one.
+    AsAsked,
+}
+
+impl Many {
+    /// How the answer to this request is.
+    pub fn asked_by(self, arguments: &Arguments) -> Self {
+        match self {
+            Many::AsAsked if arguments.has(&JAILS) => Many::List,
+            Many::AsAsked => Many::One,
+            known => known,
+        }
+    }
 }
 
 fn nothing_else(_: &Context, _: &Arguments, _: &Chosen) -> Result<Vec<Claim>> {
@@ -221,6 +235,8 @@ pub static ACTIONS: &[Action] = &[
     Action { name: "startjail", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::ChangesJails(START) },
     Action { name: "stopjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &FORCE], how: How::ChangesJails(change(power::stop)) },
     Action { name: "stopjob", fields: &[&JOB], how: How::Changes(STOP_JOB) },
+    Action { name: "updatejail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &UPDATE_PACKAGES], how: How::Starts(patching::update, Many::AsAsked) },
+    Action { name: "upgradejail", fields: &[&JAIL, &JAIL_UUID, &RELEASE], how: How::Starts(patching::upgrade, Many::One) },
 ];
 
 /// The action of this name.

@@ -165,7 +165,7 @@ pub fn down(jail: &Jail) -> Error {
 }
 
 /// Makes sure that it is a jail which iocage can start and stop.
-fn startable(member: Member) -> Result<()> {
+pub fn startable(member: Member) -> Result<()> {
     let kind = member.jail.details.as_ref().map(|details| &*details.kind);
     if member.family() == Family::Templates || kind == Some("template") {
         let message = format!("{} is a template, which cannot run", member.place());
@@ -178,7 +178,7 @@ fn startable(member: Member) -> Result<()> {
 }
 
 /// Its name, if iocage means this very jail by it.
-fn nameable(context: &Context, member: Member) -> Result<JailName> {
+pub fn nameable(context: &Context, member: Member) -> Result<JailName> {
     let name = member.iocage_name()?;
     let pool = context.require_ready_pool()?;
     // Where no folder has the name, iocage takes the one jail whose name begins with it
@@ -204,7 +204,7 @@ fn running(context: &Context, jid: &str) -> Result<Option<RunningJail>> {
 
 /// Makes sure that iocage stops this jail and no other: it goes by the name in the kernel, which
 /// may be that of a jail of another pool, or of one whose name differs in a dot.
-fn runs_under_its_name(context: &Context, member: Member) -> Result<()> {
+pub fn runs_under_its_name(context: &Context, member: Member) -> Result<()> {
     let jid = member.jail.jid.as_deref().unwrap_or_default();
     let name = format!("ioc-{}", member.in_kernel());
     match running(context, jid)? {
@@ -220,9 +220,9 @@ fn runs_under_its_name(context: &Context, member: Member) -> Result<()> {
     }
 }
 
-/// Starts a jail that is down; its jid, and what iocage complained of.
-fn start_it(context: &Context, member: Member) -> Result<(String, Option<String>)> {
-    let name = nameable(context, member)?;
+/// Makes sure that no other jail runs under the name of one that is down: iocage would take it for
+/// this one.
+pub fn is_nobody_elses_name(context: &Context, member: Member) -> Result<()> {
     let in_kernel = format!("ioc-{}", member.in_kernel());
     let others = context.system.running_jails()?;
     if let Some(other) = others.iter().find(|other| other.name == in_kernel) {
@@ -232,6 +232,13 @@ fn start_it(context: &Context, member: Member) -> Result<(String, Option<String>
         );
         return Err(Error::new(Code::Conflict, message));
     }
+    Ok(())
+}
+
+/// Starts a jail that is down; its jid, and what iocage complained of.
+fn start_it(context: &Context, member: Member) -> Result<(String, Option<String>)> {
+    let name = nameable(context, member)?;
+    is_nobody_elses_name(context, member)?;
     let after = run(context, member, "start", &command::start(&name))?;
     match &after.jid {
         None => Err(after.failure("is down")),

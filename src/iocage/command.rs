@@ -109,6 +109,34 @@ pub fn restart(jail: &JailName, soft: bool) -> CommandLine {
     }
 }
 
+/// Brings a jail, with `packages` also those in it, to the latest patch level.
+///
+/// # Errors
+/// `Unavailable` for a version that cannot update packages.
+pub fn update(version: Version, jail: &JailName, packages: bool) -> Result<CommandLine> {
+    let mut line = iocage().word("update");
+    if packages {
+        version.require(Ability::UpdatePackages)?;
+        line = line.word("-P");
+    }
+    // freebsd-update runs on the host as root. This one comes from FreeBSD's own server, as it does
+    // where nothing is said and in all versions before. By -NV it is the jail's, which whoever is root
+    // there may have changed (`ioc_fetch.py`, fetch_update).
+    if version.can(Ability::ChooseFreebsdUpdate) {
+        line = line.word("-V");
+    }
+    Ok(line.value(jail))
+}
+
+/// Brings a base jail to another release; of other jails it would ask on a terminal. The same in
+/// every version.
+pub fn upgrade(jail: &JailName, release: &Release) -> CommandLine {
+    iocage()
+        .words(&["upgrade", "-r"])
+        .value(release)
+        .value(jail)
+}
+
 /// Fetches a plugin and makes a jail of it.
 ///
 /// # Errors

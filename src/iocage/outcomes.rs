@@ -4,6 +4,7 @@
 //! iocage ends with 1 after good work and with 0 after bad, and nobody may have seen how it ended.
 
 mod made;
+mod patched;
 
 use super::progress::Progress;
 use super::releases;
@@ -33,7 +34,28 @@ pub fn judge(system: &System, aim: &Aim, end: &Progress) -> Verdict {
             let origin = format!("{pool}/iocage/jails/{source}");
             made::judge(system, &pool, name, Some(&origin), end)
         }
-        Work::Update { .. } | Work::Upgrade { .. } => by_words(end),
+        Work::Update { name, was_up, from } => {
+            let jail = patched::Patched {
+                name,
+                was_up: *was_up,
+                from,
+            };
+            patched::judge_update(system, &pool, &jail, end)
+        }
+        Work::Upgrade {
+            name,
+            release,
+            was_up,
+            from,
+            snapshot,
+        } => {
+            let jail = patched::Patched {
+                name,
+                was_up: *was_up,
+                from,
+            };
+            patched::judge_upgrade(system, &pool, &jail, release, snapshot, end)
+        }
         Work::Export { .. } => by_words(end),
         Work::Import { name, .. } => made::judge(system, &pool, name, None, end),
     }
@@ -49,9 +71,17 @@ pub fn by_words(end: &Progress) -> Verdict {
 
 /// Does what the command may have left undone: it holds what the job holds. It returns what could
 /// not be done.
-pub fn tidy(_system: &System, aim: &Aim) -> Option<String> {
+pub fn tidy(system: &System, aim: &Aim) -> Option<String> {
+    let pool = PoolName::parse(&aim.pool).ok()?;
     match &aim.work {
-        Work::Update { .. } | Work::Upgrade { .. } | Work::Export { .. } => None,
+        Work::Update { name, was_up, .. } => patched::tidy(system, &pool, name, *was_up),
+        Work::Upgrade { name, was_up, .. } => {
+            let mounted = patched::unmount_sources(system, &pool, name);
+            let runs = patched::tidy(system, &pool, name, *was_up);
+            let undone: Vec<String> = mounted.into_iter().chain(runs).collect();
+            (!undone.is_empty()).then(|| undone.join("; "))
+        }
+        Work::Export { .. } => None,
         _ => None,
     }
 }
@@ -69,6 +99,7 @@ pub fn needs_tidying(aim: &Aim) -> bool {
 pub fn percent(aim: &Aim, progress: &Progress) -> Option<u8> {
     match &aim.work {
         Work::Create { packages, .. } => made::percent(*packages, progress),
+        Work::Update { .. } => patched::percent(progress),
         _ => None,
     }
 }

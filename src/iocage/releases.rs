@@ -169,7 +169,7 @@ fn oldest_first(releases: &mut [String]) {
 }
 
 /// Oldest first: by number, so that 9.3 comes before 10.1, then by the rest.
-fn by_version(a: &str, b: &str) -> Ordering {
+pub fn by_version(a: &str, b: &str) -> Ordering {
     let key = |name: &str| {
         let version = name.split('-').next().unwrap_or("");
         let numbers: Vec<u64> = version

@@ -45,6 +45,13 @@ pub enum Ability {
     /// `fetch -P` makes or refreshes iocage's clone of the index first; before, it takes the clone
     /// as it is, and fails without one.
     RefreshIndex,
+    /// `update -P`.
+    UpdatePackages,
+    /// `update -V` and `-NV`: which freebsd-update is run.
+    ChooseFreebsdUpdate,
+    /// `update` and `upgrade` know a base jail by every word for true; before, only by `yes`, and take
+    /// it for another kind of jail.
+    PatchBaseJails,
 }
 
 /// Since which version, and what stands after "the installed iocage is older than ... and cannot".
@@ -69,6 +76,12 @@ const ABILITIES: &[(Ability, Version, &str)] = &[
     // iocage_lib/ioc_plugin.py, fetch_plugin: pull_clone_git_repo in 1.2, only `open(INDEX)` in 1.1
     // (1.1 and 1.0 clone where there is none, and then ask on the terminal which plugin is meant).
     (Ability::RefreshIndex, V1_2, "make a plugin's jail before it has an index"),
+    // iocage_cli/update.py: --pkgs in 1.2.
+    (Ability::UpdatePackages, V1_2, "update a jail's packages"),
+    // iocage_cli/update.py: --verify/--noverify in 1.9.
+    (Ability::ChooseFreebsdUpdate, Version(1, 9, 0), "choose whose freebsd-update is run"),
+    // iocage_lib/iocage.py, update and upgrade: check_truthy in 1.2, `== "yes"` in 1.1.
+    (Ability::PatchBaseJails, V1_2, "update or upgrade a base jail safely"),
 ];
 
 impl Version {

@@ -25,13 +25,20 @@ pub enum Work {
     },
     /// A copy of a jail.
     Clone { name: String, source: String },
-    /// The latest patch level of a jail that was down, or not.
-    Update { name: String, was_up: bool },
-    /// Another release for a jail that was down, or not.
+    /// The latest patch level of a jail that had `from` and was down, or not.
+    Update {
+        name: String,
+        was_up: bool,
+        from: String,
+    },
+    /// Another release for a jail that had `from` and was down, or not; before that, iocage takes
+    /// `snapshot` of it.
     Upgrade {
         name: String,
         release: String,
         was_up: bool,
+        from: String,
+        snapshot: String,
     },
     /// An image of a jail and its `datasets`: `stem` and `ending` are its file's name. Neither the
     /// image nor what iocage makes on the way to it was there before.

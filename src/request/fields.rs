@@ -168,6 +168,8 @@ pub static TEMPLATE: Field<Label> = Field::new("template", |value| text(value, L
 pub static TIMEOUT_SECONDS: Field<Duration> = Field::new("timeout_seconds", seconds);
 /// The type of jails.
 pub static TYPE: Field<String> = Field::new("type", |value| text(value, name));
+/// That the packages of a jail are updated with it.
+pub static UPDATE_PACKAGES: Field<bool> = Field::flag("packages");
 /// A user of a jail.
 pub static USER: Field<UserName> = Field::new("user", |value| text(value, UserName::parse));
 pub static VERIFY: Field<bool> = Field::flag("verify");

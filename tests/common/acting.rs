@@ -86,6 +86,14 @@ pub fn requests() -> Vec<(Value, Value)> {
         (json!({"action": "cleanjails"}), json!({"code": "in_use"})),
         (json!({"action": "cleanall"}), json!({"code": "in_use"})),
         (
+            json!({"action": "updatejail", "jail": "base"}),
+            json!({"code": "conflict"}),
+        ),
+        (
+            db("upgradejail", json!({"release": "13.2-RELEASE"})),
+            json!({"code": "unavailable"}),
+        ),
+        (
             json!({"action": "stopjob", "job": "sysadm_iocage_nosuch"}),
             json!({"code": "not_found"}),
         ),

@@ -265,3 +265,29 @@ fn a_jail_is_renamed_by_a_version_that_renames_no_other() {
     let error = rename(V0_9_10, &name("web"), &name("www")).unwrap_err();
     assert_eq!(error.code, Code::Unavailable);
 }
+
+#[test]
+fn an_update_never_runs_the_jails_own_program() {
+    let jail = JailName::parse("web").unwrap();
+    let line =
+        |version, packages| update(version, &jail, packages).map(|line| line.arguments().join(" "));
+    for (version, packages, expected) in [
+        (V1_0, false, "update web"),
+        (V1_2, false, "update web"),
+        (V1_2, true, "update -P web"),
+        (Version(1, 8, 0), true, "update -P web"),
+        (Version(1, 9, 0), false, "update -V web"),
+        (V1_13, true, "update -P -V web"),
+    ] {
+        assert_eq!(line(version, packages).unwrap(), expected, "{version}");
+    }
+    let error = line(V1_1, true).unwrap_err();
+    assert_eq!(error.code, Code::Unavailable);
+    assert!(
+        error.message.ends_with("cannot update a jail's packages"),
+        "{error}"
+    );
+    let release = Release::parse("13.2-RELEASE").unwrap();
+    let words = upgrade(&jail, &release).arguments().join(" ");
+    assert_eq!(words, "upgrade -r 13.2-RELEASE web");
+}

@@ -533,7 +533,10 @@ impl Lab {
     /// - `stop`: `prestop-fails`, `services-fail` (both not with `-f`), `stays` (all leave it
     ///   running), `warns` (it is down, exit code 1)
     /// - `set`: `kernel-refuses` (it is in the config of a running jail, exit code 1)
-    /// - `update`: `fetch-fails`; `upgrade`: `etcupdate-fails` (of a base jail)
+    /// - `update`: `pkg-fails`, `fetch-fails`, `install-fails` (in the middle; all leave a jail running
+    ///   that was down), `plugin-fails` (which rolls it back, and leaves it down)
+    /// - `upgrade` of a base jail: `etcupdate-fails` (which rolls it back, and leaves it down),
+    ///   `aliases-fail` (after all else; it leaves it running)
     pub fn set_habit(&self, command: &str, habit: Option<&str>) {
         let path = format!("habits/{command}");
         match habit {
