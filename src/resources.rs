@@ -283,7 +283,7 @@ impl Resources {
                 Ok(Lock::Taken(lock)) => {
                     return Ok(Hold {
                         lock: Some(Arc::new(lock)),
-                        named: (alone && claim.resource.has_a_name()).then_some(path),
+                        named: claim.resource.has_a_name().then_some(path),
                     })
                 }
                 Ok(Lock::HeldElsewhere) => {}

@@ -440,6 +440,19 @@ fn a_base_jail_updates_its_release_for_all_that_are_on_it() {
         ["13.1-RELEASE-p9", "13.1-RELEASE-p9", "13.1-RELEASE-p4"]
     );
     house.lab.set_pace("0");
+    // iocage reads the settings of all jails after that, and ends where it cannot.
+    let settings = house
+        .lab
+        .iocage_root(house.pool())
+        .join("jails/web/config.json");
+    let whole = fs::read(&settings).unwrap();
+    fs::write(&settings, "{").unwrap();
+    let (code, words) = house.refused(&json!({"action": "updatejail", "jail": "base2"}));
+    assert!(
+        code == "conflict" && words.ends_with("read: jail web"),
+        "{words}"
+    );
+    fs::write(&settings, whole).unwrap();
     // What was done already is no failure.
     assert_eq!(ended(&house.update("base2")), (true, ""));
     assert_eq!(house.lab.jid_of("base2"), None);

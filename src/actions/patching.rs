@@ -7,7 +7,7 @@ mod patient;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use patient::Patient;
+use patient::{require_readable, Patient};
 
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
@@ -32,6 +32,9 @@ pub fn update<'a>(context: &'a Context, arguments: &'a Arguments) -> Result<Vec<
     let mut patients: Vec<(Label, Patient)> = Vec::new();
     for label in labels {
         let patient = Patient::of(context, members.find(&label)?, version)?;
+        if patient.base.is_some() {
+            require_readable(&members, &patient.words)?;
+        }
         let mut others = patients.iter().map(|(_, other)| other);
         if others.clone().any(|other| other.dataset == patient.dataset) {
             continue;

@@ -154,7 +154,12 @@ impl Stock {
     fn origin_of_root(&self, jail: &Dataset) -> Option<&Dataset> {
         let root = Dataset::printed(&format!("{jail}/root"))?;
         let noted = || self.noted.get(jail).filter(|origin| self.has(origin));
-        self.origins.get(&root).map_or_else(noted, Option::as_ref)
+        // A copy of a jail that was cut short has no root yet.
+        let own = || self.origins.get(jail).and_then(Option::as_ref);
+        let without_root = || noted().or_else(own);
+        self.origins
+            .get(&root)
+            .map_or_else(without_root, Option::as_ref)
     }
 
     /// The datasets of iocage's that no version of it has made, and that belong to no member.

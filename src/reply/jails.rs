@@ -24,11 +24,14 @@ pub fn keyed<'a>(
     key: impl Fn(&'a Jail) -> Cow<'a, str>,
     describe: impl Fn(&Jail) -> Answer,
 ) -> Object {
-    // A jid is unique; a jail that only has it for a name makes way.
+    // A jid is unique; a jail that only has it for a name makes way. So does a copy that still has
+    // the uuid of its source.
     let (up, down): (Vec<&Jail>, Vec<&Jail>) =
         jails.into_iter().partition(|jail| jail.jid.is_some());
-    let mut taken = HashSet::with_capacity(up.len() + down.len());
-    let named = up.into_iter().chain(down).map(|one| {
+    let (own, others): (Vec<&Jail>, Vec<&Jail>) =
+        down.into_iter().partition(|jail| jail.name == jail.uuid);
+    let mut taken = HashSet::with_capacity(up.len() + own.len() + others.len());
+    let named = up.into_iter().chain(own).chain(others).map(|one| {
         let mut key = key(one);
         if !taken.insert(key.clone()) {
             key = format!("{family}/{}", one.name).into();
@@ -234,11 +237,15 @@ mod tests {
             called("same1", "same", None),
             called("same2", "same", None),
             called("web", "web", Some("5")),
+            called("copy", "www", None),
+            called("www", "www", None),
         ];
-        assert_eq!(keys(&list), ["5", "jails/5", "jails/same2", "same"]);
+        let expected = ["5", "jails/5", "jails/copy", "jails/same2", "same", "www"];
+        assert_eq!(keys(&list), expected);
         let listed = keyed(&list, "jails", key, jail);
         let listed: serde_json::Value = serde_json::from_str(&listed.to_json()).unwrap();
         assert_eq!(listed["5"]["uuid"], "web");
+        assert_eq!(listed["www"]["tag"], "www");
     }
 
     #[test]

@@ -110,3 +110,19 @@ fn whoever_waits_gets_it_when_it_is_free() {
         assert!(waits.join().unwrap().is_ok());
     });
 }
+
+#[test]
+fn nothing_is_left_of_a_name_that_nobody_holds() {
+    let folder = Folder::new("names");
+    let resources = folder.resources();
+    let shared = Resource::jail(&JailName::parse("web").unwrap()).shared();
+    let lock = folder.0.join("jail-web.lock");
+    let one = resources
+        .take(std::slice::from_ref(&shared), Duration::ZERO)
+        .unwrap();
+    let other = resources.take(&[shared], Duration::ZERO).unwrap();
+    drop(one);
+    assert!(lock.exists(), "the other one holds it");
+    drop(other);
+    assert!(!lock.exists());
+}

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::order::Order;
-use super::platform::{self, Signal};
+use super::platform::{self, Exit, Signal};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::sync::lock;
@@ -49,7 +49,7 @@ impl Leader {
     pub fn has_exited(&self) -> io::Result<bool> {
         match self.code {
             Some(_) => Ok(true),
-            None => platform::has_exited(self.id),
+            None => platform::exit(self.id).map(|exit| exit.is_some()),
         }
     }
 
@@ -144,6 +144,12 @@ impl Process for Leader {
             std::thread::sleep(pause.min(left));
             pause = (pause * 2).min(LONGEST);
         }
+        // What it has started would work on, and nobody would know. Its id is its own still.
+        let is_killed = |exit| exit == Some(Exit::Killed);
+        if self.code.is_none() && platform::exit(self.id).is_ok_and(is_killed) {
+            platform::signal_group(self.id, Signal::Kill);
+            within(limits::REAP_PATIENCE, || !platform::group_lives(self.id));
+        }
         self.reap()
     }
 
@@ -195,13 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_job_has_started_dies_with_it() {
+        let mut leader = start("sleep 1000 & kill -9 $$");
+        wait_until(|| leader.has_exited().unwrap());
+        assert!(platform::group_lives(leader.id));
+        let code = Process::wait(&mut leader, Duration::from_secs(10)).unwrap();
+        assert_eq!(code, Some(128 + 9));
+        wait_until(|| !platform::group_lives(leader.id));
+    }
+
+    #[test]
     fn who_has_exited_keeps_the_number_until_it_is_reaped() {
         let mut leader = start("exit 3");
         wait_until(|| leader.has_exited().unwrap());
         assert!(leader.has_exited().unwrap(), "looking has reaped it");
-        assert!(platform::has_exited(leader.id).unwrap());
+        assert!(platform::exit(leader.id).unwrap().is_some());
         assert_eq!(leader.reap().unwrap(), Some(3));
-        assert!(platform::has_exited(leader.id).is_err(), "it is not reaped");
+        assert!(platform::exit(leader.id).is_err(), "it is not reaped");
         assert_eq!(leader.reap().unwrap(), Some(3), "its number is used again");
         assert!(leader.has_exited().unwrap());
     }
@@ -232,9 +248,9 @@ mod tests {
             let child = Child::new(start("sleep 0.3"));
             child.id()
         };
-        assert!(!platform::has_exited(id).unwrap(), "it was ended");
+        assert!(platform::exit(id).unwrap().is_none(), "it was ended");
         // Any start looks for them.
-        wait_until(|| start("exit 0").end() && platform::has_exited(id).is_err());
+        wait_until(|| start("exit 0").end() && platform::exit(id).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::{Dataset, Family};
 use crate::iocage::power::with_dependencies;
-use crate::iocage::selection::{Label, Member};
+use crate::iocage::selection::{Label, Member, Members};
 use crate::iocage::snapshots::Holders;
 use crate::iocage::version::{Ability, Version};
 use crate::iocage::{fstab, releases};
@@ -216,6 +216,26 @@ fn release_folder(member: Member, release: &Release) -> Result<PathBuf> {
     let root = member.listing.root.as_ref();
     let home = root.map(|root| root.join(Family::Releases.as_str()).join(&**release));
     home.ok_or_else(|| member.unreadable())
+}
+
+/// Makes sure that the settings of all jails can be read: iocage reads them once it has patched the
+/// release, and ends where it cannot, before it notes the new patch level (`ioc_fetch.py`,
+/// fetch_update).
+pub fn require_readable(members: &Members, words: &str) -> Result<()> {
+    let is_unreadable = |one: &Member| one.listing.settings(one.jail).is_none();
+    let unreadable = members.all().filter(is_unreadable);
+    let names: Vec<String> = unreadable.map(|one| one.in_words()).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => {
+            let message = format!(
+                "{words} is a base jail, and iocage fails in the middle of its work on one while the \
+                 settings of any other cannot be read: {}",
+                names.join(", ")
+            );
+            Err(Error::new(Code::Conflict, message))
+        }
+    }
 }
 
 /// The release that a base jail mounts, as iocage reads it from what the jail has.

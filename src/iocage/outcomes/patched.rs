@@ -220,7 +220,9 @@ fn words(end: &Progress) -> Option<String> {
         .output
         .lines()
         .take_while(|line| !line.starts_with("Traceback"));
-    let last = before.map(str::trim).filter(|line| !line.is_empty()).last();
+    // iocage says which release the jail had and has, whatever came of it.
+    let is_said = |line: &&str| !line.is_empty() && !line.starts_with("release: ");
+    let last = before.map(str::trim).filter(is_said).last();
     let last = last.unwrap_or("nothing");
     Some(format!("freebsd-update has failed, after it said: {last}"))
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use folder::{is_no_folder, make_folder_in, open_folder_in};
 pub use mount_table::{mount_table, parse_mountinfo, Mount};
-pub use process::{group_lives, has_exited, reap, signal_group, Signal};
+pub use process::{exit, group_lives, reap, signal_group, Exit, Signal};
 pub use spawn::start;
 
 /// A pipe: the end to read from and the end to write to. No program inherits them.

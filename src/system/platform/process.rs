@@ -56,22 +56,34 @@ fn is_of_the_dead(_: u32) -> bool {
     false
 }
 
-/// Whether a child has exited. It stays there to be reaped, so its id stays its own.
+/// How a child has exited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    ByItself,
+    /// A signal has ended it.
+    Killed,
+}
+
+/// Whether a child has exited, and how. It stays there to be reaped, so its id stays its own.
 ///
 /// # Errors
 /// If there is no such child: the host reaps every child, or ignores SIGCHLD.
-pub fn has_exited(child: u32) -> io::Result<bool> {
+pub fn exit(child: u32) -> io::Result<Option<Exit>> {
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     loop {
         // SAFETY: all of siginfo_t may be zero, and the call gets a pointer to it. Its pid is
         // there in what waitid writes, and stays zero where it writes nothing.
-        let (done, pid) = unsafe {
+        let (done, pid, how) = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
             let done = libc::waitid(libc::P_PID, child as libc::id_t, &raw mut info, options);
-            (done, info.si_pid())
+            (done, info.si_pid(), info.si_code)
         };
         if done == 0 {
-            return Ok(pid != 0);
+            let exit = match how {
+                libc::CLD_EXITED => Exit::ByItself,
+                _ => Exit::Killed,
+            };
+            return Ok((pid != 0).then_some(exit));
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
@@ -84,7 +96,7 @@ pub fn has_exited(child: u32) -> io::Result<bool> {
 /// ended it. `None` if it has not exited.
 ///
 /// # Errors
-/// As [`has_exited`].
+/// As [`exit`].
 pub fn reap(child: u32) -> io::Result<Option<i32>> {
     let number = number_of(child).ok_or(io::ErrorKind::InvalidInput)?;
     loop {
