@@ -125,10 +125,10 @@ impl Reading {
         })
     }
 
-    /// Reads on until `end`.
+    /// Reads on until `end`, a piece in any case.
     fn go_on(mut self, end: Instant) -> Result<Step> {
         let mut buffer = vec![0; 1 << 20];
-        while Instant::now() < end {
+        loop {
             let read = self.file.read(&mut buffer);
             let cannot = |error| Error::new(Code::Failed, format!("{}: {error}", self.name));
             match read.map_err(cannot)? {
@@ -139,8 +139,10 @@ impl Reading {
                 }
                 read => self.hash.update(&buffer[..read]),
             }
+            if Instant::now() >= end {
+                return Ok(Step::More(self));
+            }
         }
-        Ok(Step::More(self))
     }
 }
 

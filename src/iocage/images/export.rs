@@ -95,12 +95,14 @@ pub fn require_importable(root: &Path, jail: &str, all: &[Dataset]) -> Result<()
 /// # Errors
 /// `Unavailable`, with the numbers.
 pub fn require_room(system: &System, pool: &PoolName, own: &Dataset) -> Result<()> {
-    // `zfs list -p` came later than `zfs get -p`.
+    // `zfs list -p` came later than `zfs get -p`, and so did `zfs get -t`.
     let line = CommandLine::new(Program::Zfs).words(&["get", "-H", "-p"]);
-    let sizes = line.clone().words(&["-r", "-t", "filesystem,volume"]);
-    let sizes = sizes.words(&["-o", "name,value", "referenced"]).value(own);
-    let sizes = rows(&system.run(&sizes)?.success()?);
-    let sizes = sizes.iter().filter_map(|row| value(row, 1)?.parse().ok());
+    let sizes = line
+        .clone()
+        .words(&["-r", "-o", "name,value", "referenced"]);
+    let sizes = rows(&system.run(&sizes.value(own))?.success()?);
+    let sizes = sizes.iter().filter(|row| !row[0].contains('@'));
+    let sizes = sizes.filter_map(|row| value(row, 1)?.parse().ok());
     let needed: u64 = sizes.fold(0, u64::saturating_add);
     let line = line.words(&["-o", "name,value", "available"]);
     let of_images = system.run(&line.clone().value(&datasets::images(pool)))?;
