@@ -209,7 +209,10 @@ pub fn judge_import(
                 "a part of the jail {name} is left, which destroyjail destroys: {}",
                 lacks.join(", ")
             );
-            Verdict::failed(beside(words, &left))
+            // iocage goes past what `zfs recv` says, and may end with 0.
+            let of_zfs = lines_of(end, "cannot receive").last();
+            let of_zfs = of_zfs.map(|why| format!("cannot receive{why}"));
+            Verdict::failed(beside(words.or(of_zfs), &left))
         }
     }
 }
