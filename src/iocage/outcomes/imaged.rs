@@ -13,6 +13,7 @@ use crate::iocage::images::{checksum, export, folder, sum_file, Checksum};
 use crate::iocage::jails::{self, Listing, State};
 use crate::iocage::progress::Progress;
 use crate::iocage::settings::{stored, Key};
+use crate::iocage::snapshots::Holders;
 use crate::iocage::survey::Memory;
 use crate::limits;
 use crate::names::PoolName;
@@ -92,23 +93,22 @@ pub fn judge_export(
 /// and an image that it has not come to the end of. Nothing of them was there before. It returns what
 /// is left.
 pub fn tidy_export(system: &System, pool: &PoolName, made: &Export) -> Option<String> {
-    let mut left = Vec::new();
-    match export::datasets_of(system, pool, made.name) {
-        Err(error) => left.push(error.message),
-        Ok(datasets) => {
-            let snapshots = made.days.iter().filter_map(|day| export::snapshot(day));
-            let own = datasets.first().into_iter();
-            let snapshots = own.flat_map(|own| snapshots.clone().map(|day| own.at(&day)));
-            for snapshot in snapshots {
-                let rows = datasets::list(system, &snapshot, "snapshot", Some(0), "name");
-                if rows.is_ok_and(|rows| rows.is_empty()) {
-                    continue;
-                }
-                if let Err(error) = destruction::destroy(system, &snapshot) {
-                    left.push(format!("the snapshot {snapshot} is left: {error}"));
+    let datasets = match export::datasets_of(system, pool, made.name) {
+        Ok(datasets) => datasets,
+        Err(error) => return Some(error.message),
+    };
+    let mut left = tidy_files(system, pool, made, &datasets);
+    if let Some(own) = datasets.first() {
+        match Holders::look(system, pool, own) {
+            Err(error) => left.push(error.message),
+            Ok(holders) => {
+                let names = made.days.iter().filter_map(|day| export::snapshot(day));
+                for snapshot in names.flat_map(|name| holders.topmost(&name)) {
+                    if let Err(error) = destruction::destroy(system, &snapshot) {
+                        left.push(format!("the snapshot {snapshot} is left: {error}"));
+                    }
                 }
             }
-            left.extend(tidy_files(system, pool, made, &datasets));
         }
     }
     (!left.is_empty()).then(|| left.join("; "))
