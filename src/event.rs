@@ -38,7 +38,11 @@ pub fn of(
         (Some(_), None) => {
             let aim = known.aim.clone();
             let aim = aim.or_else(|| aim_of(system, configuration, id, &progress));
-            Some(judge(system, aim.as_ref(), &progress))
+            // Its end may be looked at more closely at this moment, and nobody waits for that here.
+            Some(match &aim {
+                Some(aim) => outcomes::glance(system, aim, &progress),
+                None => outcomes::by_words(&progress),
+            })
         }
     };
     let worked = verdict.as_ref().map(|verdict| verdict.worked);

@@ -151,3 +151,7 @@ pub const EXEC_SECONDS: u64 = 3600;
 
 /// A path, as PATH_MAX of FreeBSD and Linux is.
 pub const PATH_BYTES: usize = 1024;
+
+/// How long an image may be read to compare it with its checksum. A slow disk reads 100 GB in that
+/// time; more is for somebody who sits beside it.
+pub const IMAGE_READING: Duration = Duration::from_secs(20 * 60);

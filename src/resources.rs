@@ -41,6 +41,8 @@ pub enum Resource {
     Ip(IpAddr),
     /// A MAC address, as twelve digits in lower case.
     Mac(String),
+    /// The images of a jail of one day, by their files' name without its ending.
+    Image(String),
     /// The clone of a plugin repository, by its folder's name.
     Index(String),
     /// Which branches are on disk in the library's clones.
@@ -79,10 +81,10 @@ impl Resource {
 
     /// Whether it is one of any number of its kind.
     fn has_a_name(&self) -> bool {
-        use Resource::{Index, Ip, Jail, Job, Mac, Release};
+        use Resource::{Image, Index, Ip, Jail, Job, Mac, Release};
         matches!(
             self,
-            Job(_) | Release(_) | Jail(_) | Ip(_) | Mac(_) | Index(_)
+            Job(_) | Release(_) | Jail(_) | Ip(_) | Mac(_) | Image(_) | Index(_)
         )
     }
 
@@ -98,6 +100,7 @@ impl Resource {
             Resource::Jail(name) => format!("jail-{name}"),
             Resource::Ip(address) => format!("ip-{address}"),
             Resource::Mac(address) => format!("mac-{address}"),
+            Resource::Image(stem) => format!("image-{stem}"),
             Resource::Index(name) => format!("index-{name}"),
             Resource::Branches => "branches".into(),
             Resource::Catalogue => "catalogue".into(),
@@ -116,6 +119,7 @@ impl Resource {
             Resource::Jail(name) => format!("the jail name {name}"),
             Resource::Ip(address) => format!("the address {address}"),
             Resource::Mac(address) => format!("the MAC address {address}"),
+            Resource::Image(stem) => format!("the image {stem}"),
             Resource::Index(name) => format!("the plugin index {name}"),
             Resource::Branches => "the plugin indexes' branches".into(),
             Resource::Catalogue => "the catalogue".into(),
@@ -146,6 +150,7 @@ impl Claim {
             Some(("jail", name)) => Resource::Jail(name.into()),
             Some(("ip", address)) => Resource::Ip(address.parse().ok()?),
             Some(("mac", address)) => Resource::Mac(address.into()),
+            Some(("image", stem)) => Resource::Image(stem.into()),
             Some(("index", name)) => Resource::Index(name.into()),
             _ => {
                 use Resource::{Branches, Catalogue, Jails, Marks, Releases, Templates};

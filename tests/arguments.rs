@@ -22,6 +22,8 @@ fn right(action: &str) -> Value {
             json!({"force": false, "dryrun": true})
         }
         "execjail" => json!({"jail": "web", "command": ["true"]}),
+        "exportjail" => json!({"jail": "web"}),
+        "importjail" => json!({"image": "web_2026-11-26.zip"}),
         "removemount" => json!({"jail": "web", "destination": "/mnt"}),
         "removesnapshot" | "rollbackjail" => json!({"jail": "web", "snapshot": "s"}),
         "renamejail" => json!({"jail": "web", "name": "www"}),
@@ -250,6 +252,7 @@ fn wrong_arguments_are_named_and_no_command_is_run() {
     let missing = [
         ("deactivatepool", "pool", json!({})),
         ("jobstatus", "job", json!({})),
+        ("importjail", "image", json!({})),
         ("fetchreleases", "releases", json!({})),
         ("upgradejail", "release", json!({"jail": "web"})),
         ("upgradejail", "jail", json!({"release": "13.2-RELEASE"})),

@@ -204,6 +204,16 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
             let names = || snapshots_in(dataset).join("\n").into_bytes();
             Printed::said(said.cloned().unwrap_or_else(names))
         }
+        // The datasets of a jail, for its export.
+        (Program::Zfs, ["list", "-H", "-r", "-t", "filesystem,volume", "-o", "name", dataset])
+            if says.datasets.is_none() =>
+        {
+            Printed::said(format!("{dataset}\n{dataset}/root\n"))
+        }
+        (Program::Zfs, ["get", "-H", "-p", .., "referenced" | "available", dataset]) => {
+            let real = format!("{dataset}\t1048576\n");
+            or(&says.space, real.as_bytes())
+        }
         (Program::Zfs, ["list", "-H", "-r", .., dataset]) => {
             let origins = arguments.contains(&"name,origin");
             match (dataset.rsplit('/').next(), origins) {
@@ -437,7 +447,7 @@ pub fn pool() -> PoolName {
 fn check_command(words: &[&str]) {
     #[rustfmt::skip]
     const OPTIONS: &[&str] = &[
-        "-", "--", "-H", "-P", "-R", "-T", "-U", "-a", "-d", "-f", "-g", "-n", "-o", "-p", "-q",
+        "-", "--", "-H", "-P", "-R", "-T", "-U", "-a", "-c", "-d", "-f", "-g", "-n", "-o", "-p", "-q",
         "-r", "-s", "-t", "-v", "--accept", "--depth", "--libxo", "--name", "--no-single-branch", "--quiet", "--version",
     ];
     for word in words {

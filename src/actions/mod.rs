@@ -28,10 +28,10 @@ use crate::iocage::selection::{Member, Members};
 use crate::jobs::Task;
 use crate::reply::Object;
 use crate::request::{
-    AnyField, Arguments, ACCEPT_LICENSE, BOOT, COMMAND, DESTINATION, DETAIL, DHCP, DRYRUN,
-    FILE_SYSTEM, FORCE, IP4, IP6, JAIL, JAILS, JAIL_UUID, JOB, NAME, NET_DEVICE, OPTIONS, PLUGIN,
-    POOL, PROP, PROPERTIES, RECURSIVE, REFRESH, RELEASE, RELEASES, SETTINGS, SNAPSHOT, SOFT,
-    SOURCE, STATE, TEMPLATE, TIMEOUT_SECONDS, TYPE, UPDATE_PACKAGES, USER, VERIFY,
+    AnyField, Arguments, ACCEPT_LICENSE, BOOT, COMMAND, COMPRESSION, DESTINATION, DETAIL, DHCP,
+    DRYRUN, FILE_SYSTEM, FORCE, IMAGE, IP4, IP6, JAIL, JAILS, JAIL_UUID, JOB, NAME, NET_DEVICE,
+    OPTIONS, PLUGIN, POOL, PROP, PROPERTIES, RECURSIVE, REFRESH, RELEASE, RELEASES, SETTINGS,
+    SNAPSHOT, SOFT, SOURCE, STATE, TEMPLATE, TIMEOUT_SECONDS, TYPE, UPDATE_PACKAGES, USER, VERIFY,
 };
 use crate::resources::{Claim, Resource};
 
@@ -213,9 +213,11 @@ pub static ACTIONS: &[Action] = &[
     Action { name: "destroyjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &RELEASE, &TEMPLATE, &FORCE, &RECURSIVE, &DRYRUN], how: How::ChangesJailsOr(DESTROY, |arguments| arguments.has(&RELEASE), DESTROY_RELEASE) },
     Action { name: "df", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::Looks(space::df) },
     Action { name: "execjail", fields: &[&JAIL, &JAIL_UUID, &COMMAND, &USER, &TIMEOUT_SECONDS], how: How::ChangesJails(EXEC) },
+    Action { name: "exportjail", fields: &[&JAIL, &JAIL_UUID, &COMPRESSION], how: How::Starts(images::export, Many::One) },
     Action { name: "fetchreleases", fields: &[&RELEASES], how: How::Starts(releases::fetch, Many::List) },
     Action { name: "getdefaultsettings", fields: &[], how: How::Looks(settings::get_defaults) },
     Action { name: "getjailsettings", fields: &[&JAIL, &JAIL_UUID, &JAILS, &PROP, &DETAIL], how: How::Looks(settings::get) },
+    Action { name: "importjail", fields: &[&IMAGE, &FORCE], how: How::Starts(images::import, Many::One) },
     Action { name: "jobstatus", fields: &[&JOB], how: How::Looks(jobs::status) },
     Action { name: "listimages", fields: &[&VERIFY], how: How::Looks(images::list) },
     Action { name: "listjails", fields: &[&DETAIL, &STATE, &TYPE, &RELEASE, &JAILS], how: How::Looks(jails::list) },

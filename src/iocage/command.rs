@@ -3,6 +3,7 @@
 //! The only place where `key=value` of iocage is made. The value of a property that a client gave
 //! is private: only the command sees it.
 
+use super::images::{Format, ImageName, ImagePath};
 use super::properties::{self, PropertyName, PropertyValue};
 use super::version::{older_than, Ability, Version, V1_0};
 use crate::configuration::Program;
@@ -135,6 +136,41 @@ pub fn upgrade(jail: &JailName, release: &Release) -> CommandLine {
         .words(&["upgrade", "-r"])
         .value(release)
         .value(jail)
+}
+
+/// Makes an image of a jail.
+///
+/// # Errors
+/// `Unavailable` for a form that this version does not make.
+pub fn export(version: Version, jail: &JailName, format: Format) -> Result<CommandLine> {
+    let line = iocage().word("export");
+    Ok(match format {
+        Format::Zip => line.value(jail),
+        Format::Lzma => {
+            version.require(Ability::CompressImages)?;
+            line.words(&["-c", "lzma"]).value(jail)
+        }
+    })
+}
+
+/// Makes a jail of an image. Since 1.2 exactly this file is read, and the jail's name is not looked
+/// at; before, the one file is read that has the name at its start.
+///
+/// # Errors
+/// `Unavailable` for a form that this version does not read, and for one that takes the jail's name
+/// up to its first `_` only (`iocage/lib/ioc_image.py` of 0.9.9.2).
+pub fn import(version: Version, image: &ImageName, path: &ImagePath) -> Result<CommandLine> {
+    if version < V1_0 {
+        return Err(older_than(V1_0, "cannot import a jail safely"));
+    }
+    if image.format != Format::Zip {
+        version.require(Ability::CompressImages)?;
+    }
+    let line = iocage().word("import");
+    Ok(match version.can(Ability::ChooseImage) {
+        true => line.word("-p").value(path).value(&image.jail),
+        false => line.value(&image.jail),
+    })
 }
 
 /// Fetches a plugin and makes a jail of it.

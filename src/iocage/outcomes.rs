@@ -3,6 +3,7 @@
 //!
 //! iocage ends with 1 after good work and with 0 after bad, and nobody may have seen how it ended.
 
+mod imaged;
 mod made;
 mod patched;
 
@@ -56,8 +57,29 @@ pub fn judge(system: &System, aim: &Aim, end: &Progress) -> Verdict {
             };
             patched::judge_upgrade(system, &pool, &jail, release, snapshot, end)
         }
-        Work::Export { .. } => by_words(end),
-        Work::Import { name, .. } => made::judge(system, &pool, name, None, end),
+        Work::Export {
+            name, ending, days, ..
+        } => {
+            let made = imaged::Export { name, ending, days };
+            imaged::judge_export(system, &pool, &made, imaged::Look::Compare, end)
+        }
+        Work::Import { name, day, .. } => imaged::judge_import(system, &pool, name, day, end),
+    }
+}
+
+/// Judges it for somebody who does not wait: an image is not read as a whole.
+pub fn glance(system: &System, aim: &Aim, end: &Progress) -> Verdict {
+    match (&aim.work, PoolName::parse(&aim.pool)) {
+        (
+            Work::Export {
+                name, ending, days, ..
+            },
+            Ok(pool),
+        ) => {
+            let made = imaged::Export { name, ending, days };
+            imaged::judge_export(system, &pool, &made, imaged::Look::Glance, end)
+        }
+        _ => judge(system, aim, end),
     }
 }
 
@@ -81,7 +103,9 @@ pub fn tidy(system: &System, aim: &Aim) -> Option<String> {
             let undone: Vec<String> = mounted.into_iter().chain(runs).collect();
             (!undone.is_empty()).then(|| undone.join("; "))
         }
-        Work::Export { .. } => None,
+        Work::Export {
+            name, ending, days, ..
+        } => imaged::tidy_export(system, &pool, &imaged::Export { name, ending, days }),
         _ => None,
     }
 }
@@ -100,6 +124,8 @@ pub fn percent(aim: &Aim, progress: &Progress) -> Option<u8> {
     match &aim.work {
         Work::Create { packages, .. } => made::percent(*packages, progress),
         Work::Update { .. } => patched::percent(progress),
+        Work::Export { datasets, .. } => imaged::export_percent(*datasets, progress),
+        Work::Import { datasets, .. } => imaged::import_percent(*datasets, progress),
         _ => None,
     }
 }

@@ -52,6 +52,10 @@ pub enum Ability {
     /// `update` and `upgrade` know a base jail by every word for true; before, only by `yes`, and take
     /// it for another kind of jail.
     PatchBaseJails,
+    /// `export -c lzma`.
+    CompressImages,
+    /// `import -p FILE`; before, the image is the one whose name begins with what is given.
+    ChooseImage,
 }
 
 /// Since which version, and what stands after "the installed iocage is older than ... and cannot".
@@ -82,6 +86,9 @@ const ABILITIES: &[(Ability, Version, &str)] = &[
     (Ability::ChooseFreebsdUpdate, Version(1, 9, 0), "choose whose freebsd-update is run"),
     // iocage_lib/iocage.py, update and upgrade: check_truthy in 1.2, `== "yes"` in 1.1.
     (Ability::PatchBaseJails, V1_2, "update or upgrade a base jail safely"),
+    // iocage_cli/export.py and import.py: --compression and --path in 1.2, neither in 1.1.
+    (Ability::CompressImages, V1_2, "make or read an image other than zip"),
+    (Ability::ChooseImage, V1_2, "be told which image is meant"),
 ];
 
 impl Version {

@@ -40,17 +40,18 @@ pub enum Work {
         from: String,
         snapshot: String,
     },
-    /// An image of a jail and its `datasets`: `stem` and `ending` are its file's name. Neither the
-    /// image nor what iocage makes on the way to it was there before.
+    /// An image of a jail and its `datasets`: its file's name is `name`, one of the `days` and
+    /// `ending`. Neither the image nor what iocage makes on the way to it was there before.
     Export {
         name: String,
-        stem: String,
         ending: String,
+        days: Vec<String>,
         datasets: usize,
     },
-    /// A jail from an image of so many datasets, where that is known.
+    /// A jail from an image that was made on that day of so many datasets, where that is known.
     Import {
         name: String,
+        day: String,
         datasets: Option<usize>,
     },
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::iocage::fstab::{self, Kind, Source};
+use crate::iocage::images::{Format, ImageName};
 use crate::iocage::jails::State;
 use crate::iocage::properties::{PropertyName, PropertyValue};
 use crate::iocage::selection::Label;
@@ -106,6 +107,8 @@ pub static ACCEPT_LICENSE: Field<bool> = Field::flag("accept_license");
 pub static BOOT: Field<bool> = Field::flag("boot");
 /// What is run in a jail.
 pub static COMMAND: Field<Words> = Field::new("command", words).private();
+/// The form of an image.
+pub static COMPRESSION: Field<Format> = Field::new("compression", |value| text(value, compression));
 /// Where something is mounted: a path in a jail.
 pub static DESTINATION: Field<String> = Field::new("destination", |value| text(value, fstab::path));
 pub static DETAIL: Field<bool> = Field::flag("detail");
@@ -114,6 +117,8 @@ pub static DRYRUN: Field<bool> = Field::flag("dryrun");
 /// The type of a file system.
 pub static FILE_SYSTEM: Field<Kind> = Field::new("type", |value| text(value, Kind::parse));
 pub static FORCE: Field<bool> = Field::flag("force");
+/// The file's name of an image.
+pub static IMAGE: Field<ImageName> = Field::new("image", |value| text(value, ImageName::parse));
 pub static IP4: Field<Ip4> = Field::new("ip4", |value| text(value, Ip4::parse));
 pub static IP6: Field<Ip6> = Field::new("ip6", |value| text(value, Ip6::parse));
 /// One jail or template.
@@ -308,6 +313,12 @@ fn state(text: &str) -> std::result::Result<State, Wrong> {
             let words: Vec<&str> = known.map(State::as_str).collect();
             format!("must be one of {}", words.join(", "))
         })
+}
+
+fn compression(text: &str) -> std::result::Result<Format, Wrong> {
+    let mut known = Format::ALL.into_iter();
+    let found = known.find(|format| format.as_str() == text);
+    found.ok_or_else(|| "must be zip or lzma".into())
 }
 
 fn properties(

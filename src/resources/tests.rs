@@ -33,6 +33,7 @@ fn what_a_job_held_can_be_held_again_by_its_record() {
         Resource::Jail("a-b_c".into()),
         Resource::Ip(address),
         Resource::Mac("02ff60a1b2c3".into()),
+        Resource::Image("web-1_2026-11-26".into()),
         Resource::Index("github_com-x".into()),
         Resource::Catalogue,
     ] {

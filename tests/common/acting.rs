@@ -83,6 +83,14 @@ pub fn requests() -> Vec<(Value, Value)> {
             json!({"action": "destroyjail", "jail": "test"}),
             json!({"success": "jail test destroyed."}),
         ),
+        (
+            json!({"action": "exportjail", "jail": "base"}),
+            json!({"code": "unavailable"}),
+        ),
+        (
+            json!({"action": "importjail", "image": "nosuch_2026-11-26.zip"}),
+            json!({"code": "not_found"}),
+        ),
         (json!({"action": "cleanjails"}), json!({"code": "in_use"})),
         (json!({"action": "cleanall"}), json!({"code": "in_use"})),
         (
