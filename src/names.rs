@@ -244,9 +244,10 @@ fn package(name: &str) -> Result<&str, Wrong> {
     const LONGEST: usize = 128;
     let fits = |c: char| c.is_ascii_alphanumeric() || "._+-/@,".contains(c);
     let starts = |c: char| c.is_ascii_alphanumeric();
+    let is_path = name.contains("..") || name.contains("//");
     match name.starts_with(starts) && name.len() <= LONGEST && name.chars().all(fits) {
-        true => Ok(name),
-        false => Err(format!(
+        true if !is_path => Ok(name),
+        _ => Err(format!(
             "a package's name has at most {LONGEST} letters, digits and \"._+-/@,\", and begins with \
              a letter or a digit"
         )),

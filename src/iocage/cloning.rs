@@ -280,7 +280,7 @@ mod tests {
             "host_hostuuid": "a", "host_hostname": "a.example", "notes": "banana", "boot": 1,
             "jail_zfs_dataset": "iocage/jails/a/data", "comment": "a", "release": "13.2-a",
         });
-        let (folder, away) = (source.folder.display(), copy.folder.display());
+        let [folder, away] = [&source, &copy].map(|place| place.folder.display().to_string());
         let fstab = format!("/data\t{folder}/root/data\tnullfs\tro\t0\t0\n");
         let hosts = "127.0.0.1 localhost a\n10.0.0.5\ta.example a # a\n";
         write(&source, &config, &fstab, hosts);
