@@ -334,7 +334,7 @@ impl Lab {
         ]);
         // What iocage reads when it makes a jail.
         let root = self.iocage_root(pool).join("releases").join(name);
-        fs::create_dir(root.join("root/etc")).unwrap();
+        fs::create_dir_all(root.join("root/etc")).unwrap();
         let hosts = "::1\t\tlocalhost\n127.0.0.1\t\tlocalhost\n";
         fs::write(root.join("root/etc/hosts"), hosts).unwrap();
     }
