@@ -473,6 +473,37 @@ fn what_cannot_be_made_is_refused_before_anything_is_started() {
     ] {
         scene.refused(&args, code, part);
     }
+    // No room: for none at all, or for none that is a copy.
+    let big = scene.folder("a/root/big");
+    fs::write(&big, vec![7; 40 << 20]).unwrap();
+    let quota =
+        |quota: &str| lab.zfs(&["set", &format!("quota={quota}"), &format!("{pool}/iocage")]);
+    lab.zfs(&["set", "compression=off", pool]);
+    quota("100M");
+    eventually("the file is counted", || {
+        let room = lab.zfs(&[
+            "get",
+            "-H",
+            "-p",
+            "-o",
+            "value",
+            "available",
+            &format!("{pool}/iocage"),
+        ]);
+        (16 << 20..56 << 20).contains(&room.trim().parse::<u64>().unwrap_or(0)) || {
+            quota("80M");
+            false
+        }
+    });
+    scene.refused(
+        &clone("a", "new", json!({"thick": true})),
+        "unavailable",
+        "bytes left",
+    );
+    quota("50M");
+    scene.refused(&clone("a", "new", json!({})), "unavailable", "bytes left");
+    scene.refused(&create("new", json!({})), "unavailable", "bytes left");
+    quota("none");
     // A jail's own root may say that anything is anywhere.
     fs::remove_file(scene.folder("a/root/etc/hosts")).unwrap();
     symlink("/etc/hosts", scene.folder("a/root/etc/hosts")).unwrap();

@@ -248,7 +248,10 @@ impl Wish {
             }
         }
         let origin = match &self.new.base {
-            Base::Nothing => return Ok(None),
+            Base::Nothing => {
+                guards::require_room(context, pool, None)?;
+                return Ok(None);
+            }
             Base::Release(release) => {
                 if !releases::is_in(&context.system, pool, release)? {
                     let message = format!(
@@ -266,6 +269,9 @@ impl Wish {
         };
         if let Some(origin) = &origin {
             guards::require_no_snapshot(context, origin, name)?;
+            let is_copy = self.new.thick.unwrap_or(self.new.basejail);
+            let root = is_copy.then(|| format!("{origin}/root"));
+            guards::require_room(context, pool, root.as_deref())?;
         }
         Ok(origin)
     }

@@ -122,6 +122,8 @@ impl Wish {
         let addresses = changes::claims(given, !self.force);
         if let Some(dataset) = member.dataset() {
             guards::require_no_snapshot(context, &dataset, &self.name)?;
+            let root = self.thick.then(|| format!("{dataset}/root"));
+            guards::require_room(context, &member.listing.pool, root.as_deref())?;
         }
         self.check_files(context, &member, id)?;
         Ok(Found {

@@ -3,11 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::configuration::Program;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::{self, Dataset};
 use crate::iocage::selection::Members;
-use crate::names::{JailName, Release};
+use crate::limits;
+use crate::names::{JailName, PoolName, Release};
+use crate::system::CommandLine;
 
 /// Makes sure that nothing has the name of a new jail: no jail, no template, nothing that runs, and no
 /// folder where iocage looks for jails.
@@ -102,5 +105,37 @@ pub fn require_no_newer(context: &Context, release: &Release) -> Result<()> {
             Err(Error::new(Code::Unavailable, message))
         }
         _ => Ok(()),
+    }
+}
+
+/// Makes sure that the pool has room for a new jail, and for a copy of `copied` if it is one. iocage
+/// leaves half of it behind where there is none.
+///
+/// # Errors
+/// `Unavailable`, saying how much is missing.
+pub fn require_room(context: &Context, pool: &PoolName, copied: Option<&str>) -> Result<()> {
+    let ask = |dataset: Option<Dataset>, property: &'static str| {
+        let line = CommandLine::new(Program::Zfs).words(&["get", "-H", "-p", "-o", "value"]);
+        let output = context.system.run(&line.word(property).value(&dataset?));
+        // What ZFS does not say is no reason to refuse.
+        output.ok()?.stdout.trim().parse::<u64>().ok()
+    };
+    let Some(room) = ask(Some(Dataset::root(pool)), "available") else {
+        return Ok(());
+    };
+    let copied = copied.and_then(Dataset::printed);
+    let needed = match copied {
+        Some(root) => ask(Some(root), "referenced").unwrap_or_default(),
+        None => 0,
+    };
+    let needed = needed.saturating_add(limits::NEW_JAIL_BYTES);
+    match room < needed {
+        false => Ok(()),
+        true => {
+            let message = format!(
+                "pool {pool} has {room} bytes left for iocage, and the jail takes about {needed}"
+            );
+            Err(Error::new(Code::Unavailable, message))
+        }
     }
 }
