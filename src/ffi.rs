@@ -437,6 +437,10 @@ impl Host for CHost {
         Some(unsafe { queue(self.0.user_data, job_id.as_ptr(), argv.as_ptr()) } != 0)
     }
 
+    fn has_dispatcher(&self) -> bool {
+        self.0.queue_process.is_some()
+    }
+
     fn is_job_active(&self, job_id: &str) -> Option<bool> {
         let is_active = self.0.is_job_active?;
         let id = CString::new(job_id).ok()?;

@@ -19,6 +19,10 @@ pub enum Level {
 pub trait Host: Send + Sync {
     /// Queues a job. `None` if the host has no dispatcher, `Some(false)` if it refuses.
     fn queue_process(&self, job_id: &str, argv: &[String]) -> Option<bool>;
+    /// Whether it has a dispatcher.
+    fn has_dispatcher(&self) -> bool {
+        false
+    }
     /// Whether a job that was queued waits or runs; `None` if the host does not say.
     fn is_job_active(&self, job_id: &str) -> Option<bool>;
     /// Takes a message for the host's log; false if it has none.
@@ -60,6 +64,12 @@ impl Callbacks {
     /// See [`Host::queue_process`].
     pub fn queue_process(&self, job_id: &str, argv: &[String]) -> Option<bool> {
         calling_back(|| self.host.queue_process(job_id, argv))
+    }
+
+    /// Whether the library hears of a job's end: from its own processes, or from a dispatcher that
+    /// says which of its jobs run.
+    pub fn tells_of_end(&self, job_id: &str) -> bool {
+        !self.host.has_dispatcher() || self.is_job_active(job_id).is_some()
     }
 
     /// See [`Host::is_job_active`].

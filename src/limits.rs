@@ -15,6 +15,12 @@ pub const RELEASES_PER_REQUEST: usize = 64;
 /// Jails in one request; who wants more leaves them all out, or asks twice.
 pub const JAILS_PER_REQUEST: usize = 256;
 
+/// What a new jail takes at least: its datasets, its settings, and what it writes when it starts.
+pub const NEW_JAIL_BYTES: u64 = 16 << 20;
+
+/// Packages for one new jail; who wants more installs them when it is there.
+pub const PACKAGES_PER_REQUEST: usize = 64;
+
 /// Properties in one request. iocage has about 150.
 pub const PROPERTIES_PER_REQUEST: usize = 256;
 

@@ -77,6 +77,11 @@ checked! {
     Release, release
 }
 checked! {
+    /// The name of a package, as pkg-install(8) takes it: with an origin (`www/nginx`) or a version
+    /// (`nginx-1.24,2`), without a pattern.
+    PackageName, package
+}
+checked! {
     /// The name of a network interface, such as `re0` or `em0.100`; at most 15 characters, which
     /// is FreeBSD's IFNAMSIZ without the NUL.
     Interface, interface
@@ -232,6 +237,20 @@ fn snapshot(name: &str) -> Result<&str, Wrong> {
         }
         true => Ok(name),
         false => Err("must be letters, digits, \".\", \"_\", \"-\", \":\" and \" \"".into()),
+    }
+}
+
+fn package(name: &str) -> Result<&str, Wrong> {
+    const LONGEST: usize = 128;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._+-/@,".contains(c);
+    let starts = |c: char| c.is_ascii_alphanumeric();
+    let is_path = name.contains("..") || name.contains("//");
+    match name.starts_with(starts) && name.len() <= LONGEST && name.chars().all(fits) {
+        true if !is_path => Ok(name),
+        _ => Err(format!(
+            "a package's name has at most {LONGEST} letters, digits and \"._+-/@,\", and begins with \
+             a letter or a digit"
+        )),
     }
 }
 

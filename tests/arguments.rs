@@ -28,6 +28,10 @@ fn right(action: &str) -> Value {
         "removesnapshot" | "rollbackjail" => json!({"jail": "web", "snapshot": "s"}),
         "renamejail" => json!({"jail": "web", "name": "www"}),
         "setjailsettings" => json!({"jail": "web", "settings": {"notes": "x"}}),
+        "createjail" => {
+            json!({"name": "www", "release": "13.2-RELEASE", "net_device": "re0", "ip4": "10.0.0.5"})
+        }
+        "clonejail" => json!({"jail": "web", "name": "www"}),
         "createplugin" => {
             json!({"plugin": "gitlab", "net_device": "re0", "ip4": "10.0.0.5", "ip6": "::5"})
         }
@@ -138,13 +142,18 @@ fn is_right(argument: &str, value: &Value) -> bool {
             ["1e1", "null"].contains(&text) && (argument != "net_device" || text == "null")
         }
         "force" | "dryrun" | "refresh" | "detail" | "boot" | "accept_license" | "verify"
-        | "recursive" | "soft" => value.is_boolean(),
+        | "recursive" | "soft" | "basejail" | "empty" | "keep_mac" | "thick" => value.is_boolean(),
         // Only looked for, by ZFS's rule for names.
         "jail" | "jail_uuid" | "jails" | "template" => {
             let fits = |c: char| c.is_ascii_alphanumeric() || "-_.: ".contains(c);
             (1..256).contains(&text.len()) && text.chars().all(fits)
         }
         "job" | "prop" | "release" | "type" => ["1e1", "null"].contains(&text),
+        "packages" => {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "._+-/@,".contains(c);
+            let is_path = text.contains("..") || text.contains("//");
+            text.starts_with(is_first) && text.len() <= 128 && text.chars().all(fits) && !is_path
+        }
         "properties" | "settings" => *value == json!({}),
         "command" => !text.trim().is_empty() && !text.contains('\0'),
         "destination" => is_path(text),

@@ -290,11 +290,15 @@ fn request(random: &mut Random) -> Value {
             let two = [random.one_of(&releases), random.one_of(&releases)];
             json!({"action": "fetchreleases", "releases": two})
         }
-        3..=5 => json!({
-            "action": "createplugin", "plugin": random.one_of(&["gitlab", "jenkins", "emby"]),
-            "name": random.one_of(&["a.b", "a_b", "web", "mail"]), "net_device": "re0",
-            "ip4": "10.0.0.5",
-        }),
+        3..=5 => {
+            let plugin = random.one_of(&["gitlab", "jenkins", "emby"]);
+            // An address for each, so that only the name may be in the way.
+            let ip4 = format!("10.0.0.{}", plugin.len());
+            json!({
+                "action": "createplugin", "plugin": plugin, "net_device": "re0", "ip4": ip4,
+                "name": random.one_of(&["a.b", "a_b", "web", "mail"]),
+            })
+        }
         6 => json!({"action": "activatepool", "pool": random.one_of(&["a", "b"])}),
         7 => json!({"action": "cleanreleases", "force": true}),
         8 => json!({"action": "listjails"}),

@@ -151,9 +151,14 @@ fn a_change_waits_for_another_no_longer_than_its_limit() {
 }
 
 fn create(plugin: &str, name: &str) -> Value {
+    // Each has its own.
+    let ip4 = if plugin == "gitlab" {
+        "10.0.0.5"
+    } else {
+        "10.0.0.6"
+    };
     json!({
-        "action": "createplugin", "plugin": plugin, "name": name, "net_device": "re0",
-        "ip4": "10.0.0.5",
+        "action": "createplugin", "plugin": plugin, "name": name, "net_device": "re0", "ip4": ip4,
     })
 }
 

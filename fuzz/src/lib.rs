@@ -98,7 +98,10 @@ static MOUNTINFO: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let source = line.split(' ').nth(8).unwrap();
         let parent = source.rsplit('/').nth(1);
         let of_family = parent == Some("jails") || parent == Some("templates");
-        source == "tank1/iocage" || source == "tank1/iocage/jails/web/root" || of_family
+        let roots = ["jails/web/root", "jails/db/root", "templates/base/root"];
+        let below = source.strip_prefix("tank1/iocage");
+        let is_root = below.is_some_and(|below| roots.contains(&below.trim_start_matches('/')));
+        source == "tank1/iocage" || is_root || of_family
     };
     let lines: Vec<&str> = table.lines().filter(needed).collect();
     lines.join("\n").into_bytes()
@@ -356,6 +359,8 @@ pub fn home() -> &'static Path {
                 seed!("config_json/roaming.json"),
             ),
             ("jails/web/config.json", seed!("config_json/web.json")),
+            ("jails/db/root/etc/hosts", b"127.0.0.1 localhost db\n"),
+            ("templates/base/root/etc/hosts", b"127.0.0.1 localhost\n"),
             (
                 "templates/base/config.json",
                 b"{\"type\":\"template\",\"template\":1}",
@@ -447,7 +452,7 @@ pub fn pool() -> PoolName {
 fn check_command(words: &[&str]) {
     #[rustfmt::skip]
     const OPTIONS: &[&str] = &[
-        "-", "--", "-H", "-P", "-R", "-T", "-U", "-a", "-c", "-d", "-f", "-g", "-n", "-o", "-p", "-q",
+        "-", "--", "-B", "-H", "-P", "-R", "-T", "-U", "-a", "-b", "-c", "-d", "-e", "-f", "-g", "-n", "-o", "-p", "-q",
         "-r", "-s", "-t", "-v", "--accept", "--depth", "--libxo", "--name", "--no-single-branch", "--quiet", "--version",
     ];
     for word in words {

@@ -10,6 +10,7 @@ mod exec;
 mod images;
 mod jails;
 mod jobs;
+mod making;
 mod mounts;
 mod patching;
 mod plugins;
@@ -28,10 +29,11 @@ use crate::iocage::selection::{Member, Members};
 use crate::jobs::Task;
 use crate::reply::Object;
 use crate::request::{
-    AnyField, Arguments, ACCEPT_LICENSE, BOOT, COMMAND, COMPRESSION, DESTINATION, DETAIL, DHCP,
-    DRYRUN, FILE_SYSTEM, FORCE, IMAGE, IP4, IP6, JAIL, JAILS, JAIL_UUID, JOB, NAME, NET_DEVICE,
-    OPTIONS, PLUGIN, POOL, PROP, PROPERTIES, RECURSIVE, REFRESH, RELEASE, RELEASES, SETTINGS,
-    SNAPSHOT, SOFT, SOURCE, STATE, TEMPLATE, TIMEOUT_SECONDS, TYPE, UPDATE_PACKAGES, USER, VERIFY,
+    AnyField, Arguments, ACCEPT_LICENSE, BASEJAIL, BOOT, COMMAND, COMPRESSION, DESTINATION, DETAIL,
+    DHCP, DRYRUN, EMPTY, FILE_SYSTEM, FORCE, IMAGE, IP4, IP6, JAIL, JAILS, JAIL_UUID, JOB,
+    KEEP_MAC, NAME, NET_DEVICE, NEW_PROPERTIES, OF_RELEASE, OPTIONS, PACKAGE_NAMES, PLUGIN, POOL,
+    PROP, PROPERTIES, RECURSIVE, REFRESH, RELEASE, RELEASES, SETTINGS, SNAPSHOT, SOFT, SOURCE,
+    STATE, TEMPLATE, THICK, TIMEOUT_SECONDS, TYPE, UPDATE_PACKAGES, USER, VERIFY,
 };
 use crate::resources::{Claim, Resource};
 
@@ -166,6 +168,10 @@ const EXEC: JailChange = JailChange {
     alone: false,
     ..change(exec::run)
 };
+const SET: JailChange = JailChange {
+    needs: set::needs,
+    ..change(set::set)
+};
 const SET_DEFAULTS: Change = Change {
     needs: set::defaults_need,
     run: set::set_defaults,
@@ -208,7 +214,9 @@ pub static ACTIONS: &[Action] = &[
     Action { name: "cleanjails", fields: &[&FORCE, &DRYRUN], how: How::Changes(CLEAN_JAILS) },
     Action { name: "cleanreleases", fields: &[&FORCE, &DRYRUN, &DETAIL], how: How::Changes(CLEAN_RELEASES) },
     Action { name: "cleantemplates", fields: &[&FORCE, &DRYRUN, &DETAIL], how: How::Changes(CLEAN_TEMPLATES) },
-    Action { name: "createplugin", fields: &[&PLUGIN, &NET_DEVICE, &IP4, &IP6, &DHCP, &NAME, &BOOT, &PROPERTIES, &ACCEPT_LICENSE], how: How::Starts(plugins::create, Many::One) },
+    Action { name: "clonejail", fields: &[&JAIL, &JAIL_UUID, &NAME, &THICK, &KEEP_MAC, &NEW_PROPERTIES, &FORCE], how: How::Starts(making::clone, Many::One) },
+    Action { name: "createjail", fields: &[&NAME, &OF_RELEASE, &TEMPLATE, &EMPTY, &BASEJAIL, &THICK, &BOOT, &PACKAGE_NAMES, &NEW_PROPERTIES, &NET_DEVICE, &IP4, &IP6, &DHCP, &FORCE], how: How::Starts(making::create, Many::One) },
+    Action { name: "createplugin", fields: &[&PLUGIN, &NET_DEVICE, &IP4, &IP6, &DHCP, &NAME, &BOOT, &PROPERTIES, &ACCEPT_LICENSE, &FORCE], how: How::Starts(plugins::create, Many::One) },
     Action { name: "deactivatepool", fields: &[&POOL], how: How::Changes(DEACTIVATE) },
     Action { name: "destroyjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &RELEASE, &TEMPLATE, &FORCE, &RECURSIVE, &DRYRUN], how: How::ChangesJailsOr(DESTROY, |arguments| arguments.has(&RELEASE), DESTROY_RELEASE) },
     Action { name: "df", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::Looks(space::df) },
@@ -232,7 +240,7 @@ pub static ACTIONS: &[Action] = &[
     Action { name: "renamejail", fields: &[&JAIL, &JAIL_UUID, &NAME], how: How::ChangesJails(RENAME) },
     Action { name: "restartjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SOFT], how: How::ChangesJails(RESTART) },
     Action { name: "rollbackjail", fields: &[&JAIL, &JAIL_UUID, &SNAPSHOT, &FORCE, &DRYRUN], how: How::ChangesJails(change(snapshots::roll_back)) },
-    Action { name: "setjailsettings", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SETTINGS, &FORCE], how: How::ChangesJailsOr(change(set::set), set::means_defaults, SET_DEFAULTS) },
+    Action { name: "setjailsettings", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SETTINGS, &FORCE], how: How::ChangesJailsOr(SET, set::means_defaults, SET_DEFAULTS) },
     Action { name: "snapshotjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &SNAPSHOT], how: How::ChangesJails(change(snapshots::take)) },
     Action { name: "startjail", fields: &[&JAIL, &JAIL_UUID, &JAILS], how: How::ChangesJails(START) },
     Action { name: "stopjail", fields: &[&JAIL, &JAIL_UUID, &JAILS, &FORCE], how: How::ChangesJails(change(power::stop)) },

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::making::{self, guards, network};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::host::Level;
 use crate::iocage::branches::Habits;
+use crate::iocage::changes;
 use crate::iocage::clones::{self, Clones};
-use crate::iocage::command::{self, Network, NewPlugin};
+use crate::iocage::command::{self, NewPlugin, Setting};
 use crate::iocage::datasets::{self, Family};
 use crate::iocage::indexes::{self, Plugins};
 use crate::iocage::jails::{Jail, Listing};
@@ -20,8 +22,7 @@ use crate::names::{JailName, PoolName, Url};
 use crate::records::{Aim, Work};
 use crate::reply::{self, Answer, Object};
 use crate::request::{
-    self, Arguments, ACCEPT_LICENSE, BOOT, DETAIL, DHCP, IP4, IP6, NAME, NET_DEVICE, PLUGIN,
-    PROPERTIES, REFRESH,
+    self, Arguments, ACCEPT_LICENSE, BOOT, DETAIL, FORCE, NAME, PLUGIN, PROPERTIES, REFRESH,
 };
 use crate::resources::Resource;
 
@@ -232,6 +233,34 @@ pub fn create<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Tas
         None => JailName::of_new(&new.plugin).map_err(|why| request::wrong("plugin", &why))?,
     };
     let named = version.can(Ability::NamePluginJails);
+    let force = arguments.flag(&FORCE)?;
+    // Made by the same rules as for other jails, to look at its addresses.
+    let settled = making::of_new_jail(&context.members()?)?;
+    let of_network = network::settings(&new.network, &settled)?;
+    let settings: Vec<Setting> = of_network
+        .into_iter()
+        .chain(new.properties.clone())
+        .collect();
+    let addresses = changes::claims(changes::saying(&settings), !force);
+    let check = {
+        let (name, pool) = (name.clone(), pool.clone());
+        move || {
+            context.require_active(&pool)?;
+            let members = context.members()?;
+            if named {
+                guards::require_free_name(context, &members, &name)?;
+                // Which release it is made from, the manifest says when it is fetched.
+                let releases = Family::Releases.dataset(&pool);
+                guards::require_no_snapshot(context, &releases, &name)?;
+            }
+            if force {
+                return Ok(());
+            }
+            let place = format!("jails/{name}");
+            changes::require_free(changes::saying(&settings), &members, &place, "net_device")
+        }
+    };
+    check()?;
     let aim = Aim {
         pool: pool.to_string(),
         work: Work::Plugin {
@@ -241,19 +270,16 @@ pub fn create<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Tas
     Ok(vec![Task {
         id: JobId::new("fetch_plugin", &new.plugin),
         line: command::fetch_plugin(version, &new)?,
-        claims: vec![
+        claims: [
             Resource::Marks.shared(),
             Resource::Releases.shared(),
             Resource::Jails.shared(),
             Resource::jail(&name).alone(),
-        ],
-        check: Box::new(move || {
-            context.require_active(&pool)?;
-            match named {
-                true => context.members()?.require_free(&name),
-                false => Ok(()),
-            }
-        }),
+        ]
+        .into_iter()
+        .chain(addresses)
+        .collect(),
+        check: Box::new(check),
         aim: Some(aim),
         list: None,
     }])
@@ -263,35 +289,13 @@ fn new_plugin(arguments: &Arguments) -> Result<NewPlugin> {
     Ok(NewPlugin {
         plugin: arguments.require(&PLUGIN)?,
         name: arguments.optional(&NAME)?,
-        network: network(arguments)?,
+        network: network::required(arguments)?,
         boot: arguments.optional(&BOOT)?,
         properties: arguments.optional(&PROPERTIES)?.unwrap_or_default(),
         accept_license: arguments.flag(&ACCEPT_LICENSE)?,
         repository: None,
         manifest_stem: None,
     })
-}
-
-/// The network of a new jail: `net_device` with `ip4`, `ip6` or both, or with `dhcp`.
-fn network(arguments: &Arguments) -> Result<Network> {
-    let interface = arguments.require(&NET_DEVICE)?;
-    let (ip4, ip6) = (arguments.optional(&IP4)?, arguments.optional(&IP6)?);
-    match (arguments.flag(&DHCP)?, ip4.is_some() || ip6.is_some()) {
-        (false, true) => Ok(Network::Shared {
-            interface,
-            ip4,
-            ip6,
-        }),
-        (true, false) => Ok(Network::Dhcp { interface }),
-        (true, true) => Err(request::wrong(
-            "dhcp",
-            "cannot be combined with \"ip4\" or \"ip6\"",
-        )),
-        (false, false) => {
-            let message = "arguments \"ip4\" and \"ip6\": one of them is required, or \"dhcp\"";
-            Err(Error::invalid(message))
-        }
-    }
 }
 
 /// Makes sure that the plugin exists and that its license, if it has one, is accepted; and fills in

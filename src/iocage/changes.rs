@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::names::Checked;
 
 pub use depends::require_no_circle;
-pub use taken::{require_free, require_none_for_all};
+pub use taken::{claims, require_free, require_none_for_all, saying, Saying, WITH_ADDRESSES};
 
 /// A property that would get another value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Change {
 /// The settings that would be changed, and those that hold where they say nothing.
 #[derive(Clone, Debug)]
 pub struct Settled {
+    /// The argument that asks for a change.
+    pub argument: &'static str,
     /// None for the settings of all jails.
     pub own: Option<Settings>,
     pub defaults: Settings,
@@ -95,12 +97,33 @@ impl Settled {
         let waits =
             |change: &Change| change.name.as_str() == "depends" && change.value.as_str() != "none";
         if self.own.is_none() && changes.iter().any(waits) {
-            return refuse("\"depends\" cannot be set for all jails".into());
+            let why = "\"depends\" cannot be set for all jails";
+            return refuse(self.argument, why.into());
         }
-        let after = After { all, changes };
+        let after = After {
+            all,
+            changes,
+            argument: self.argument,
+        };
         after.check_switches()?;
         after.check_addresses("ip4_addr", "DHCP", &["vnet", "bpf"])?;
         after.check_addresses("ip6_addr", "accept_rtadv", &["vnet"])
+    }
+}
+
+impl Settled {
+    /// The properties with addresses as they will be, with what they say.
+    pub fn addresses<'a>(&'a self, changes: &'a [Change]) -> Vec<Saying<'a>> {
+        let all = self.all();
+        let after = |name: &&'static str| {
+            let changed = changes.iter().find(|change| change.name.as_str() == *name);
+            let changed = changed.map(|change| change.value.as_str());
+            changed.or_else(|| all.get(*name).copied())
+        };
+        let names = WITH_ADDRESSES.iter();
+        names
+            .filter_map(|name| Some((*name, after(name)?)))
+            .collect()
     }
 }
 
@@ -108,7 +131,7 @@ impl Settled {
 ///
 /// # Errors
 /// `InvalidArgument`, naming it.
-pub fn require_own_datasets(changes: &[Change], jail: &str) -> Result<()> {
+pub fn require_own_datasets(changes: &[Change], jail: &str, argument: &str) -> Result<()> {
     let own = format!("iocage/jails/{jail}/");
     let is_anothers = |name: &&str| name.starts_with("iocage/") && !name.starts_with(&own);
     for change in changes {
@@ -116,9 +139,8 @@ pub fn require_own_datasets(changes: &[Change], jail: &str) -> Result<()> {
             continue;
         }
         if let Some(name) = change.value.as_str().split(' ').find(is_anothers) {
-            return refuse(format!(
-                "\"jail_zfs_dataset\" has {name:?}, which is not the jail's own"
-            ));
+            let why = format!("\"jail_zfs_dataset\" has {name:?}, which is not the jail's own");
+            return refuse(argument, why);
         }
     }
     Ok(())
@@ -165,6 +187,7 @@ impl Change {
 struct After<'a> {
     all: BTreeMap<&'a str, &'a str>,
     changes: &'a [Change],
+    argument: &'static str,
 }
 
 impl After<'_> {
@@ -182,15 +205,19 @@ impl After<'_> {
             .any(|change| names.contains(&change.name.as_str()))
     }
 
+    fn refuse(&self, why: String) -> Result<()> {
+        refuse(self.argument, why)
+    }
+
     fn check_switches(&self) -> Result<()> {
         // `ioc_start.py`, start: it refuses a jail with these.
         for (one, other) in [("dhcp", "vnet"), ("dhcp", "bpf"), ("bpf", "vnet")] {
             if self.touches(&[one, other]) && self.is_on(one) && !self.is_on(other) {
-                return refuse(format!("{one:?} needs {other:?} to be true"));
+                return self.refuse(format!("{one:?} needs {other:?} to be true"));
             }
         }
         if self.touches(&["bpf", "nat"]) && self.is_on("bpf") && self.is_on("nat") {
-            return refuse("\"bpf\" and \"nat\" exclude each other".into());
+            return self.refuse("\"bpf\" and \"nat\" exclude each other".into());
         }
         Ok(())
     }
@@ -210,21 +237,21 @@ impl After<'_> {
             let is_missing =
                 |other: &&&str| asks && (touched || self.touches(&[other])) && !self.is_on(other);
             if let Some(off) = needed.iter().find(is_missing) {
-                return refuse(format!("{asking} in {name:?} needs {off:?} to be true"));
+                return self.refuse(format!("{asking} in {name:?} needs {off:?} to be true"));
             }
             // `ioc_start.py`, start_network: an address at an interface that the jail does not have
             // is nobody's.
             let nic = address.interface.as_deref();
             match nic.filter(|nic| moved && *nic != "DEFAULT") {
                 Some(nic) if has_vnet && !own.contains(&nic) => {
-                    return refuse(format!(
+                    return self.refuse(format!(
                         "with \"vnet\", {name:?} must be at one of the jail's \"interfaces\" \
                          ({}), not at {nic:?}",
                         own.join(", ")
                     ));
                 }
                 Some(nic) if !has_vnet && nic.starts_with("vnet") && own.contains(&nic) => {
-                    return refuse(format!(
+                    return self.refuse(format!(
                         "without \"vnet\", {name:?} must be at an interface of the host, not at \
                          {nic:?}"
                     ));
@@ -236,11 +263,9 @@ impl After<'_> {
     }
 }
 
-fn refuse(why: String) -> Result<()> {
-    Err(Error::new(
-        Code::InvalidArgument,
-        format!("argument \"settings\": {why}"),
-    ))
+fn refuse(argument: &str, why: String) -> Result<()> {
+    let message = format!("argument {argument:?}: {why}");
+    Err(Error::new(Code::InvalidArgument, message))
 }
 
 #[cfg(test)]

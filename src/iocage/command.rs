@@ -3,6 +3,8 @@
 //! The only place where `key=value` of iocage is made. The value of a property that a client gave
 //! is private: only the command sees it.
 
+mod making;
+
 use super::images::{Format, ImageName, ImagePath};
 use super::properties::{self, PropertyName, PropertyValue};
 use super::version::{older_than, Ability, Version, V1_0};
@@ -10,6 +12,8 @@ use crate::configuration::Program;
 use crate::error::{Error, Result};
 use crate::names::{Checked, Interface, Ip4, Ip6, JailName, PluginId, Release, Url};
 use crate::system::CommandLine;
+
+pub use making::{clone, create, Base, NewClone, NewJail, Setting};
 
 /// The network of a new jail.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,14 +59,22 @@ impl Installed {
             return Habits::default();
         };
         // What iocage itself asks: the version of the installed files, not of the running kernel.
-        let userland = asked_once(system, Program::FreebsdVersion, &self.userland, || {
-            let line = CommandLine::new(Program::FreebsdVersion);
-            system.run(&line)?.success()
-        });
+        let userland = self.userland(system);
         Habits {
             refreshes: Some(version.can(Ability::RefreshIndex)),
             branch: Branch::of(version, &userland.unwrap_or_default()),
         }
+    }
+
+    /// The version of the host's files, as freebsd-version(1) prints it.
+    ///
+    /// # Errors
+    /// If that cannot be run.
+    pub fn userland(&self, system: &System) -> Result<String> {
+        asked_once(system, Program::FreebsdVersion, &self.userland, || {
+            let line = CommandLine::new(Program::FreebsdVersion);
+            system.run(&line)?.success()
+        })
     }
 }
 

@@ -9,6 +9,7 @@ pub mod belongings;
 pub mod branches;
 pub mod changes;
 pub mod clones;
+pub mod cloning;
 pub mod command;
 pub mod datasets;
 pub mod dependents;

@@ -7,6 +7,8 @@ mod imaged;
 mod made;
 mod patched;
 
+use made::Made;
+
 use super::progress::Progress;
 use super::releases;
 use crate::error::Error;
@@ -22,18 +24,21 @@ pub fn judge(system: &System, aim: &Aim, end: &Progress) -> Verdict {
     match &aim.work {
         Work::Fetch { release } => fetched(system, &pool, release, end),
         Work::Plugin { name: None } => by_words(end),
-        Work::Plugin { name: Some(name) } => made::judge(system, &pool, name, None, end),
+        Work::Plugin { name: Some(name) } => making(&pool, name, None).judge(system, end),
         Work::Create {
             name,
             origin,
             packages,
         } => {
-            let verdict = made::judge(system, &pool, name, origin.as_deref(), end);
-            made::with_packages(verdict, *packages, end)
+            let made = Made {
+                packages: *packages,
+                ..making(&pool, name, origin.as_deref())
+            };
+            made.judge(system, end)
         }
-        Work::Clone { name, source } => {
+        Work::Clone { name, source, .. } => {
             let origin = format!("{pool}/iocage/jails/{source}");
-            made::judge(system, &pool, name, Some(&origin), end)
+            making(&pool, name, Some(&origin)).judge(system, end)
         }
         Work::Update { name, was_up, from } => {
             let jail = patched::Patched {
@@ -83,6 +88,16 @@ pub fn glance(system: &System, aim: &Aim, end: &Progress) -> Verdict {
     }
 }
 
+/// A jail without packages.
+fn making<'a>(pool: &'a PoolName, name: &'a str, origin: Option<&'a str>) -> Made<'a> {
+    Made {
+        pool,
+        name,
+        origin,
+        packages: 0,
+    }
+}
+
 /// Judges a job of which nothing but its words is known.
 pub fn by_words(end: &Progress) -> Verdict {
     match &end.outcome {
@@ -96,6 +111,16 @@ pub fn by_words(end: &Progress) -> Verdict {
 pub fn tidy(system: &System, aim: &Aim) -> Option<String> {
     let pool = PoolName::parse(&aim.pool).ok()?;
     match &aim.work {
+        Work::Create { name, origin, .. } => making(&pool, name, origin.as_deref()).tidy(system),
+        Work::Clone {
+            name,
+            source,
+            given,
+        } => {
+            let origin = format!("{pool}/iocage/jails/{source}");
+            let left = making(&pool, name, Some(&origin)).tidy(system);
+            left.or_else(|| made::put_clone_right(system, &pool, (source, name), given))
+        }
         Work::Update { name, was_up, .. } => patched::tidy(system, &pool, name, *was_up),
         Work::Upgrade { name, was_up, .. } => {
             let mounted = patched::unmount_sources(system, &pool, name);

@@ -171,6 +171,23 @@ impl PropertyName {
         }
     }
 
+    /// One that can be set on a jail that is made, with its network.
+    ///
+    /// # Errors
+    /// Why it may not be set.
+    pub fn of_new_jail(name: &str) -> Result<Self, Wrong> {
+        let property = PropertyName::of_setting(name)?;
+        match property.0.settable {
+            Settable::Defaults => Err(format!(
+                "{name:?} is for all jails, and cannot be set for a single one"
+            )),
+            _ if name == "template" => Err(format!(
+                "{name:?} would make a template of the jail; `iocage set` does that"
+            )),
+            _ => Ok(property),
+        }
+    }
+
     /// Its row in the table.
     pub fn property(&self) -> &'static Property {
         self.0

@@ -154,7 +154,8 @@ impl Moved {
         rewrite(&path, &text).map_err(|error| wrong(&format!("cannot be written: {error}")))
     }
 
-    fn renamed(&self, before: &Map<String, Value>) -> Map<String, Value> {
+    /// Its settings with the new name where they have the old one.
+    pub fn renamed(&self, before: &Map<String, Value>) -> Map<String, Value> {
         let mut after = before.clone();
         after.insert("host_hostuuid".into(), self.name.as_str().into());
         let Some(old) = &self.before else {
@@ -198,7 +199,7 @@ impl Moved {
 }
 
 /// As `ioc_json.py`, json_write, does: sorted, with four spaces.
-fn as_iocage_writes(settings: &Map<String, Value>) -> serde_json::Result<Vec<u8>> {
+pub fn as_iocage_writes(settings: &Map<String, Value>) -> serde_json::Result<Vec<u8>> {
     let mut text = Vec::new();
     let form = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     settings.serialize(&mut serde_json::Serializer::with_formatter(&mut text, form))?;

@@ -42,6 +42,12 @@ pub enum Ability {
     /// Plugins come from the branch of the host's release, or else from master; before, from the
     /// repository's default branch.
     BranchOfRelease,
+    /// `create -n NAME` and `clone -n NAME`; before, a jail has a uuid and a tag.
+    NameJails,
+    /// `create -T` and `clone -T`.
+    CopyJails,
+    /// `create -b -B`, and a base jail is a copy without `-B`.
+    CloneBaseJails,
     /// `fetch -P` makes or refreshes iocage's clone of the index first; before, it takes the clone
     /// as it is, and fails without one.
     RefreshIndex,
@@ -77,6 +83,12 @@ const ABILITIES: &[(Ability, Version, &str)] = &[
     // iocage_lib/ioc_plugin.py: `self.branch` of freebsd-version in 1.0; iocage/lib/ioc_fetch.py,
     // fetch_plugin_index, clones and pulls without a branch in 0.9.10.
     (Ability::BranchOfRelease, V1_0, "take the branch of a release"),
+    // iocage/cli/create.py and clone.py: --name in 0.9.9.
+    (Ability::NameJails, Version(0, 9, 9), "make a jail with a name"),
+    // iocage_cli/create.py and clone.py: --thickjail in 1.0.
+    (Ability::CopyJails, V1_0, "copy a jail"),
+    // iocage_cli/create.py: --clone_basejail in 1.2.
+    (Ability::CloneBaseJails, V1_2, "clone a base jail"),
     // iocage_lib/ioc_plugin.py, fetch_plugin: pull_clone_git_repo in 1.2, only `open(INDEX)` in 1.1
     // (1.1 and 1.0 clone where there is none, and then ask on the terminal which plugin is meant).
     (Ability::RefreshIndex, V1_2, "make a plugin's jail before it has an index"),

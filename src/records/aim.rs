@@ -23,8 +23,13 @@ pub enum Work {
         origin: Option<String>,
         packages: usize,
     },
-    /// A copy of a jail.
-    Clone { name: String, source: String },
+    /// A copy of a jail, with other values of the properties `given`.
+    Clone {
+        name: String,
+        source: String,
+        #[serde(default)]
+        given: Vec<String>,
+    },
     /// The latest patch level of a jail that had `from` and was down, or not.
     Update {
         name: String,

@@ -14,7 +14,8 @@ use crate::iocage::properties::{PropertyName, PropertyValue};
 use crate::iocage::selection::Label;
 use crate::limits;
 use crate::names::{
-    Interface, Ip4, Ip6, JailName, PluginId, PoolName, Release, SnapshotName, UserName, Wrong,
+    Interface, Ip4, Ip6, JailName, PackageName, PluginId, PoolName, Release, SnapshotName,
+    UserName, Wrong,
 };
 
 /// An argument of an action.
@@ -104,6 +105,8 @@ impl<T> AnyField for Field<T> {
 }
 
 pub static ACCEPT_LICENSE: Field<bool> = Field::flag("accept_license");
+/// That a new jail mounts the files of its release.
+pub static BASEJAIL: Field<bool> = Field::flag("basejail");
 pub static BOOT: Field<bool> = Field::flag("boot");
 /// What is run in a jail.
 pub static COMMAND: Field<Words> = Field::new("command", words).private();
@@ -114,6 +117,8 @@ pub static DESTINATION: Field<String> = Field::new("destination", |value| text(v
 pub static DETAIL: Field<bool> = Field::flag("detail");
 pub static DHCP: Field<bool> = Field::flag("dhcp");
 pub static DRYRUN: Field<bool> = Field::flag("dryrun");
+/// That a new jail has nothing in it.
+pub static EMPTY: Field<bool> = Field::flag("empty");
 /// The type of a file system.
 pub static FILE_SYSTEM: Field<Kind> = Field::new("type", |value| text(value, Kind::parse));
 pub static FORCE: Field<bool> = Field::flag("force");
@@ -130,9 +135,23 @@ pub static JAILS: Field<Vec<Label>> = Field::new("jails", |value| {
     list(value, limits::JAILS_PER_REQUEST, Label::parse)
 });
 pub static JOB: Field<String> = Field::new("job", |value| text(value, name));
+/// That a clone has the MAC addresses of its source.
+pub static KEEP_MAC: Field<bool> = Field::flag("keep_mac");
 pub static NAME: Field<JailName> = Field::new("name", |value| text(value, JailName::of_new));
 pub static NET_DEVICE: Field<Interface> =
     Field::new("net_device", |value| text(value, Interface::parse));
+/// The properties of a jail that is made, with its network.
+pub static NEW_PROPERTIES: Field<Vec<(PropertyName, PropertyValue)>> =
+    Field::new("properties", |value| {
+        properties(value, PropertyName::of_new_jail)
+    })
+    .private();
+/// The release that a jail is made from.
+pub static OF_RELEASE: Field<Release> = Field::new("release", |value| text(value, Release::parse));
+/// Packages to be installed, each once.
+pub static PACKAGE_NAMES: Field<Vec<PackageName>> = Field::new("packages", |value| {
+    list(value, limits::PACKAGES_PER_REQUEST, PackageName::parse)
+});
 /// The options of a mount, as in fstab(5).
 pub static OPTIONS: Field<String> =
     Field::new("options", |value| text(value, fstab::options)).private();
@@ -168,6 +187,8 @@ pub static SOFT: Field<bool> = Field::flag("soft");
 pub static SOURCE: Field<Source> =
     Field::new("source", |value| text(value, Source::parse)).shown(without_user);
 pub static STATE: Field<State> = Field::new("state", |value| text(value, state));
+/// That a new jail is a copy, and not a clone.
+pub static THICK: Field<bool> = Field::flag("thick");
 /// One template.
 pub static TEMPLATE: Field<Label> = Field::new("template", |value| text(value, Label::template));
 pub static TIMEOUT_SECONDS: Field<Duration> = Field::new("timeout_seconds", seconds);

@@ -91,6 +91,15 @@ pub fn requests() -> Vec<(Value, Value)> {
             json!({"action": "importjail", "image": "nosuch_2026-11-26.zip"}),
             json!({"code": "not_found"}),
         ),
+        (
+            json!({"action": "createjail", "name": "web", "release": "13.2-RELEASE"}),
+            json!({"code": "conflict"}),
+        ),
+        // Both would have one address.
+        (
+            db("clonejail", json!({"name": "db2"})),
+            json!({"code": "conflict"}),
+        ),
         (json!({"action": "cleanjails"}), json!({"code": "in_use"})),
         (json!({"action": "cleanall"}), json!({"code": "in_use"})),
         (

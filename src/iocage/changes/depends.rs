@@ -13,7 +13,12 @@ use crate::names::Checked;
 ///
 /// # Errors
 /// `InvalidArgument`, saying by way of whom.
-pub fn require_no_circle(changes: &[Change], members: &Members, name: &str) -> Result<()> {
+pub fn require_no_circle(
+    changes: &[Change],
+    members: &Members,
+    name: &str,
+    argument: &str,
+) -> Result<()> {
     let Some(change) = changes
         .iter()
         .find(|change| change.name.as_str() == "depends")
@@ -38,10 +43,8 @@ pub fn require_no_circle(changes: &[Change], members: &Members, name: &str) -> R
             let mut way = way.clone();
             way.push(next.clone());
             if next == name {
-                return refuse(format!(
-                    "\"depends\" would be a circle: {}",
-                    way.join(" -> ")
-                ));
+                let why = format!("\"depends\" would be a circle: {}", way.join(" -> "));
+                return refuse(argument, why);
             }
             if seen.insert(next) {
                 ways.push(way);

@@ -6,9 +6,11 @@ use std::net::IpAddr;
 use super::{refuse, Change};
 use crate::error::{Code, Error, Result};
 use crate::iocage::addresses;
+use crate::iocage::properties::{PropertyName, PropertyValue};
 use crate::iocage::selection::{Member, Members};
 use crate::iocage::settings::{stored, Key};
 use crate::names::Checked;
+use crate::resources::{Claim, Resource};
 
 /// What may be only once in a network.
 #[derive(PartialEq, Eq, Hash)]
@@ -18,15 +20,60 @@ enum Address {
     Mac(String),
 }
 
-/// Makes sure that no other jail or template of the pool has an address that `changes` give to the
-/// one at `place`.
+/// A property with addresses, and what it says.
+pub type Saying<'a> = (&'a str, &'a str);
+
+/// The properties that have addresses.
+pub const WITH_ADDRESSES: [&str; 6] = [
+    "ip4_addr",
+    "ip6_addr",
+    "vnet0_mac",
+    "vnet1_mac",
+    "vnet2_mac",
+    "vnet3_mac",
+];
+
+/// What these properties would say.
+pub fn saying<'a>(
+    settings: impl IntoIterator<Item = &'a (PropertyName, PropertyValue)>,
+) -> Vec<Saying<'a>> {
+    let all = settings.into_iter();
+    let all = all.map(|(name, value)| (name.property().name, value.as_str()));
+    all.filter(|(name, _)| WITH_ADDRESSES.contains(name))
+        .collect()
+}
+
+/// The addresses in all that, for one who takes them alone, or shares them.
+pub fn claims<'a>(given: impl IntoIterator<Item = Saying<'a>>, alone: bool) -> Vec<Claim> {
+    let addresses = given
+        .into_iter()
+        .flat_map(|(name, text)| addresses_in(name, text));
+    let claim = |address: Address| {
+        let resource = match address {
+            Address::Ip(address) => Resource::Ip(address),
+            Address::Mac(address) => Resource::Mac(address),
+        };
+        match alone {
+            true => resource.alone(),
+            false => resource.shared(),
+        }
+    };
+    addresses.map(claim).collect()
+}
+
+/// Makes sure that no other jail or template of the pool has an address that is given to the one at
+/// `place`.
 ///
 /// # Errors
 /// `Conflict`, naming it.
-pub fn require_free(changes: &[Change], members: &Members, place: &str) -> Result<()> {
-    for change in changes {
-        let name = change.name.as_str();
-        let given: HashSet<Address> = addresses_in(name, change.value.as_str()).collect();
+pub fn require_free<'a>(
+    given: impl IntoIterator<Item = Saying<'a>>,
+    members: &Members,
+    place: &str,
+    argument: &str,
+) -> Result<()> {
+    for (name, text) in given {
+        let given: HashSet<Address> = addresses_in(name, text).collect();
         if given.is_empty() {
             continue;
         }
@@ -36,7 +83,7 @@ pub fn require_free(changes: &[Change], members: &Members, place: &str) -> Resul
                 |(key, text): (&str, &str)| addresses_in(key, text).any(|one| given.contains(&one));
             if of(&other).into_iter().any(has) {
                 let message = format!(
-                    "argument \"settings\": {} has an address of {name:?} already (\"force\" sets it \
+                    "argument {argument:?}: {} has an address of {name:?} already (\"force\" sets it \
                      nevertheless)",
                     other.place()
                 );
@@ -59,10 +106,13 @@ pub fn require_none_for_all(changes: &[Change]) -> Result<()> {
     };
     match changes.iter().find(gives) {
         None => Ok(()),
-        Some(change) => refuse(format!(
-            "{:?} would give one address to all jails (\"force\" sets it nevertheless)",
-            change.name.as_str()
-        )),
+        Some(change) => {
+            let name = change.name.as_str();
+            let why = format!(
+                "{name:?} would give one address to all jails (\"force\" sets it nevertheless)"
+            );
+            refuse("settings", why)
+        }
     }
 }
 

@@ -9,6 +9,7 @@ fn settings(value: Value) -> Settings {
 
 fn settled(own: Value) -> Settled {
     Settled {
+        argument: "settings",
         own: Some(settings(own)),
         defaults: settings(json!({"boot": 1, "owner": "root"})),
     }
@@ -49,6 +50,7 @@ fn only_what_differs_is_changed_and_what_is_switched_off_comes_first() {
 #[test]
 fn the_settings_of_all_jails_are_changed_in_their_own_file() {
     let now = Settled {
+        argument: "settings",
         own: None,
         defaults: settings(json!({"boot": 0})),
     };

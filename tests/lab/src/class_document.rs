@@ -134,10 +134,10 @@ fn furnish(lab: &Lab, action: &str, answer: &mut Value) {
     let jail = |jid: &str, name: &str, kind: &str, tag: &str, state: &str| {
         json!({
             "jid": jid, "uuid": name, "boot": "off", "state": state, "tag": tag, "type": kind,
-            "release": "10.3-RELEASE", "ip4": "re0|10.20.0.130", "ip6": "-", "template": "-",
+            "release": "10.3-RELEASE", "ip4": "re0|10.20.0.120", "ip6": "-", "template": "-",
         })
     };
-    let config = |kind: &str| json!({ "type": kind, "release": "10.3-RELEASE", "ip4_addr": "re0|10.20.0.130" });
+    let config = |kind: &str| json!({ "type": kind, "release": "10.3-RELEASE", "ip4_addr": "re0|10.20.0.120" });
     let replace = |map: &mut Value, placeholder: &str, key: &str, jail: Value| {
         let map = map.as_object_mut().expect("it is a map of jails");
         let example = map.remove(placeholder).expect("the document has it");

@@ -332,6 +332,11 @@ impl Lab {
             "-p",
             &format!("{pool}/iocage/releases/{name}/root"),
         ]);
+        // What iocage reads when it makes a jail.
+        let root = self.iocage_root(pool).join("releases").join(name);
+        fs::create_dir_all(root.join("root/etc")).unwrap();
+        let hosts = "::1\t\tlocalhost\n127.0.0.1\t\tlocalhost\n";
+        fs::write(root.join("root/etc/hosts"), hosts).unwrap();
     }
 
     /// Makes a jail: `origin` is what its root is a clone of, below `<pool>/iocage`
@@ -533,6 +538,8 @@ impl Lab {
     /// - `stop`: `prestop-fails`, `services-fail` (both not with `-f`), `stays` (all leave it
     ///   running), `warns` (it is down, exit code 1)
     /// - `set`: `kernel-refuses` (it is in the config of a running jail, exit code 1)
+    /// - `create`, `clone`: `dies-after-snapshot`, `dies-after-clone`, `dies-after-copy` (of a thick
+    ///   one): it is killed there
     /// - `update`: `pkg-fails`, `fetch-fails`, `install-fails` (in the middle; all leave a jail running
     ///   that was down), `plugin-fails` (which rolls it back, and leaves it down)
     /// - `upgrade` of a base jail: `etcupdate-fails` (which rolls it back, and leaves it down),
