@@ -50,11 +50,18 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
         };
         match code {
             Some(0) => Ok(()),
-            _ => Err(match (why_it_failed(output), code) {
-                (words, _) if !words.is_empty() => words,
-                (_, Some(code)) => format!("it ended with exit code {code}"),
-                (_, None) => "it was not started".into(),
-            }),
+            _ => {
+                let words = why_it_failed(output);
+                Err(match (code.and_then(signal), words.is_empty(), code) {
+                    (Some(signal), true, _) => format!("it was ended by signal {signal}"),
+                    (Some(signal), false, _) => {
+                        format!("it was ended by signal {signal}, and said last: {words}")
+                    }
+                    (None, false, _) => words,
+                    (None, true, Some(code)) => format!("it ended with exit code {code}"),
+                    (None, true, None) => "it was not started".into(),
+                })
+            }
         }
     });
     Progress {
@@ -65,6 +72,12 @@ pub fn of_log(log: &Map<String, Value>) -> Progress {
             && output.contains("to the latest patch level"),
         outcome,
     }
+}
+
+/// The signal that has ended a command, by its exit code as a shell has it.
+fn signal(code: i64) -> Option<i64> {
+    const MOST: i64 = 64;
+    (129..=128 + MOST).contains(&code).then(|| code - 128)
 }
 
 /// The last progress line in what iocage has printed. Each is printed over the one before:
@@ -109,11 +122,22 @@ fn download(line: &str) -> Option<Download> {
 /// 1.2 to 1.13 print the reason as it is, and the older ones as a traceback where nobody sits at a
 /// terminal ([`last_words`] knows those). After a plugin that failed, 1.2 to 1.13 print three
 /// lines that hide it: `NAME had a failure`, `Exception: SystemExit Message: 1`, `Partial plugin
-/// destroyed` (ioc_plugin.py, fetch_plugin). The third says something.
+/// destroyed` (ioc_plugin.py, fetch_plugin). The third says something. After a copy that failed, zfs
+/// says that there is no snapshot to destroy. And of a package that cannot be upgraded iocage 1.13 loses
+/// the reason in a fault of its own (ioc_create.py, create_install_packages); pkg has said it before.
 fn why_it_failed(output: &str) -> String {
-    let says_nothing =
-        |line: &&str| line.ends_with(" had a failure") || line.ends_with("SystemExit Message: 1");
+    const LOST: &str = "AttributeError: 'list' object has no attribute 'decode'";
+    let says_nothing = |line: &&str| {
+        line.ends_with(" had a failure")
+            || line.ends_with("SystemExit Message: 1")
+            || *line == "no snapshots destroyed"
+            || line.starts_with("cannot destroy '") && line.contains('@')
+    };
     let output = plain(output);
+    let output = match output.split_once("Traceback (most recent call last):") {
+        Some((before, traceback)) if traceback.contains(LOST) => before.into(),
+        _ => output,
+    };
     let is_progress = |line: &&str| download(line).is_some();
     let lines = output.split(['\n', '\r']).map(str::trim_end);
     let lines: Vec<&str> = lines
@@ -320,6 +344,21 @@ mod tests {
             failed.outcome,
             Some(Err("Fetching; 11.1-RELEASE was not found!".into()))
         );
+        let killed = progress(log("137", "Exporting dataset: tank/x"));
+        assert_eq!(
+            killed.outcome,
+            Some(Err(
+                "it was ended by signal 9, and said last: Exporting dataset: tank/x".into()
+            ))
+        );
+        let copy = "Jail: x already exists!\ncannot destroy 'tank/a@x': dataset does not exist\n\
+            no snapshots destroyed\n";
+        let copy = progress(log("1", copy));
+        assert_eq!(copy.outcome, Some(Err("Jail: x already exists!".into())));
+        let lost = "pkg: no repository\nTraceback (most recent call last):\n  File \"a.py\"\n\
+            AttributeError: 'list' object has no attribute 'decode'\n";
+        let lost = progress(log("1", lost));
+        assert_eq!(lost.outcome, Some(Err("pkg: no repository".into())));
         let silent = progress(log("9", ""));
         assert_eq!(
             silent.outcome,
