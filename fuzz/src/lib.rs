@@ -202,7 +202,10 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
             Some(_) => Printed::said(format!("{dataset}\n")),
             None => Printed::failed(seed!("zfs/none.txt")),
         },
-        (Program::Zfs, ["list", "-H", "-r", "-t", "snapshot", "-o", "name", dataset]) => {
+        (
+            Program::Zfs,
+            ["list", "-H", "-r", "-t", "snapshot", "-o", "name" | "name,userrefs", dataset],
+        ) => {
             let said = says.listed.as_ref().or(says.datasets.as_ref());
             let names = || snapshots_in(dataset).join("\n").into_bytes();
             Printed::said(said.cloned().unwrap_or_else(names))
@@ -218,7 +221,7 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
             or(&says.space, real.as_bytes())
         }
         (Program::Zfs, ["list", "-H", "-r", .., dataset]) => {
-            let origins = arguments.contains(&"name,origin");
+            let origins = arguments.iter().any(|word| word.starts_with("name,origin"));
             match (dataset.rsplit('/').next(), origins) {
                 _ if says.datasets.is_some() => or(&says.datasets, b""),
                 (Some("jails"), true) => Printed::said(seed!("zfs/jails.txt")),
@@ -243,12 +246,15 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
             or(&says.snapshots, seed!("zfs/snapshots.txt"))
         }
         (Program::Zfs, ["get", ..]) => or(&says.properties, seed!("zfs/properties.txt")),
-        (Program::Zfs, ["set", _, pool]) => {
+        (Program::Zfs, ["set", setting, dataset]) => {
             check_change();
-            assert!(PoolName::existing(pool).is_ok(), "{pool}");
+            match setting.starts_with("sysadm-iocage:origin=") {
+                true => assert!(dataset.contains("/iocage/"), "{dataset}"),
+                false => assert!(PoolName::existing(dataset).is_ok(), "{dataset}"),
+            }
             Printed::default()
         }
-        (Program::Zfs, ["destroy", "-d", snapshot] | ["rollback" | "snapshot", .., snapshot])
+        (Program::Zfs, ["destroy", snapshot] | ["rollback" | "snapshot", .., snapshot])
         | (Program::Zfs, ["rename", "-r", snapshot, _]) => {
             check_change();
             assert!(snapshot.contains('@'), "{snapshot}");
