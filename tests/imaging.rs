@@ -2,19 +2,16 @@
 
 mod common;
 
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::{c_char, c_void, CStr};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::acting::patiently;
+use common::dispatcher::Dispatcher;
 use common::killed::ask_aside;
 use common::{error_of, eventually, parse, Instance};
 use serde_json::{json, Value};
-use sysadm_iocage::ffi::SysadmIocageHost;
 use sysadm_iocage::system::utc_time;
 use sysadm_iocage_lab::Lab;
 
@@ -664,60 +661,6 @@ fn the_host_and_its_job_are_killed_and_nothing_is_left() {
     assert_eq!(status()["success"], "false");
 }
 
-/// A host whose dispatcher only notes what it is to do.
-#[derive(Default)]
-struct Dispatcher(Mutex<HashMap<String, Vec<String>>>);
-
-unsafe fn text(string: *const c_char) -> String {
-    unsafe { CStr::from_ptr(string) }.to_str().unwrap().into()
-}
-
-unsafe extern "C" fn queue(
-    host: *mut c_void,
-    id: *const c_char,
-    argv: *const *const c_char,
-) -> bool {
-    let host = unsafe { &*host.cast::<Dispatcher>() };
-    let words = (0..)
-        .map(|at| unsafe { *argv.add(at) })
-        .take_while(|word| !word.is_null());
-    let words = words.map(|word| unsafe { text(word) }).collect();
-    host.0.lock().unwrap().insert(unsafe { text(id) }, words);
-    true
-}
-
-unsafe extern "C" fn is_active(host: *mut c_void, id: *const c_char) -> bool {
-    let host = unsafe { &*host.cast::<Dispatcher>() };
-    host.0.lock().unwrap().contains_key(&unsafe { text(id) })
-}
-
-impl Dispatcher {
-    fn callbacks(&self) -> SysadmIocageHost {
-        SysadmIocageHost {
-            struct_size: size_of::<SysadmIocageHost>(),
-            user_data: std::ptr::from_ref(self).cast_mut().cast(),
-            queue_process: Some(queue),
-            is_job_active: Some(is_active),
-            log: None,
-            job_ended: None,
-        }
-    }
-
-    /// Runs a job, and gives its log as the sysadm server's dispatcher has it.
-    fn run(&self, job: &str) -> Value {
-        let words = self.0.lock().unwrap()[job].clone();
-        let done = Command::new(&words[0]).args(&words[1..]).output().unwrap();
-        self.0.lock().unwrap().remove(job);
-        let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-        let line = words.join(" ");
-        let code = done.status.code().unwrap_or(-1).to_string();
-        json!({
-            "state": "finished", "cmd_list": [line], line.clone(): said,
-            format!("return_codes/{line}"): code,
-        })
-    }
-}
-
 #[test]
 fn the_hosts_dispatcher_runs_them_as_well() {
     let Some(host) = Host::new() else { return };
@@ -731,7 +674,7 @@ fn the_hosts_dispatcher_runs_them_as_well() {
     let path = host.image(&image).display().to_string();
 
     assert_eq!(plugin.ask(&export)["started_dispatcher_id"], EXPORT);
-    let words = dispatcher.0.lock().unwrap()[EXPORT].clone();
+    let words = dispatcher.words(EXPORT);
     assert_eq!(words, [&*iocage, "export", "-c", "lzma", "my_web"]);
     // It holds what it needs as long as the dispatcher has it.
     let start = json!({"action": "startjail", "jail": "my_web"});
@@ -751,7 +694,7 @@ fn the_hosts_dispatcher_runs_them_as_well() {
 
     host.destroy("my_web");
     assert_eq!(plugin.ask(&import)["started_dispatcher_id"], IMPORT);
-    let words = dispatcher.0.lock().unwrap()[IMPORT].clone();
+    let words = dispatcher.words(IMPORT);
     assert_eq!(words, [&*iocage, "import", "-p", &path, "my_web"]);
     let event = plugin
         .progress(IMPORT, Some(&dispatcher.run(IMPORT)))

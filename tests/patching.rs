@@ -3,8 +3,7 @@
 
 mod common;
 
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::{c_char, c_void, CStr};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -13,12 +12,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::dispatcher::Dispatcher;
 use common::killed::ask_aside;
 use common::{error_of, eventually, made_up, parse, processes, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage::configuration::Configuration;
 use sysadm_iocage::error::Result;
-use sysadm_iocage::ffi::SysadmIocageHost;
 use sysadm_iocage::host::NoHost;
 use sysadm_iocage::system::{Child, Mount, Order, Output, RealHost, Runner};
 use sysadm_iocage_lab::Lab;
@@ -774,66 +773,10 @@ fn sources_that_an_upgrade_has_left_mounted_are_unmounted_or_named() {
     }
 }
 
-/// A host whose dispatcher only notes what it is to do.
-#[derive(Default)]
-struct Host(Mutex<HashMap<String, Vec<String>>>);
-
-unsafe fn text(string: *const c_char) -> String {
-    unsafe { CStr::from_ptr(string) }.to_str().unwrap().into()
-}
-
-unsafe extern "C" fn queue(
-    host: *mut c_void,
-    id: *const c_char,
-    argv: *const *const c_char,
-) -> bool {
-    let host = unsafe { &*host.cast::<Host>() };
-    let words = (0..).map(|at| unsafe { *argv.add(at) });
-    let words = words.take_while(|word| !word.is_null());
-    let words = words.map(|word| unsafe { text(word) }).collect();
-    host.0.lock().unwrap().insert(unsafe { text(id) }, words);
-    true
-}
-
-unsafe extern "C" fn is_active(host: *mut c_void, id: *const c_char) -> bool {
-    let host = unsafe { &*host.cast::<Host>() };
-    host.0.lock().unwrap().contains_key(&unsafe { text(id) })
-}
-
-impl Host {
-    fn callbacks(&self) -> SysadmIocageHost {
-        SysadmIocageHost {
-            struct_size: size_of::<SysadmIocageHost>(),
-            user_data: std::ptr::from_ref(self).cast_mut().cast(),
-            queue_process: Some(queue),
-            is_job_active: Some(is_active),
-            log: None,
-            job_ended: None,
-        }
-    }
-
-    /// Does what the dispatcher would, and gives its log.
-    fn work(&self, id: &str) -> Value {
-        let words = self.0.lock().unwrap()[id].clone();
-        let output = std::process::Command::new(&words[0])
-            .args(&words[1..])
-            .output()
-            .unwrap();
-        self.0.lock().unwrap().remove(id);
-        let line = words.join(" ");
-        let printed = [output.stdout, output.stderr].concat();
-        json!({
-            "state": "finished", "process_id": id, "cmd_list": [line],
-            line.clone(): String::from_utf8(printed).unwrap(),
-            format!("return_codes/{line}"): output.status.code().unwrap().to_string(),
-        })
-    }
-}
-
 #[test]
 fn a_job_of_the_dispatcher_is_judged_and_tidied_up_after_too() {
     let Some(house) = House::new() else { return };
-    let host = Host::default();
+    let host = Dispatcher::default();
     let plugin = Instance::open(&house.lab.config(), &host.callbacks());
     let finish = |args: Value| {
         let answer = plugin.ask(&args);
@@ -841,7 +784,7 @@ fn a_job_of_the_dispatcher_is_judged_and_tidied_up_after_too() {
             .as_str()
             .unwrap()
             .to_string();
-        let log = host.work(&id);
+        let log = host.run(&id);
         let event = plugin.progress(&id, Some(&log)).unwrap();
         eventually("what it has left undone is done", || {
             let jobs = plugin.ask_for("listjobs");

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its part
 
 pub mod acting;
+pub mod dispatcher;
 pub mod killed;
 pub mod made_up;
 
