@@ -749,7 +749,7 @@ fn what_is_held_stays_and_that_is_told() {
     let origin = host.dataset(&format!("releases/{RELEASE}/root@mail"));
     host.lab.zfs(&["hold", "mine", &origin]);
     Host::is_error(&destroy("mail"), "in_use", &["held", &origin]);
-    assert_eq!(host.jails(), ["mail"]);
+    assert_eq!(host.jails(), ["mail down re0|10.0.0.2"]);
     host.lab.zfs(&["release", "mine", &origin]);
     let gone = json!({"success": "jail mail destroyed."});
     assert_eq!(destroy("mail"), gone);
