@@ -158,11 +158,12 @@ impl Instance {
             jobs,
             ..
         } = &self.context;
-        let known = id.as_ref().map(|id| jobs.known(id)).unwrap_or_default();
         let has_ended = log.get("state").and_then(Value::as_str) == Some("finished");
-        if let Some(id) = id.filter(|_| has_ended && !own) {
-            jobs.end_queued(&id, Some(&log));
+        if let Some(id) = id.as_ref().filter(|_| has_ended && !own) {
+            jobs.end_queued(id, Some(&log));
         }
+        // After that, so that what has been judged is not judged again.
+        let known = id.map(|id| jobs.known(&id)).unwrap_or_default();
         let event = event::of(system, configuration, job_id, &known, log);
         Ok(Some(Value::Object(event).to_string()))
     }
