@@ -15,7 +15,7 @@ use crate::iocage::selection::{Label, Member, Selection};
 use crate::jobs::{Start, Task};
 use crate::reply::{failure, Object, Reply, Status};
 use crate::request::{missing, shorten, wrong, AnyField, Arguments, NAME};
-use crate::resources::{Claim, Resource};
+use crate::resources::{work_in_pool, Claim, Resource};
 use crate::sharing::Sharing;
 
 /// Answers a request's `args`.
@@ -214,8 +214,7 @@ fn claims_of(change: &JailChange, mut claims: Vec<Claim>, member: Member) -> Vec
         true => jail.alone(),
         false => jail.shared(),
     });
-    use Resource::{Jails, Marks, Releases, Templates};
-    claims.extend([Marks, Releases, Templates, Jails].map(Resource::shared));
+    claims.extend(work_in_pool());
     claims
 }
 

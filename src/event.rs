@@ -3,8 +3,9 @@
 use serde_json::{json, Map, Value};
 
 use crate::configuration::Configuration;
+use crate::iocage::outcomes::{self, Look};
+use crate::iocage::pools;
 use crate::iocage::progress::{self, Progress};
-use crate::iocage::{outcomes, pools};
 use crate::names::Release;
 use crate::records::{Aim, Verdict, Work};
 use crate::system::System;
@@ -39,10 +40,7 @@ pub fn of(
             let aim = known.aim.clone();
             let aim = aim.or_else(|| aim_of(system, configuration, id, &progress));
             // Its end may be looked at more closely at this moment, and nobody waits for that here.
-            Some(match &aim {
-                Some(aim) => outcomes::glance(system, aim, &progress),
-                None => outcomes::by_words(&progress),
-            })
+            Some(judge(system, aim.as_ref(), Look::Glance, &progress))
         }
     };
     let worked = verdict.as_ref().map(|verdict| verdict.worked);
@@ -79,9 +77,9 @@ pub fn of(
 }
 
 /// Whether a job that has ended has worked.
-pub fn judge(system: &System, aim: Option<&Aim>, end: &Progress) -> Verdict {
+pub fn judge(system: &System, aim: Option<&Aim>, look: Look, end: &Progress) -> Verdict {
     match aim {
-        Some(aim) => outcomes::judge(system, aim, end),
+        Some(aim) => outcomes::judge(system, aim, look, end),
         None => outcomes::by_words(end),
     }
 }
@@ -90,10 +88,12 @@ pub fn judge(system: &System, aim: Option<&Aim>, end: &Progress) -> Verdict {
 /// tell which of its jobs run there is none.
 fn aim_of(system: &System, configuration: &Configuration, id: &str, end: &Progress) -> Option<Aim> {
     let release = Release::parse(id.strip_prefix(FETCHES)?).ok()?;
-    let has_failed = matches!(end.outcome, Some(Err(_)));
+    if end.words().is_none() || !end.is_extracted {
+        return None;
+    }
     let pool = pools::active(system, configuration).ok().flatten();
     Some(Aim {
-        pool: pool.filter(|_| has_failed && end.is_extracted)?.to_string(),
+        pool: pool?.to_string(),
         work: Work::Fetch {
             release: release.to_string(),
         },

@@ -27,9 +27,10 @@ use crate::configuration::Configuration;
 use crate::error::{Code, Error, Result};
 use crate::event;
 use crate::host::{Callbacks, Level};
-use crate::iocage::{outcomes, progress};
+use crate::iocage::outcomes::{self, Look};
+use crate::iocage::progress;
 use crate::limits;
-use crate::records::{Aim, Record, Records, State, Verdict};
+use crate::records::{about, Aim, Record, Records, State, Verdict};
 use crate::resources::{runs_already, Claim, Held, Resource, Resources};
 use crate::sync::lock;
 use crate::system::{local_time, CommandLine, System};
@@ -329,7 +330,7 @@ impl Shared {
             }
             None => {
                 let verdict = record.verdict.clone();
-                event::without_log(&record.id, verdict, Records::about(record, state))
+                event::without_log(&record.id, verdict, about(record, state))
             }
         }
     }
@@ -353,7 +354,12 @@ impl Shared {
             .as_ref()
             .and_then(|aim| outcomes::tidy(&self.system, aim));
         record.verdict = log.map(|log| {
-            let verdict = event::judge(&self.system, record.aim.as_ref(), &progress::of_log(&log));
+            let verdict = event::judge(
+                &self.system,
+                record.aim.as_ref(),
+                Look::Compare,
+                &progress::of_log(&log),
+            );
             with(verdict, undone)
         });
         // Written before anybody sees that it has ended and starts it again.

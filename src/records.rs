@@ -233,11 +233,6 @@ impl Records {
         Some(log)
     }
 
-    /// What is known of a job in the host's dispatcher, in the same form.
-    pub fn about(record: &Record, state: State) -> Map<String, Value> {
-        about(record, state)
-    }
-
     /// The end of what a job has printed.
     fn output(&self, id: &str) -> String {
         let read = || {
@@ -293,8 +288,9 @@ impl Records {
     }
 }
 
-/// What a log says of a job besides its output and its exit code.
-fn about(record: &Record, state: State) -> Map<String, Value> {
+/// What a log says of a job besides its output and its exit code; of a job in the host's dispatcher
+/// nothing else is known.
+pub fn about(record: &Record, state: State) -> Map<String, Value> {
     let mut log = Map::new();
     log.insert("process_id".into(), json!(record.id));
     log.insert("cmd_list".into(), json!([record.command]));

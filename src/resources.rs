@@ -162,6 +162,14 @@ impl Claim {
     }
 }
 
+/// What all that works on a jail or template of the active pool, or makes one, shares with others.
+pub fn work_in_pool() -> Vec<Claim> {
+    use Resource::{Jails, Marks, Releases, Templates};
+    [Marks, Releases, Templates, Jails]
+        .map(Resource::shared)
+        .into()
+}
+
 /// As long as this lives, what was claimed is held.
 #[derive(Debug)]
 pub struct Held(Vec<Hold>);

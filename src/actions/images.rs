@@ -103,7 +103,7 @@ pub fn export<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Tas
     let all = export::datasets_of(&context.system, &pool, &name)?;
     let days = images::days();
     let stems: Vec<String> = days.iter().map(|day| format!("{name}_{day}")).collect();
-    let mut claims = work_in_pool();
+    let mut claims = marks_and_jails();
     claims.push(Resource::jail(&name).alone());
     claims.extend(
         stems
@@ -129,8 +129,8 @@ pub fn export<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Tas
     }])
 }
 
-/// All that works in the active pool, and changes a jail or makes one, holds this.
-fn work_in_pool() -> Vec<Claim> {
+/// An image has nothing to do with releases and templates.
+fn marks_and_jails() -> Vec<Claim> {
     vec![Resource::Marks.shared(), Resource::Jails.shared()]
 }
 
@@ -195,7 +195,7 @@ pub fn import<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Tas
     let line = command::import(version, &image, &ImagePath::new(&root, &image)?)?;
     let file = images::folder(&root).join(image.as_str());
     let count = move || images::datasets_in_zip(&file);
-    let mut claims = work_in_pool();
+    let mut claims = marks_and_jails();
     claims.push(Resource::jail(&image.jail).alone());
     claims.push(Resource::Image(image.stem()).shared());
     let aim = Aim {
@@ -233,7 +233,7 @@ pub fn import<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Tas
 /// Makes sure that there is nothing of a jail with the name that an image gives it. iocage writes over
 /// what is there.
 fn require_new(context: &Context, pool: &PoolName, image: &ImageName) -> Result<()> {
-    let free = context.members()?.require_free(&image.jail);
+    let free = context.members()?.require_free(&image.jail, None);
     free.map_err(|error| {
         let message = error.message.replacen("\"name\"", "\"image\"", 1);
         Error::new(error.code, message)

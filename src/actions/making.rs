@@ -28,7 +28,7 @@ use crate::request::{
     wrong, Arguments, BASEJAIL, BOOT, EMPTY, FORCE, NAME, NEW_PROPERTIES, OF_RELEASE,
     PACKAGE_NAMES, TEMPLATE, THICK,
 };
-use crate::resources::{Claim, Resource};
+use crate::resources::{work_in_pool, Claim, Resource};
 
 /// What a request calls properties.
 const PROPERTIES: &str = "properties";
@@ -209,7 +209,7 @@ impl Wish {
 
     /// What the job uses until it ends.
     fn claims(&self) -> Vec<Claim> {
-        let mut claims = shared_claims();
+        let mut claims = work_in_pool();
         claims.push(Resource::jail(&self.new.name).alone());
         match &self.new.base {
             Base::Release(release) => claims.push(Resource::Release(release.clone()).shared()),
@@ -299,12 +299,4 @@ impl Wish {
             Error::new(Code::Unavailable, message)
         })
     }
-}
-
-/// What every job that makes a jail uses.
-pub fn shared_claims() -> Vec<Claim> {
-    use Resource::{Jails, Marks, Releases, Templates};
-    [Marks, Releases, Templates, Jails]
-        .map(Resource::shared)
-        .into()
 }

@@ -5,8 +5,6 @@
 
 mod patient;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use patient::{require_readable, Patient};
 
 use crate::context::Context;
@@ -18,7 +16,7 @@ use crate::names::{Release, SnapshotName};
 use crate::records::{Aim, Work};
 use crate::request::{missing, wrong, Arguments, RELEASE, UPDATE_PACKAGES};
 use crate::resources::Resource;
-use crate::system::utc_time;
+use crate::system::utc_time_in;
 
 pub fn update<'a>(context: &'a Context, arguments: &'a Arguments) -> Result<Vec<Task<'a>>> {
     let packages = arguments.flag(&UPDATE_PACKAGES)?;
@@ -132,9 +130,7 @@ pub fn upgrade<'a>(context: &'a Context, arguments: &'a Arguments) -> Result<Vec
 
 /// What iocage calls a snapshot of this day: `ioc_upgrade_2026-11-25`.
 fn today(what: &str) -> Result<SnapshotName> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-    let time = now.and_then(utc_time).unwrap_or_default();
+    let time = utc_time_in(0).unwrap_or_default();
     let day = time.split('T').next().unwrap_or_default();
     SnapshotName::parse(&format!("{what}_{day}")).map_err(|why| Error::new(Code::Unavailable, why))
 }

@@ -52,7 +52,7 @@ pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
     if *new == *name {
         return finish_only(context, chosen, &new);
     }
-    require_free(chosen, &new)?;
+    chosen.members.require_free(&new, Some(member))?;
     let before = origin(&member);
     renaming::require_free(&context.system, pool(chosen), before.as_ref(), &name, &new)?;
     require_unused(context, chosen)?;
@@ -144,25 +144,6 @@ fn success(member: &Member, old: &str, new: &str, warnings: Vec<String>) -> Obje
     Object::new()
         .with("success", format!("{family} {old} renamed to {new}."))
         .with_some("warning", warning)
-}
-
-/// Makes sure that nobody else has the name, as a dataset, a uuid or to the kernel.
-fn require_free(chosen: &Chosen, new: &JailName) -> Result<()> {
-    let own = chosen.member.place();
-    let is_so_called = |one: &Member| {
-        let names = [&one.jail.name, &one.jail.uuid];
-        names
-            .iter()
-            .any(|name| name.replace('.', "_") == new.in_kernel())
-    };
-    let mut others = chosen.members.all().filter(|one| one.place() != own);
-    match others.find(is_so_called) {
-        None => Ok(()),
-        Some(other) => {
-            let message = format!("argument \"name\": the {} exists already", other.in_words());
-            Err(Error::new(Code::Conflict, message))
-        }
-    }
 }
 
 /// Makes sure that no other jail mounts something of this one, which would be gone, and that none

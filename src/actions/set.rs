@@ -17,7 +17,7 @@ use crate::names::Checked;
 use crate::reply::Object;
 use crate::request::{wrong, Arguments, FORCE, SETTINGS};
 use crate::resources::{Claim, Resource};
-use target::{settled, Target, SETTING};
+use target::{Target, SETTING};
 
 /// What iocage calls the settings of all jails; a jail that is called so cannot be told from them.
 const ALL_JAILS: &str = "default";
@@ -106,7 +106,7 @@ pub fn set(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<
         words: member.in_words(),
         is_up: member.jail.jid.is_some(),
     };
-    let before = settled(&member)?;
+    let before = Settled::of(&member, SETTING)?;
     let version = version_for(context, &asked)?;
     let changes = before.changes(&asked);
     check(&member, &asked, &changes)?;

@@ -3,8 +3,6 @@
 //! By `zfs` itself: iocage's `snapremove` destroys what was cloned from a snapshot, and its
 //! `rollback` stops in the middle where a dataset lacks one (1.13, both run).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::Chosen;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
@@ -14,7 +12,7 @@ use crate::iocage::snapshots::{self, Holders};
 use crate::names::{PoolName, SnapshotName};
 use crate::reply::Object;
 use crate::request::{wrong, Arguments, DRYRUN, FORCE, SNAPSHOT};
-use crate::system::utc_time;
+use crate::system::utc_time_in;
 
 pub fn take(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Object> {
     let of = Of::chosen(context, chosen)?;
@@ -227,9 +225,7 @@ fn were(names: &[&Dataset]) -> String {
 
 /// The time in UTC as a name: `2026-11-25_18-49-23`.
 fn named_by_time() -> Result<SnapshotName> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-    let time = now.and_then(utc_time).unwrap_or_default();
+    let time = utc_time_in(0).unwrap_or_default();
     let name = time.replace('T', "_").replace(':', "-");
     SnapshotName::parse(&name)
         .map_err(|why| Error::new(Code::Unavailable, format!("the time is no name: {why}")))

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::addresses;
 use super::properties::{truth, Effect, PropertyName, PropertyValue};
+use super::selection::Member;
 use super::settings::{effective, Settings};
 use crate::error::{Code, Error, Result};
 use crate::names::Checked;
@@ -36,6 +37,19 @@ pub struct Settled {
 }
 
 impl Settled {
+    /// The settings of a jail, for the `argument` that asks for a change.
+    ///
+    /// # Errors
+    /// `Unavailable` if they cannot be read.
+    pub fn of(member: &Member, argument: &'static str) -> Result<Self> {
+        let own = member.listing.settings(member.jail);
+        Ok(Settled {
+            argument,
+            own: Some(own.ok_or_else(|| member.unreadable())?.clone()),
+            defaults: member.listing.defaults().clone(),
+        })
+    }
+
     fn file(&self) -> &Settings {
         self.own.as_ref().unwrap_or(&self.defaults)
     }

@@ -12,7 +12,7 @@ pub use checksum::Checksum;
 
 use crate::error::{Code, Error, Result};
 use crate::names::{Checked, JailName, Wrong};
-use crate::system::open_regular;
+use crate::system::{open_regular, utc_time_in};
 
 /// The form of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,15 +137,8 @@ pub fn sum_file(root: &Path, stem: &str) -> PathBuf {
 /// The name of today, UTC, and of tomorrow: the day of an export is that on which iocage comes to
 /// look at the clock.
 pub fn days() -> Vec<String> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-    let name = |seconds| {
-        crate::system::utc_time(seconds)?
-            .get(..10)
-            .map(String::from)
-    };
     let days = [0, 24 * 60 * 60].into_iter();
-    days.filter_map(|later| name(now?.checked_add(later)?))
+    days.filter_map(|later| utc_time_in(later)?.get(..10).map(String::from))
         .collect()
 }
 

@@ -7,6 +7,7 @@ mod imaged;
 mod made;
 mod patched;
 
+pub use imaged::Look;
 use made::Made;
 
 use super::progress::Progress;
@@ -16,8 +17,8 @@ use crate::names::{PoolName, Release};
 use crate::records::{Aim, Verdict, Work};
 use crate::system::System;
 
-/// Judges a job that has ended.
-pub fn judge(system: &System, aim: &Aim, end: &Progress) -> Verdict {
+/// Judges a job that has ended. Whoever does not wait glances: an image is not read as a whole then.
+pub fn judge(system: &System, aim: &Aim, look: Look, end: &Progress) -> Verdict {
     let Ok(pool) = PoolName::parse(&aim.pool) else {
         return by_words(end);
     };
@@ -66,25 +67,9 @@ pub fn judge(system: &System, aim: &Aim, end: &Progress) -> Verdict {
             name, ending, days, ..
         } => {
             let made = imaged::Export { name, ending, days };
-            imaged::judge_export(system, &pool, &made, imaged::Look::Compare, end)
+            imaged::judge_export(system, &pool, &made, look, end)
         }
         Work::Import { name, day, .. } => imaged::judge_import(system, &pool, name, day, end),
-    }
-}
-
-/// Judges it for somebody who does not wait: an image is not read as a whole.
-pub fn glance(system: &System, aim: &Aim, end: &Progress) -> Verdict {
-    match (&aim.work, PoolName::parse(&aim.pool)) {
-        (
-            Work::Export {
-                name, ending, days, ..
-            },
-            Ok(pool),
-        ) => {
-            let made = imaged::Export { name, ending, days };
-            imaged::judge_export(system, &pool, &made, imaged::Look::Glance, end)
-        }
-        _ => judge(system, aim, end),
     }
 }
 
@@ -161,7 +146,7 @@ fn fetched(system: &System, pool: &PoolName, release: &str, end: &Progress) -> V
         Ok(release) => releases::is_in(system, pool, &release),
         Err(_) => Ok(false),
     };
-    let words = end.outcome.clone().and_then(std::result::Result::err);
+    let words = end.words();
     match (there, words) {
         (Ok(true), None) => Verdict::worked(),
         // The dataset is there before anything is extracted into it.

@@ -20,6 +20,13 @@ pub struct Progress {
     pub output: String,
 }
 
+impl Progress {
+    /// For a job that has failed, the command's last words.
+    pub fn words(&self) -> Option<String> {
+        self.outcome.clone()?.err()
+    }
+}
+
 /// How far the download of one file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {

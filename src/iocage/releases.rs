@@ -158,6 +158,15 @@ fn release(text: &str) -> Option<String> {
     Release::parse(text).ok().map(|name| name.to_string())
 }
 
+/// Whether a release is of a later major version than another; false where that is not known.
+pub fn is_later_major(release: &str, other: &str) -> bool {
+    let major = |name: &str| name.split('.').next()?.parse::<u32>().ok();
+    match (major(release), major(other)) {
+        (Some(release), Some(other)) => release > other,
+        _ => false,
+    }
+}
+
 /// Whether a pool has a release.
 pub fn is_in(system: &System, pool: &PoolName, release: &Release) -> Result<bool> {
     let local = local(system, pool)?;
@@ -236,5 +245,17 @@ mod tests {
                 "13.2-RELEASE"
             ]
         );
+    }
+
+    #[test]
+    fn only_a_later_major_version_is_newer_than_the_host() {
+        for (release, host, expected) in [
+            ("14.0-RELEASE", "13.2-RELEASE-p9", true),
+            ("13.3-RELEASE", "13.2-RELEASE", false),
+            ("9.3-RELEASE", "13.2-STABLE", false),
+            ("14.0-RELEASE", "unknown", false),
+        ] {
+            assert_eq!(is_later_major(release, host), expected, "{release} {host}");
+        }
     }
 }

@@ -86,19 +86,21 @@ impl Members {
             })
     }
 
-    /// Makes sure that no jail and no template has the name of a new one, as a dataset, as a uuid or
+    /// Makes sure that no jail and no template but `itself` has a new name, as a dataset, as a uuid or
     /// to the kernel, for which a dot is an underscore.
     ///
     /// # Errors
     /// `Conflict`, naming it.
-    pub fn require_free(&self, name: &JailName) -> Result<()> {
+    pub fn require_free(&self, name: &JailName, itself: Option<Member>) -> Result<()> {
+        let own = itself.map(|itself| itself.place());
         let is_so_called = |one: &Member| {
             let names = [&one.jail.name, &one.jail.uuid];
             names
                 .iter()
                 .any(|other| other.replace('.', "_") == name.in_kernel())
         };
-        match self.all().find(is_so_called) {
+        let mut others = self.all().filter(|one| Some(one.place()) != own);
+        match others.find(is_so_called) {
             None => Ok(()),
             Some(other) => {
                 let message = format!("argument \"name\": the {} exists already", other.in_words());

@@ -77,6 +77,15 @@ impl Verdict {
         }
     }
 
+    /// It has worked, and this is to be said of it all the same.
+    pub fn worked_but(remarks: impl Iterator<Item = String>) -> Self {
+        let remarks: Vec<String> = remarks.collect();
+        Verdict {
+            worked: true,
+            error: (!remarks.is_empty()).then(|| remarks.join("; ")),
+        }
+    }
+
     pub fn failed(why: impl Into<String>) -> Self {
         Verdict {
             worked: false,

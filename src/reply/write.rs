@@ -4,14 +4,23 @@
 use super::{Answer, Object};
 
 pub fn object(object: &Object, out: &mut String) {
+    let all = object.0.iter().map(|(name, value)| (&**name, value));
+    members(all, answer, out);
+}
+
+fn members<'a, T>(
+    all: impl Iterator<Item = (&'a str, T)>,
+    write: impl Fn(T, &mut String),
+    out: &mut String,
+) {
     out.push('{');
-    for (index, (name, value)) in object.0.iter().enumerate() {
+    for (index, (name, value)) in all.enumerate() {
         if index > 0 {
             out.push(',');
         }
         text(name, out);
         out.push(':');
-        answer(value, out);
+        write(value, out);
     }
     out.push('}');
 }
@@ -31,29 +40,13 @@ fn answer(value: &Answer, out: &mut String) {
         }
         Answer::Object(members) => object(members, out),
         Answer::Texts(names, texts) => {
-            out.push('{');
-            for (index, (name, value)) in names.iter().zip(texts).enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                text(name, out);
-                out.push(':');
-                text(value, out);
-            }
-            out.push('}');
+            members(
+                names.iter().copied().zip(texts),
+                |value, out| text(value, out),
+                out,
+            );
         }
-        Answer::Fixed(names, values) => {
-            out.push('{');
-            for (index, (name, value)) in names.iter().zip(values).enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                text(name, out);
-                out.push(':');
-                answer(value, out);
-            }
-            out.push('}');
-        }
+        Answer::Fixed(names, values) => members(names.iter().copied().zip(values), answer, out),
         Answer::Settings(settings) => settings.write(out),
     }
 }

@@ -36,7 +36,7 @@ pub use line::CommandLine;
 pub use locks::{remove_lock, take_lock, try_lock, unlock, Lock, Share};
 pub use mounts::Mounts;
 pub use order::{last_words, Bounded, Order, Output};
-pub use platform::{local_time, parse_mountinfo, utc_time, Mount};
+pub use platform::{local_time, parse_mountinfo, utc_time, utc_time_in, Mount};
 pub use process::{Child, Process};
 pub use runner::{RealHost, Runner};
 

@@ -12,9 +12,9 @@ use crate::jobs::{JobId, Task};
 use crate::names::{Checked, JailName};
 use crate::records::{Aim, Work};
 use crate::request::{missing, wrong, Arguments, FORCE, KEEP_MAC, NAME, NEW_PROPERTIES, THICK};
-use crate::resources::{Claim, Resource};
+use crate::resources::{work_in_pool, Claim, Resource};
 
-use super::{guards, shared_claims, PROPERTIES};
+use super::{guards, PROPERTIES};
 
 const MACS: [&str; 4] = ["vnet0_mac", "vnet1_mac", "vnet2_mac", "vnet3_mac"];
 
@@ -61,7 +61,7 @@ pub fn clone<'a>(context: &'a Context, arguments: &Arguments) -> Result<Vec<Task
             given: given.map(|name| name.as_str().into()).collect(),
         },
     };
-    let mut claims = shared_claims();
+    let mut claims = work_in_pool();
     claims.push(Resource::jail(&wish.name).alone());
     claims.push(Resource::jail(&found.source).alone());
     claims.extend(found.addresses);
@@ -102,12 +102,7 @@ impl Wish {
     fn check(&self, context: &Context, members: &Members, id: &JobId) -> Result<Found> {
         let member = members.find(&self.label)?;
         let source = require_source(&member)?;
-        let own = member.listing.settings(member.jail);
-        let settled = Settled {
-            argument: PROPERTIES,
-            own: Some(own.ok_or_else(|| member.unreadable())?.clone()),
-            defaults: member.listing.defaults().clone(),
-        };
+        let settled = Settled::of(&member, PROPERTIES)?;
         let dropped = self.dropped(&settled);
         let changes = settled.changes(&self.properties);
         settled.check_together(&changes)?;

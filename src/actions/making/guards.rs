@@ -7,6 +7,7 @@ use crate::configuration::Program;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::{self, Dataset};
+use crate::iocage::releases;
 use crate::iocage::selection::Members;
 use crate::limits;
 use crate::names::{JailName, PoolName, Release};
@@ -18,7 +19,7 @@ use crate::system::CommandLine;
 /// # Errors
 /// `Conflict`, naming it.
 pub fn require_free_name(context: &Context, members: &Members, name: &JailName) -> Result<()> {
-    members.require_free(name)?;
+    members.require_free(name, None)?;
     let taken = |what: String| {
         let message = format!("argument \"name\": {what}");
         Err(Error::new(Code::Conflict, message))
@@ -93,18 +94,17 @@ pub fn require_no_newer(context: &Context, release: &Release) -> Result<()> {
         None => context.known.installed.userland(&context.system)?,
     };
     let host = host.trim();
-    let major = |text: &str| text.split('.').next()?.parse::<u32>().ok();
     // One that is under development may have any number.
     let is_release = ["-RELEASE", "-STABLE", "-HBSD"]
         .iter()
         .any(|kind| host.contains(kind));
-    match (major(host), major(release)) {
-        (Some(own), Some(wanted)) if is_release && own < wanted => {
+    match is_release && releases::is_later_major(release, host) {
+        true => {
             let message =
                 format!("argument \"release\": {release} is newer than the host, which is {host}");
             Err(Error::new(Code::Unavailable, message))
         }
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 

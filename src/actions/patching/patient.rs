@@ -13,7 +13,7 @@ use crate::iocage::snapshots::Holders;
 use crate::iocage::version::{Ability, Version};
 use crate::iocage::{fstab, releases};
 use crate::names::{JailName, PoolName, Release, SnapshotName};
-use crate::resources::{Claim, Resource};
+use crate::resources::{work_in_pool, Claim, Resource};
 
 /// A jail that iocage can bring to another patch level, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl Patient {
         if let Some(host) = context
             .system
             .release()
-            .filter(|host| is_newer(release, host))
+            .filter(|host| releases::is_later_major(release, host))
         {
             let why = format!("the host has {host}, and no jail can be newer than that");
             return refuse(Code::Unavailable, why);
@@ -264,41 +264,12 @@ fn require_fetched(context: &Context, pool: &PoolName, release: &Release) -> Res
 
 /// The jail is this job's alone, and stays what it is; what it starts with stays too.
 fn claims(member: Member) -> Vec<Claim> {
-    use Resource::{Jail, Jails, Marks, Releases, Templates};
-    let mut claims: Vec<Claim> = [Marks, Releases, Templates, Jails]
-        .map(Resource::shared)
-        .into();
-    claims.push(Jail(member.in_kernel()).alone());
+    let mut claims = work_in_pool();
+    claims.push(Resource::Jail(member.in_kernel()).alone());
     if member.jail.jid.is_none() {
         let others = with_dependencies(member).into_iter();
         let others = others.filter(|other| other.jail.name != member.jail.name);
-        claims.extend(others.map(|other| Jail(other.in_kernel()).shared()));
+        claims.extend(others.map(|other| Resource::Jail(other.in_kernel()).shared()));
     }
     claims
-}
-
-/// Whether a release is of a later major version than the host, which iocage refuses.
-fn is_newer(release: &str, host: &str) -> bool {
-    let major = |name: &str| name.split('.').next()?.parse::<u32>().ok();
-    match (major(release), major(host)) {
-        (Some(release), Some(host)) => release > host,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_later_major_version_is_newer_than_the_host() {
-        for (release, host, expected) in [
-            ("14.0-RELEASE", "13.2-RELEASE-p9", true),
-            ("13.3-RELEASE", "13.2-RELEASE", false),
-            ("9.3-RELEASE", "13.2-STABLE", false),
-            ("14.0-RELEASE", "unknown", false),
-        ] {
-            assert_eq!(is_newer(release, host), expected, "{release} {host}");
-        }
-    }
 }

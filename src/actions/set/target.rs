@@ -9,26 +9,12 @@ use crate::iocage::changes::{Change, Settled};
 use crate::iocage::command;
 use crate::iocage::datasets::Family;
 use crate::iocage::properties::{truth, PropertyName, PropertyValue};
-use crate::iocage::selection::Member;
 use crate::iocage::version::Version;
 use crate::names::{Checked, JailName};
 use crate::system::{last_words, Output};
 
 /// What a request calls the settings.
 pub const SETTING: &str = "settings";
-
-/// The settings of a jail.
-///
-/// # Errors
-/// `Unavailable` if they cannot be read.
-pub fn settled(member: &Member) -> Result<Settled> {
-    let own = member.listing.settings(member.jail);
-    Ok(Settled {
-        argument: SETTING,
-        own: Some(own.ok_or_else(|| member.unreadable())?.clone()),
-        defaults: member.listing.defaults().clone(),
-    })
-}
 
 /// Whose settings are changed.
 pub struct Target {
@@ -52,7 +38,8 @@ impl Target {
         };
         let members = context.members()?;
         let member = members.all().find(|one| one.place() == *place);
-        settled(&member.ok_or_else(|| Error::new(Code::NotFound, format!("{place} is gone")))?)
+        let gone = || Error::new(Code::NotFound, format!("{place} is gone"));
+        Settled::of(&member.ok_or_else(gone)?, SETTING)
     }
 
     fn run(

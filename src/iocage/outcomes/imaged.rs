@@ -44,7 +44,7 @@ pub fn judge_export(
     look: Look,
     end: &Progress,
 ) -> Verdict {
-    let words = words(end);
+    let words = end.words();
     let root = match root(system, pool) {
         Ok(root) => root,
         Err(why) => return Verdict::failed(beside(words, &why)),
@@ -190,7 +190,7 @@ pub fn judge_import(
     day: &str,
     end: &Progress,
 ) -> Verdict {
-    let words = words(end);
+    let words = end.words();
     match look_at_import(system, pool, name, day, end) {
         Err(error) => nobody_knows(&error, words),
         Ok(None) => {
@@ -198,11 +198,7 @@ pub fn judge_import(
             Verdict::failed(words.unwrap_or(none))
         }
         Ok(Some(Imported { lacks, warnings })) if lacks.is_empty() => {
-            let said: Vec<String> = words.into_iter().chain(warnings).collect();
-            Verdict {
-                worked: true,
-                error: (!said.is_empty()).then(|| said.join("; ")),
-            }
+            Verdict::worked_but(words.into_iter().chain(warnings))
         }
         Ok(Some(Imported { lacks, .. })) => {
             let left = format!(
@@ -311,10 +307,6 @@ fn shared_addresses(listed: &[Listing], name: &str) -> Vec<String> {
         ))
     });
     shared.collect()
-}
-
-fn words(end: &Progress) -> Option<String> {
-    end.outcome.clone().and_then(std::result::Result::err)
 }
 
 fn beside(words: Option<String>, more: &str) -> String {

@@ -34,7 +34,7 @@ enum Found {
 impl Made<'_> {
     pub fn judge(&self, system: &System, end: &Progress) -> Verdict {
         let name = self.name;
-        let words = end.outcome.clone().and_then(std::result::Result::err);
+        let words = end.words();
         let (found, snapshots) = match self.look(system) {
             Ok(found) => found,
             Err(error) => return nobody_knows(&error, words),

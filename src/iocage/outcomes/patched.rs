@@ -67,7 +67,7 @@ pub fn judge_update(system: &System, pool: &PoolName, before: &Patched, end: &Pr
             .any(|line| is_last_word(before.name, line));
     if is_whole || said(UPDATED) {
         let words = words.filter(|_| !is_whole);
-        return worked(words.into_iter().chain(went_down(before, jail)));
+        return Verdict::worked_but(words.into_iter().chain(went_down(before, jail)));
     }
     let nothing = || format!("iocage is done, but has not updated jail {}", before.name);
     let mut why = vec![words.unwrap_or_else(nothing)];
@@ -108,7 +108,7 @@ pub fn judge_upgrade(
             .lines()
             .any(|line| is_last_word(before.name, line));
         let words = words.filter(|_| !is_whole);
-        return worked(words.into_iter().chain(went_down(before, jail)));
+        return Verdict::worked_but(words.into_iter().chain(went_down(before, jail)));
     }
     let why = words.unwrap_or_else(|| {
         format!(
@@ -212,7 +212,7 @@ pub fn percent(progress: &Progress) -> Option<u8> {
 
 /// Why the command has failed.
 fn words(end: &Progress) -> Option<String> {
-    let words = end.outcome.clone()?.err()?;
+    let words = end.words()?;
     if !words.contains(LOST_WORDS) {
         return Some(words);
     }
@@ -230,14 +230,6 @@ fn words(end: &Progress) -> Option<String> {
 fn gone(name: &str, words: Option<String>) -> Verdict {
     let words = words.map_or(String::new(), |words| format!("{words}; "));
     Verdict::failed(format!("{words}there is no jail {name} any more"))
-}
-
-fn worked(remarks: impl Iterator<Item = String>) -> Verdict {
-    let remarks: Vec<String> = remarks.collect();
-    Verdict {
-        worked: true,
-        error: (!remarks.is_empty()).then(|| remarks.join("; ")),
-    }
 }
 
 /// iocage stops a jail that it rolls back.

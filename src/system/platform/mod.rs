@@ -17,7 +17,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use folder::{is_no_folder, make_folder_in, open_folder_in};
 pub use mount_table::{mount_table, parse_mountinfo, Mount};
@@ -159,6 +159,13 @@ pub fn utc_time(seconds: i64) -> Option<String> {
         let known = !libc::gmtime_r(&seconds, &mut time).is_null();
         known.then(|| written(&time))
     }
+}
+
+/// The time that it is so many seconds from now, in the same way.
+pub fn utc_time_in(seconds: i64) -> Option<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let now = i64::try_from(now.as_secs()).ok()?;
+    utc_time(now.checked_add(seconds)?)
 }
 
 fn written(time: &libc::tm) -> String {
