@@ -10,7 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::dispatcher::Dispatcher;
 use common::killed::ask_aside;
@@ -115,7 +115,9 @@ impl House {
     fn end(&self, answer: &Value) -> Value {
         let id = answer["started_dispatcher_id"].as_str();
         let id = id.unwrap_or_else(|| panic!("{answer}"));
-        self.plugin.wait_for_job(id)
+        let event = self.plugin.wait_for_job(id);
+        until_the_next_second();
+        event
     }
 
     /// Starts a jail by hand; its jid.
@@ -177,6 +179,13 @@ impl House {
         let lines = own.map(|words| words[1..].join(" "));
         lines.filter(|line| line != "--version").collect()
     }
+}
+
+/// iocage calls its snapshots by the second: a second update within it could take none.
+fn until_the_next_second() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let rest = Duration::from_secs(1) - Duration::from_nanos(now.subsec_nanos().into());
+    std::thread::sleep(rest);
 }
 
 fn write(path: &Path, text: &str) {
@@ -790,6 +799,7 @@ fn a_job_of_the_dispatcher_is_judged_and_tidied_up_after_too() {
             let jobs = plugin.ask_for("listjobs");
             jobs["jobs"][&id]["state"] == "finished" && house.lab.running().is_empty()
         });
+        until_the_next_second();
         event
     };
     let update = |jail: &str| json!({"action": "updatejail", "jail": jail});
