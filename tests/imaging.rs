@@ -5,12 +5,12 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::acting::patiently;
 use common::dispatcher::Dispatcher;
-use common::killed::ask_aside;
-use common::{error_of, eventually, parse, Instance};
+use common::killed::{ask_aside, be_the_host_until_killed};
+use common::{error_of, eventually, Instance};
 use serde_json::{json, Value};
 use sysadm_iocage::system::utc_time;
 use sysadm_iocage_lab::Lab;
@@ -19,16 +19,9 @@ const RELEASE: &str = "13.2-RELEASE";
 const EXPORT: &str = "sysadm_iocage_export_jail_my_web";
 const IMPORT: &str = "sysadm_iocage_import_jail_my_web";
 
-/// A host that waits until it is killed: one that ends by itself ends its jobs.
 #[test]
 fn as_a_host_of_its_own() {
-    let Ok(request) = std::env::var("REQUEST") else {
-        return;
-    };
-    let config = parse(&std::env::var("LAB_CONFIG").unwrap());
-    let plugin = Instance::open(&config, std::ptr::null());
-    println!("SAYS {}", plugin.ask(&parse(&request)));
-    std::thread::sleep(Duration::from_secs(60));
+    be_the_host_until_killed();
 }
 
 /// A lab with the jail my_web, which has a dataset of its own below its root, and the template base.

@@ -2,69 +2,18 @@
 
 mod common;
 
-use std::collections::HashMap;
-use std::ffi::{c_char, c_void, CStr};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use common::dispatcher::Dispatcher;
 use common::{error_of, eventually, processes, Instance};
 use serde_json::{json, Value};
-use sysadm_iocage::ffi::SysadmIocageHost;
 use sysadm_iocage_lab::Lab;
 
-/// A host whose dispatcher only notes what it is to do.
-#[derive(Default)]
-struct Host {
-    queued: Mutex<HashMap<String, Vec<String>>>,
-    log: Mutex<Vec<(i32, String)>>,
-}
-
-unsafe fn text(string: *const c_char) -> String {
-    unsafe { CStr::from_ptr(string) }.to_str().unwrap().into()
-}
-
-unsafe extern "C" fn queue(
-    host: *mut c_void,
-    id: *const c_char,
-    argv: *const *const c_char,
-) -> bool {
-    let host = unsafe { &*host.cast::<Host>() };
-    let words = (0..)
-        .map(|at| unsafe { *argv.add(at) })
-        .take_while(|word| !word.is_null());
-    let words = words.map(|word| unsafe { text(word) }).collect();
-    let id = unsafe { text(id) };
-    let taken = !id.contains("9.9-RELEASE");
-    host.queued.lock().unwrap().insert(id, words);
-    taken
-}
-
-unsafe extern "C" fn is_active(host: *mut c_void, id: *const c_char) -> bool {
-    let host = unsafe { &*host.cast::<Host>() };
-    host.queued
-        .lock()
-        .unwrap()
-        .contains_key(&unsafe { text(id) })
-}
-
-unsafe extern "C" fn log(host: *mut c_void, level: i32, message: *const c_char) {
-    let host = unsafe { &*host.cast::<Host>() };
-    host.log
-        .lock()
-        .unwrap()
-        .push((level, unsafe { text(message) }));
-}
-
-impl Host {
-    fn callbacks(&self) -> SysadmIocageHost {
-        SysadmIocageHost {
-            struct_size: size_of::<SysadmIocageHost>(),
-            user_data: std::ptr::from_ref(self).cast_mut().cast(),
-            queue_process: Some(queue),
-            is_job_active: Some(is_active),
-            log: Some(log),
-            job_ended: None,
-        }
+/// A host that refuses one release.
+fn dispatcher() -> Dispatcher {
+    Dispatcher {
+        refuses: Some("9.9-RELEASE"),
+        ..Dispatcher::default()
     }
 }
 
@@ -92,7 +41,7 @@ fn create(plugin: &Instance, ip: Value) -> Value {
 #[test]
 fn the_hosts_dispatcher_gets_the_jobs_each_once() {
     let Some(lab) = lab() else { return };
-    let host = Host::default();
+    let host = dispatcher();
     let plugin = Instance::open(&lab.config(), &host.callbacks());
     let iocage = lab.dir().join("bin/iocage").display().to_string();
     let id = |release: &str| format!("sysadm_iocage_fetch_release_{release}");
@@ -155,7 +104,7 @@ fn the_hosts_dispatcher_gets_the_jobs_each_once() {
 fn without_an_active_pool_no_job_is_started() {
     let Some(lab) = lab() else { return };
     lab.mark(lab.pool(0), false);
-    let host = Host::default();
+    let host = dispatcher();
     let plugin = Instance::open(&lab.config(), &host.callbacks());
     assert_eq!(
         error_of(&fetch(&plugin, json!("13.2-RELEASE"))).0,
@@ -286,7 +235,7 @@ fn what_ends_well_and_has_made_nothing_has_failed() {
 #[test]
 fn a_job_still_in_the_dispatcher_is_held_again_after_a_restart() {
     let Some(lab) = lab() else { return };
-    let host = Host::default();
+    let host = dispatcher();
     let plugin = Instance::open(&lab.config(), &host.callbacks());
     plugin.ask_for("listreleases");
     fetch(&plugin, json!("13.2-RELEASE"));

@@ -3,7 +3,7 @@
 mod common;
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::{c_char, c_void, CStr};
+use std::ffi::{c_char, c_void};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use common::acting::patiently;
+use common::dispatcher::{text, words};
 use common::killed::{ask_aside, be_the_host};
 use common::{error_of, eventually, parse, Instance};
 use serde_json::{json, Value};
@@ -892,20 +893,13 @@ struct Dispatcher {
     folder: PathBuf,
 }
 
-unsafe fn text(string: *const c_char) -> String {
-    unsafe { CStr::from_ptr(string) }.to_str().unwrap().into()
-}
-
 unsafe extern "C" fn queue(
     host: *mut c_void,
     id: *const c_char,
     argv: *const *const c_char,
 ) -> bool {
     let dispatcher = unsafe { &*host.cast::<Dispatcher>() };
-    let words = (0..)
-        .map(|at| unsafe { *argv.add(at) })
-        .take_while(|word| !word.is_null());
-    let words: Vec<String> = words.map(|word| unsafe { text(word) }).collect();
+    let words = unsafe { words(argv) };
     let id = unsafe { text(id) };
     let path = dispatcher.folder.join(format!("{id}.output"));
     let output = fs::File::create(&path).unwrap();

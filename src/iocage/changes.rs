@@ -13,7 +13,9 @@ use crate::error::{Code, Error, Result};
 use crate::names::Checked;
 
 pub use depends::require_no_circle;
-pub use taken::{claims, require_free, require_none_for_all, saying, Saying, WITH_ADDRESSES};
+pub use taken::{
+    claims, require_free, require_none_for_all, saying, shared_addresses, Saying, WITH_ADDRESSES,
+};
 
 /// A property that would get another value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,9 +10,13 @@ mod patched;
 pub use imaged::Look;
 use made::Made;
 
+use super::datasets::Family;
+use super::jails::{self, Listing};
 use super::progress::Progress;
 use super::releases;
-use crate::error::Error;
+use super::selection::Members;
+use super::survey::Memory;
+use crate::error::{Error, Result};
 use crate::names::{PoolName, Release};
 use crate::records::{Aim, Verdict, Work};
 use crate::system::System;
@@ -158,6 +162,18 @@ fn fetched(system: &System, pool: &PoolName, release: &str, end: &Progress) -> V
         (Ok(false), None) => Verdict::failed(format!("iocage is done, but {release} is not there")),
         (Err(error), words) => nobody_knows(&error, words),
     }
+}
+
+/// All jails and templates, as they are now.
+fn members(system: &System, pool: &PoolName) -> Result<Members> {
+    let families = [Family::Jails, Family::Templates];
+    let listed = jails::list(system, &Memory::default(), pool, &families)?;
+    let mut listed = listed.into_iter();
+    let [jails, templates] = families.map(|family| {
+        let listing = listed.next().flatten();
+        listing.unwrap_or_else(|| Listing::empty(pool.clone(), family, None))
+    });
+    Ok(Members { jails, templates })
 }
 
 /// That it cannot be asked what is there.

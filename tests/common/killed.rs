@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use sysadm_iocage_lab::Lab;
@@ -57,10 +58,20 @@ pub fn ask_aside(lab: &Lab, request: &Value) -> Option<Value> {
 
 /// Answers the request, if this is that host.
 pub fn be_the_host() {
+    be_the_host_for(Duration::ZERO);
+}
+
+/// The same, and waits to be killed: a host that ends by itself ends its jobs.
+pub fn be_the_host_until_killed() {
+    be_the_host_for(Duration::from_secs(60));
+}
+
+fn be_the_host_for(time: Duration) {
     let Ok(request) = std::env::var("REQUEST") else {
         return;
     };
     let config = parse(&std::env::var("LAB_CONFIG").unwrap());
     let plugin = Instance::open(&config, std::ptr::null());
     println!("SAYS {}", plugin.ask(&parse(&request)));
+    std::thread::sleep(time);
 }

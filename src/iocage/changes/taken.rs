@@ -1,6 +1,7 @@
 //! Addresses that a change of settings would give twice.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::net::IpAddr;
 
 use super::{refuse, Change};
@@ -18,6 +19,15 @@ enum Address {
     Ip(IpAddr),
     /// In lower case, without what separates its parts.
     Mac(String),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Mac(address) => f.write_str(address),
+        }
+    }
 }
 
 /// A property with addresses, and what it says.
@@ -114,6 +124,23 @@ pub fn require_none_for_all(changes: &[Change]) -> Result<()> {
             refuse("settings", why)
         }
     }
+}
+
+/// The others that have an address of a jail: `jail web has the address 10.0.0.5 too`.
+pub fn shared_addresses(members: &Members, own: &Member) -> Vec<String> {
+    let addresses = |member: &Member| {
+        let all = of(member).into_iter();
+        all.flat_map(|(name, text)| addresses_in(name, text))
+            .collect::<Vec<Address>>()
+    };
+    let given = addresses(own);
+    let others = members.all().filter(|other| other.place() != own.place());
+    let shared = others.filter_map(|other| {
+        let mut all = addresses(&other).into_iter();
+        let shared = all.find(|address| given.contains(address))?;
+        Some(format!("{} has the address {shared} too", other.in_words()))
+    });
+    shared.collect()
 }
 
 /// The properties of a jail that may have addresses. They need not be of one kind: a jail that has

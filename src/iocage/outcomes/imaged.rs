@@ -1,20 +1,18 @@
 //! Jobs that make an image of a jail, or a jail of an image.
 
 use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::nobody_knows;
+use super::{members, nobody_knows};
 use crate::error::Result;
-use crate::iocage::addresses;
+use crate::iocage::changes::shared_addresses;
 use crate::iocage::datasets::{self, Dataset, Family};
 use crate::iocage::destruction;
 use crate::iocage::images::{checksum, export, folder, sum_file, Checksum};
-use crate::iocage::jails::{self, Listing, State};
+use crate::iocage::jails::State;
 use crate::iocage::progress::Progress;
-use crate::iocage::settings::{stored, Key};
+use crate::iocage::selection::Member;
 use crate::iocage::snapshots::Holders;
-use crate::iocage::survey::Memory;
 use crate::limits;
 use crate::names::PoolName;
 use crate::records::Verdict;
@@ -236,12 +234,10 @@ fn look_at_import(
     }
     let is_there = |dataset: &str| there.iter().any(|row| row[0] == dataset);
     let mut lacks = Vec::new();
-    let families = [Family::Jails, Family::Templates];
-    let listed = jails::list(system, &Memory::default(), pool, &families)?;
-    let listed: Vec<Listing> = listed.into_iter().flatten().collect();
-    let jails = listed.iter().filter(|one| one.family == Family::Jails);
-    let mut jails = jails.flat_map(|one| &one.jails);
-    let state = jails.find(|jail| jail.name == name).map(|jail| jail.state);
+    let members = members(system, pool)?;
+    let is_it = |one: &Member| one.family() == Family::Jails && one.jail.name == name;
+    let member = members.all().find(is_it);
+    let state = member.map(|member| member.jail.state);
     if let Some(state @ (State::Corrupt | State::Unmounted)) = state {
         lacks.push(format!("it is {}", state.as_str()));
     }
@@ -261,52 +257,11 @@ fn look_at_import(
             ));
         }
     }
+    // It cannot be known before: an image has its settings inside.
     Ok(Some(Imported {
-        warnings: shared_addresses(&listed, name),
+        warnings: member.map_or(Vec::new(), |member| shared_addresses(&members, &member)),
         lacks,
     }))
-}
-
-/// The others that have an address of the jail. It cannot be known before: an image has it inside.
-fn shared_addresses(listed: &[Listing], name: &str) -> Vec<String> {
-    let all = || {
-        listed.iter().flat_map(|listing| {
-            let jails = listing.jails.iter();
-            jails.map(move |jail| (listing, jail))
-        })
-    };
-    let of = |(listing, jail): (&Listing, &jails::Jail)| -> Vec<String> {
-        let Some(own) = listing.settings(jail) else {
-            return Vec::new();
-        };
-        let text = |key| stored(own, listing.defaults(), key).unwrap_or_default();
-        let ips = [Key::IP4_ADDR, Key::IP6_ADDR].map(text).into_iter();
-        let ips = ips.flat_map(addresses::numbers);
-        let macs = Key::VNET_MACS.map(text).into_iter();
-        // A jail has two of each, for both ends of its interface.
-        let macs = macs.flat_map(|text| text.split([' ', ',']).map(str::to_ascii_lowercase));
-        let macs = macs.filter(|mac| !mac.is_empty() && mac != "none");
-        ips.map(|ip: IpAddr| ip.to_string()).chain(macs).collect()
-    };
-    let is_it = |(listing, jail): &(&Listing, &jails::Jail)| {
-        listing.family == Family::Jails && jail.name == name
-    };
-    let Some(own) = all().find(is_it).map(of) else {
-        return Vec::new();
-    };
-    let others = all().filter(|other| !is_it(other));
-    let shared = others.filter_map(|other| {
-        let shared = of(other)
-            .into_iter()
-            .find(|address| own.contains(address))?;
-        let (listing, jail) = other;
-        let family = listing.family.one();
-        Some(format!(
-            "{family} {} has the address {shared} too",
-            jail.name
-        ))
-    });
-    shared.collect()
 }
 
 fn beside(words: Option<String>, more: &str) -> String {

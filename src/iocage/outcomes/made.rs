@@ -1,13 +1,12 @@
 //! Jobs that make a jail.
 
-use super::nobody_knows;
+use super::{members, nobody_knows};
 use crate::error::Result;
 use crate::iocage::cloning::{Cloned, Place};
 use crate::iocage::datasets::{self, value, Dataset, Family};
 use crate::iocage::destruction;
-use crate::iocage::jails::{self, State};
+use crate::iocage::jails::State;
 use crate::iocage::progress::Progress;
-use crate::iocage::survey::Memory;
 use crate::names::PoolName;
 use crate::records::Verdict;
 use crate::system::System;
@@ -102,32 +101,25 @@ impl Made<'_> {
 
     fn look_at_jail(&self, system: &System) -> Result<Found> {
         let name = self.name;
-        for family in [Family::Jails, Family::Templates] {
-            let listed = jails::list(system, &Memory::default(), self.pool, &[family])?;
-            let mut jails = listed
-                .into_iter()
-                .flatten()
-                .flat_map(|listing| listing.jails);
-            let Some(jail) = jails.find(|jail| jail.name == name) else {
-                continue;
-            };
-            if matches!(jail.state, State::Corrupt | State::Unmounted) {
-                let state = jail.state.as_str();
-                return Ok(Found::Part(format!("a jail {name} that is {state}")));
-            }
-            let dataset = family.member_dataset(self.pool, name);
-            let root = dataset.map(|dataset| format!("{dataset}/root"));
-            let root = root.and_then(|root| Dataset::printed(&root));
-            let rows = match root {
-                Some(root) => datasets::list(system, &root, "filesystem", Some(0), "name")?,
-                None => Vec::new(),
-            };
-            return Ok(match rows.is_empty() {
-                true => Found::Part(format!("a jail {name} without a root")),
-                false => Found::Whole(jail.jid.is_some()),
-            });
+        let members = members(system, self.pool)?;
+        let Some(member) = members.all().find(|one| one.jail.name == name) else {
+            return Ok(Found::Nothing);
+        };
+        let jail = member.jail;
+        if matches!(jail.state, State::Corrupt | State::Unmounted) {
+            let state = jail.state.as_str();
+            return Ok(Found::Part(format!("a jail {name} that is {state}")));
         }
-        Ok(Found::Nothing)
+        let root = member.dataset().map(|dataset| format!("{dataset}/root"));
+        let root = root.and_then(|root| Dataset::printed(&root));
+        let rows = match root {
+            Some(root) => datasets::list(system, &root, "filesystem", Some(0), "name")?,
+            None => Vec::new(),
+        };
+        Ok(match rows.is_empty() {
+            true => Found::Part(format!("a jail {name} without a root")),
+            false => Found::Whole(jail.jid.is_some()),
+        })
     }
 
     /// The snapshots with the jail's name on what it is made from; none of them if the jail was cloned

@@ -5,9 +5,9 @@ use std::path::Path;
 use crate::error::{Code, Error, Result};
 use crate::iocage::datasets::{self, Dataset, Family};
 use crate::iocage::fstab;
-use crate::iocage::jails::{self, Jail, Listing};
+use crate::iocage::jails::{Jail, Listing};
+use crate::iocage::outcomes::members;
 use crate::iocage::selection::Member;
-use crate::iocage::survey::Memory;
 use crate::limits;
 use crate::names::PoolName;
 use crate::system::{folder_inside, read_regular, System};
@@ -19,11 +19,8 @@ pub struct Now {
 
 impl Now {
     pub fn look(system: &System, pool: &PoolName) -> Result<Self> {
-        let listed = jails::list(system, &Memory::default(), pool, &[Family::Jails])?;
-        let none = || Listing::empty(pool.clone(), Family::Jails, None);
-        Ok(Now {
-            listing: listed.into_iter().flatten().next().unwrap_or_else(none),
-        })
+        let listing = members(system, pool)?.jails;
+        Ok(Now { listing })
     }
 
     pub fn jail(&self, name: &str) -> Option<&Jail> {
