@@ -1,4 +1,4 @@
-# For GNU make and BSD make. All the work is cargo's; README.md says what each target is for.
+# For GNU make and BSD make. All the work is cargo's; CONTRIBUTING.md says what each target is for.
 
 CARGO?=	cargo
 CC?=	cc
@@ -66,7 +66,7 @@ install-library: build
 
 install-docs:
 	$(INSTALL) -d $(DOCDIR)
-	$(INSTALL) -m 644 README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md docs/*.rst $(DOCDIR)
+	$(INSTALL) -m 644 README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md docs/*.rst docs/*.svg $(DOCDIR)
 
 install-examples:
 	$(INSTALL) -d $(EXAMPLEDIR)
@@ -106,12 +106,17 @@ fuzz:
 bench:
 	CARGO_TARGET_DIR=$$PWD/target/benches $(CARGO) bench --manifest-path benches/Cargo.toml
 
+# Draws the documents' pictures, and writes their tables of what was measured, of what is kept.
+pictures:
+	CARGO_TARGET_DIR=$$PWD/target/benches $(CARGO) run --quiet --locked --manifest-path benches/Cargo.toml \
+		--package sysadm-iocage-pictures
+
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test kernel_zfs -- -D warnings
-	$(CARGO) fmt --manifest-path benches/Cargo.toml --check
-	$(CARGO) clippy --manifest-path benches/Cargo.toml --target-dir target/benches --all-targets -- -D warnings
+	$(CARGO) fmt --all --manifest-path benches/Cargo.toml --check
+	$(CARGO) clippy --workspace --manifest-path benches/Cargo.toml --target-dir target/benches --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --release --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
 	CARGO=$(CARGO) sh tests/dependencies
@@ -127,4 +132,4 @@ clean:
 	$(CARGO) clean
 
 .PHONY: build install install-header install-library install-docs install-examples uninstall port test demo \
-	openzfs sanitize fuzz bench lint freebsd lint-freebsd clean
+	openzfs sanitize fuzz bench pictures lint freebsd lint-freebsd clean

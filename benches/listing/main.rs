@@ -13,6 +13,9 @@
 //!     BENCH_IOCAGE=/usr/local/bin/iocage make bench  beside `iocage list -lh` and `iocage get all`,
 //!                                                    on the lab's pool
 //!
+//! A run that has all that docs/speed.md shows writes its tables and its picture anew, from
+//! benches/measured.json, which it writes first. A shorter one writes target/bench.json only.
+//!
 //! "cold" is the first request of a new instance, "warm" a later one of the same. The lab is on
 //! whatever ZFS there is; on zfs-fuse a dataset costs about 1 ms to list, on a kernel's ZFS some
 //! tens of microseconds. zfs-fuse mounts a thousand file systems and no more, so the jails' roots
@@ -115,10 +118,40 @@ fn main() {
     }
     pools[0].activate();
     let inside = footprint::measure(&pools[0]);
-    let report = json!({ "listing": rows, "clients": load, "acting": busy, "footprint": inside, "many": many });
+    let of_iocage: Vec<Value> = rows.iter().filter_map(beside_iocage).collect();
+    let report = json!({
+        "how": how(&lab), "listing": rows, "iocage": of_iocage, "clients": load, "acting": busy,
+        "footprint": inside, "many": many,
+    });
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench.json");
     fs::write(file, format!("{report:#}\n")).unwrap();
     println!("\nas JSON: {file}");
+    sysadm_iocage_pictures::publish(&report);
+}
+
+/// What a reader of the figures has to know.
+fn how(lab: &Lab) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let zfs = match lab.dir().join("zfs-fuse").exists() {
+        true => "zfs-fuse",
+        false => "the ZFS of the kernel",
+    };
+    let runs = numbers("BENCH_RUNS", "5")[0];
+    let which = match std::env::var_os("BENCH_LEAST") {
+        None => "median",
+        Some(_) => "least",
+    };
+    format!("On {cores} cores with {zfs}. Each figure is the {which} of {runs} runs.")
+}
+
+/// How long `iocage list` took beside a warm listing, where it was asked.
+fn beside_iocage(row: &Value) -> Option<Value> {
+    if row["action"] != "listjails" || row["iocage_ms"].is_null() {
+        return None;
+    }
+    Some(json!({
+        "jails": row["jails"], "list_ms": row["iocage_ms"], "warm_ms": row["warm_ms"], "how": "in the same run",
+    }))
 }
 
 fn numbers(variable: &str, default: &str) -> Vec<usize> {
