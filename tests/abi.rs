@@ -124,7 +124,7 @@ fn the_version_is_the_same_wherever_it_stands() {
     for file in [
         "Makefile",
         "build.rs",
-        "README.md",
+        "docs/programmer.md",
         "CHANGELOG.md",
         "docs/architecture.md",
     ] {

@@ -1,4 +1,4 @@
-//! Every command and snippet that README, `docs`, the man pages and the header show, run; and
+//! Every command and snippet that README, CONTRIBUTING, `docs`, the man pages and the header show, run; and
 //! whether they have everything that there is.
 //!
 //! In a document's examples the first pool of the lab is `tank` and the second is `tank2`. Where an
@@ -35,6 +35,15 @@ const NOT_HERE: &[(&str, &str)] = &[
         "it downloads a compiler; CI runs it by itself (.ci/run)",
     ),
     ("make bench", "it takes a machine of its own for minutes"),
+    (
+        "make pictures",
+        "it writes to the source; tests/pictures.rs compares",
+    ),
+    ("make package", "tests/package.rs looks at what it makes"),
+    (
+        "pkg add ./sysadm-iocage-0.2.0-amd64.pkg",
+        "it takes FreeBSD; tests/package.rs looks into the package",
+    ),
     (
         "make port",
         "it writes to the source; tests/port.rs runs what it runs",
@@ -73,7 +82,8 @@ struct Snippet {
 fn documents() -> Vec<String> {
     let docs = fs::read_dir(source("docs")).unwrap();
     let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
-    let others = ["README.md", "include/sysadm_iocage.h"].map(String::from);
+    let docs = docs.filter(|name| !name.ends_with(".svg"));
+    let others = ["README.md", "CONTRIBUTING.md", "include/sysadm_iocage.h"].map(String::from);
     let mut documents: Vec<String> = others.into_iter().chain(docs).collect();
     documents.sort();
     documents
@@ -626,8 +636,6 @@ fn every_snippet_is_run() {
                 "json" => run_json(&mut household, snippet),
                 "c" => workshop.run_c(&household.lab, snippet),
                 "sh" => run_elsewhere.extend(workshop.run_shell(snippet)),
-                // the_picture_has_every_module looks at it.
-                "mermaid" => assert_eq!(document, "docs/architecture.md", "{}", snippet.place),
                 // Lines of a log, which tests/audit.rs compares.
                 "text" => assert_eq!(document, "docs/api.md", "{}", snippet.place),
                 other => panic!("{}: nothing runs {other:?}", snippet.place),
@@ -884,43 +892,65 @@ fn is_of_tests(path: &Path) -> bool {
     })
 }
 
-/// The modules that a picture in mermaid has: its bold words. In a box that begins with a folder's
-/// name are the modules of that folder.
-fn modules_in(picture: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for text in picture.split("\"`").skip(1) {
-        let text = text.split("`\"").next().unwrap();
-        let names: Vec<&str> = text.split("**").skip(1).step_by(2).collect();
-        let folder = names
-            .first()
-            .filter(|name| source("src").join(name).is_dir());
-        for (number, name) in names.iter().enumerate() {
-            found.insert(match folder {
-                Some(folder) if number > 0 => format!("{folder}/{name}"),
-                _ => name.to_string(),
-            });
-        }
-    }
-    found
+#[test]
+fn the_table_of_modules_has_every_one() {
+    let page = read("docs/architecture.md");
+    let table = section(&page, "\n## ", "The modules");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| "));
+    let names = rows.filter_map(|row| row.split('`').nth(1));
+    let told: BTreeSet<String> = names.map(String::from).collect();
+    let mut expected = BTreeSet::new();
+    modules(&source("src"), &mut expected);
+    let missing: Vec<_> = expected.difference(&told).collect();
+    let invented: Vec<_> = told.difference(&expected).collect();
+    assert!(missing.is_empty(), "not in the table: {missing:?}");
+    assert!(invented.is_empty(), "no modules: {invented:?}");
+    assert!(expected.len() > 50, "{expected:?}");
+}
+
+/// The anchors that a page has, as GitHub makes them of its headings.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix('#'));
+    let anchor = |heading: &str| -> String {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
+        text.chars()
+            .filter(kept)
+            .collect::<String>()
+            .replace(' ', "-")
+    };
+    headings.map(anchor).collect()
 }
 
 #[test]
-fn the_picture_has_every_module() {
-    let picture = &snippets("docs/architecture.md")[0];
-    assert_eq!(picture.language, "mermaid", "{}", picture.place);
-    let mut expected = BTreeSet::new();
-    modules(&source("src"), &mut expected);
-    let drawn = modules_in(&picture.text);
-    let missing: Vec<_> = expected.difference(&drawn).collect();
-    let invented: Vec<_> = drawn.difference(&expected).collect();
-    assert!(missing.is_empty(), "not in the picture: {missing:?}");
-    assert!(invented.is_empty(), "no modules: {invented:?}");
-    assert!(expected.len() > 50, "{expected:?}");
-
-    let without = picture
-        .text
-        .replace("**properties/kind**", "properties/kind");
-    assert!(modules_in(&without).len() < drawn.len());
+fn every_link_leads_somewhere() {
+    let mut links = 0;
+    let mut pages: Vec<String> = documents()
+        .into_iter()
+        .chain(["SECURITY.md".into()])
+        .collect();
+    pages.retain(|page| page.ends_with(".md"));
+    for page in pages {
+        let text = read(&page);
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => source(&page),
+                file => source(&page).parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{page}: {link}");
+            if !anchor.is_empty() {
+                let anchors = anchors(&fs::read_to_string(&target).unwrap());
+                assert!(anchors.contains(anchor), "{page}: {link}");
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 40, "{links}");
 }
 
 #[test]
@@ -973,17 +1003,18 @@ fn section<'a>(document: &'a str, heading: &str, name: &str) -> &'a str {
 #[test]
 fn every_action_and_argument_is_documented() {
     let (rst, page) = (read("docs/iocage.rst"), read("docs/sysadm-iocage.7"));
-    let (readme, api) = (read("README.md"), read("docs/api.md"));
+    let (install, api) = (read("docs/install.md"), read("docs/api.md"));
     let header = read("include/sysadm_iocage.h");
     for Action { name, fields, .. } in ACTIONS {
         let in_rst = section(&rst, ".. index:: iocage ", name);
         let in_page = section(&page, ".It Ic ", name);
         let row = format!("| `{name}` | ");
-        let in_readme = readme
-            .lines()
-            .find(|line| line.starts_with(&row))
-            .expect(name);
-        assert!(api.contains(&format!("`{name}`")), "docs/api.md: {name}");
+        let mut lines = api.lines();
+        let in_table = lines.find(|line| line.starts_with(&row)).expect(name);
+        assert!(
+            api.matches(&format!("`{name}`")).count() > 1,
+            "docs/api.md: {name}"
+        );
         for argument in fields.iter().map(|field| field.name()) {
             let told = in_rst
                 .lines()
@@ -994,10 +1025,9 @@ fn every_action_and_argument_is_documented() {
                 .any(|line| line.starts_with(&format!(".Va {argument}")));
             assert!(told, "docs/sysadm-iocage.7: {name} {argument}");
             assert!(
-                in_readme.contains(&format!("`{argument}`")),
-                "README.md: {name} {argument}"
+                in_table.contains(&format!("`{argument}`")),
+                "docs/api.md: {name} {argument}"
             );
-            assert!(api.contains(argument), "docs/api.md: {name} {argument}");
         }
         // Both forms, with an answer and with an error.
         for part in ["PUT /sysadm/iocage", "\"id\": \"fooid\"", "\"code\": "] {
@@ -1032,12 +1062,15 @@ fn every_action_and_argument_is_documented() {
         );
         assert!(header.contains(code), "include/sysadm_iocage.h: {code}");
     }
-    let defaults = snippets("README.md").into_iter().find_map(|snippet| {
+    let defaults = snippets("docs/install.md").into_iter().find_map(|snippet| {
         let config = serde_json::from_str::<Value>(&snippet.text).ok()?;
         config["commands"].is_object().then_some(config)
     });
     for key in defaults.unwrap().as_object().unwrap().keys() {
-        assert!(readme.contains(&format!("| `{key}` |")), "README.md: {key}");
+        assert!(
+            install.contains(&format!("| `{key}` |")),
+            "docs/install.md: {key}"
+        );
         assert!(
             page.contains(&format!(".It Va {key}\n")),
             "docs/sysadm-iocage.7: {key}"

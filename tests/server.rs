@@ -717,8 +717,8 @@ fn the_library_is_where_the_configuration_says_or_where_it_usually_is() {
     }
 
     // Every key that there is, is known.
-    let readme = fs::read_to_string(source("README.md")).unwrap();
-    let all = readme.split("```json\n").skip(1);
+    let page = fs::read_to_string(source("docs/install.md")).unwrap();
+    let all = page.split("```json\n").skip(1);
     let mut all = all.map(|text| text.split("```").next().unwrap());
     let all = all.find(|text| text.contains("\"state_directory\""));
     let mut command = in_own_usr_local(all.unwrap(), nothing, host);
