@@ -1,4 +1,5 @@
-//! The shape of the house: nothing in `src` imports upward or in a circle, and no file is long.
+//! The shape of the house: nothing in `src` imports upward or in a circle, the picture of it is true,
+//! and no file is long.
 
 mod common;
 
@@ -135,6 +136,61 @@ fn no_modules_use_each_other() {
             }
         }
     }
+}
+
+/// The boxes of the picture: each module's name, and how far down it is.
+fn boxes(picture: &str) -> Vec<(String, f64)> {
+    let boxes = picture
+        .split("<g class=\"module\" transform=\"translate(")
+        .skip(1);
+    let read = |text: &str| {
+        let (at, rest) = text.split_once(')').unwrap();
+        let name = rest.split("class=\"name\"").nth(1).unwrap();
+        let name = name.split(['>', '<']).nth(1).unwrap();
+        let down = at.split(' ').nth(1).unwrap().parse().unwrap();
+        (name.to_string(), down)
+    };
+    boxes.map(read).collect()
+}
+
+#[test]
+fn the_picture_of_the_walk_is_true() {
+    let house = house();
+    let picture = std::fs::read_to_string(source("docs/walk.svg")).unwrap();
+    let boxes = boxes(&picture);
+    let down: BTreeMap<&str, f64> = boxes
+        .iter()
+        .map(|(name, at)| (name.as_str(), *at))
+        .collect();
+    assert_eq!(down.len(), boxes.len(), "one is there twice");
+    for name in down.keys() {
+        assert!(house.contains_key(*name), "{name} is no module");
+    }
+    // `lib` is the house itself.
+    let heights = WALK[1..].iter().map(|name| {
+        let at = down.get(name);
+        *at.unwrap_or_else(|| panic!("{name} is not in the picture"))
+    });
+    assert!(heights.is_sorted(), "one is above another that it may use");
+
+    let arrows = picture.split("data-arrow=\"").skip(1);
+    let arrows = arrows.map(|text| text.split('"').next().unwrap());
+    let mut uses = 0;
+    for (from, to) in arrows.filter_map(|arrow| arrow.split_once(' ')) {
+        // The others lead to the program and to the host.
+        if !(down.contains_key(from) && down.contains_key(to)) || (from, to) == ("reply", "ffi") {
+            continue;
+        }
+        let is_in = |module: &str, top: &str| module.split('/').next() == Some(top);
+        let mut parts = house.iter().filter(|(module, _)| is_in(module, from));
+        let used = |(module, text): (&String, &String)| {
+            let paths = named(module, text);
+            paths.iter().any(|path| is_in(path, to))
+        };
+        assert!(parts.any(used), "{from} does not use {to}");
+        uses += 1;
+    }
+    assert!(uses >= 10, "{uses}");
 }
 
 #[test]
