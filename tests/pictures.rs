@@ -15,7 +15,7 @@ fn read(file: &str) -> String {
 
 /// What the last whole `make bench` has measured.
 fn measured() -> Value {
-    parse(&read("benches/measured.json"))
+    parse(&read("tests/data/speed.json"))
 }
 
 /// How many milliseconds `listjails` took, with so many jails and no snapshots.

@@ -14,7 +14,7 @@
 //!                                                    on the lab's pool
 //!
 //! A run that has all that docs/speed.md shows writes its tables and its picture anew, from
-//! benches/measured.json, which it writes first. A shorter one writes target/bench.json only.
+//! tests/data/speed.json, which it writes first. A shorter one writes target/bench.json only.
 //!
 //! "cold" is the first request of a new instance, "warm" a later one of the same. The lab is on
 //! whatever ZFS there is; on zfs-fuse a dataset costs about 1 ms to list, on a kernel's ZFS some

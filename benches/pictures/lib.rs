@@ -1,8 +1,8 @@
 //! Draws the documents' pictures and writes their tables, of what was measured and printed:
 //!
-//!     benches/measured.json         what the last whole `make bench` measured
+//!     tests/data/speed.json     what the last whole `make bench` measured
 //!       docs/speed.svg, and the tables in docs/speed.md
-//!     benches/pictures/session.txt  what the commands of `session` printed on the lab
+//!     tests/data/session.txt    what the commands of tests/session printed on the lab
 //!       docs/session.svg
 //!
 //! Both pictures bring a background and are readable on a light page and on a dark one.
@@ -25,9 +25,9 @@ pub fn source(file: &str) -> PathBuf {
 
 /// What the documents show.
 pub fn measured() -> Value {
-    let file = source("benches/measured.json");
+    let file = source("tests/data/speed.json");
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
-    serde_json::from_str(&text).expect("benches/measured.json is JSON")
+    serde_json::from_str(&text).expect("tests/data/speed.json is JSON")
 }
 
 /// Draws all pictures and writes all tables again.
@@ -36,7 +36,7 @@ pub fn draw() {
     write("docs/speed.svg", &speed::picture(&measured));
     let page = fs::read_to_string(source("docs/speed.md")).expect("docs/speed.md");
     write("docs/speed.md", &tables::renewed(&page, &measured));
-    let text = fs::read_to_string(source("benches/pictures/session.txt")).expect("session.txt");
+    let text = fs::read_to_string(source("tests/data/session.txt")).expect("tests/data/session.txt");
     write("docs/session.svg", &session::picture(&text));
 }
 
@@ -53,10 +53,10 @@ pub fn publish(report: &Value) {
     if list(&report, "iocage").is_empty() {
         report["iocage"] = old["iocage"].clone();
     }
-    write("benches/measured.json", &format!("{report:#}\n"));
+    write("tests/data/speed.json", &format!("{report:#}\n"));
     draw();
     println!(
-        "written: benches/measured.json, docs/speed.svg, docs/speed.md; `git diff` shows them"
+        "written: tests/data/speed.json, docs/speed.svg, docs/speed.md; `git diff` shows them"
     );
 }
 

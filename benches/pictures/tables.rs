@@ -8,7 +8,7 @@ use crate::list;
 
 /// What is between these lines of the page is written here.
 const BEGIN: &str =
-    "<!-- From here to the next such line, make bench writes it: benches/measured.json -->\n";
+    "<!-- From here to the next such line, make bench writes it: tests/data/speed.json -->\n";
 const END: &str = "<!-- To here. -->\n";
 
 /// The page with its tables of a report.
