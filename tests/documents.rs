@@ -51,7 +51,10 @@ const NOT_HERE: &[(&str, &str)] = &[
         "it takes FreeBSD and its ports tree",
     ),
     ("pkg lock sysadm", "it takes FreeBSD"),
-    ("pkg add ./sysadm-iocage-0.2.0-amd64.pkg", "it takes FreeBSD"),
+    (
+        "pkg add ./sysadm-iocage-0.2.0-amd64.pkg",
+        "it takes FreeBSD",
+    ),
     (
         "make pictures",
         "it writes to the source; tests/pictures.rs compares",

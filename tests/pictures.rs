@@ -118,3 +118,36 @@ fn every_picture_is_readable_on_a_light_page_and_on_a_dark_one() {
     }
     assert_eq!(pictures, 3);
 }
+
+/// The lines of a terminal in a picture.
+fn lines_of(picture: &str) -> Vec<String> {
+    let lines = picture.split("<tspan x=\"").skip(1);
+    let text = |line: &str| {
+        let parts = line.split('<').filter_map(|part| part.split_once('>'));
+        let text: String = parts.map(|(_, text)| text.trim_matches('\n')).collect();
+        let characters = [
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&quot;", "\""),
+            ("&amp;", "&"),
+        ];
+        let plain = |text: String, (name, character): (&str, &str)| text.replace(name, character);
+        characters.into_iter().fold(text, plain)
+    };
+    lines
+        .map(|line| text(&format!("<{line}")))
+        .map(|line| line.trim_end().into())
+        .collect()
+}
+
+#[test]
+fn the_picture_of_a_terminal_has_what_the_commands_printed() {
+    let (picture, text) = (read("docs/session.svg"), read("tests/data/session.txt"));
+    let printed: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();
+    assert_eq!(lines_of(&picture), printed);
+    assert!(printed.iter().all(|line| line.chars().count() <= 80));
+    let entered = read("tests/session").matches("\nenter '").count();
+    let shown = printed.iter().filter(|line| line.starts_with("# "));
+    assert_eq!(shown.count(), entered);
+    assert!(entered >= 3);
+}

@@ -36,7 +36,8 @@ pub fn draw() {
     write("docs/speed.svg", &speed::picture(&measured));
     let page = fs::read_to_string(source("docs/speed.md")).expect("docs/speed.md");
     write("docs/speed.md", &tables::renewed(&page, &measured));
-    let text = fs::read_to_string(source("tests/data/session.txt")).expect("tests/data/session.txt");
+    let text =
+        fs::read_to_string(source("tests/data/session.txt")).expect("tests/data/session.txt");
     write("docs/session.svg", &session::picture(&text));
 }
 
