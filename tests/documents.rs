@@ -35,10 +35,8 @@ const NOT_HERE: &[(&str, &str)] = &[
         "it downloads a compiler; CI runs it by itself (.ci/run)",
     ),
     ("make bench", "it takes a machine of its own for minutes"),
-    (
-        "make port",
-        "it writes to the source; tests/port.rs runs what it runs",
-    ),
+    ("make dist", "CI runs it by itself (.ci/run)"),
+    ("make package", "CI runs it by itself (.ci/run)"),
     (
         "make -C /usr/ports/sysutils/sysadm clean patch",
         "it takes FreeBSD and its ports tree",
