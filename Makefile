@@ -77,10 +77,6 @@ uninstall:
 	rm -f $(PCDIR)/sysadm_iocage.pc $(MANDIR)/man3/sysadm_iocage.3 $(MANDIR)/man7/sysadm-iocage.7
 	rm -rf $(DOCDIR) $(EXAMPLEDIR) $(DATADIR)
 
-# What of the port follows from Cargo.lock.
-port:
-	sh port/crates
-
 test:
 	@CARGO="$(CARGO)" sh tests/setup test
 	@CARGO="$(CARGO)" sh tests/run
@@ -114,7 +110,7 @@ pictures:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --test kernel_zfs -- -D warnings
+	$(CARGO) clippy --test kernel_zfs --test packaging -- -D warnings
 	$(CARGO) fmt --all --manifest-path benches/Cargo.toml --check
 	$(CARGO) clippy --workspace --manifest-path benches/Cargo.toml --target-dir target/benches --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
@@ -128,8 +124,18 @@ freebsd:
 lint-freebsd:
 	sh port/cross/lint
 
+# FreeBSD's packages of what `make freebsd` builds.
+package: freebsd
+	@CARGO="$(CARGO)" sh tests/setup package
+	MAKE="$(MAKE)" sh port/package
+
+# The last commit as a release.
+dist:
+	@CARGO="$(CARGO)" sh tests/setup dist
+	CARGO="$(CARGO)" sh port/dist
+
 clean:
 	$(CARGO) clean
 
-.PHONY: build install install-header install-library install-docs install-examples uninstall port test demo \
-	openzfs sanitize fuzz bench pictures lint freebsd lint-freebsd clean
+.PHONY: build install install-header install-library install-docs install-examples uninstall test demo \
+	openzfs sanitize fuzz bench pictures lint freebsd lint-freebsd package dist clean

@@ -89,13 +89,13 @@
 /**
  * The version of the library that this header is of.
  */
-#define SYSADM_IOCAGE_VERSION "0.1.0"
+#define SYSADM_IOCAGE_VERSION "0.2.0"
 
 /**
  * The same as a number to compare: 10000 times the first part, plus 100 times the
  * second, plus the third.
  */
-#define SYSADM_IOCAGE_VERSION_NUMBER 100
+#define SYSADM_IOCAGE_VERSION_NUMBER 200
 
 /**
  * The version of this interface. It grows when a program built against an older one would break.
@@ -309,7 +309,7 @@ void sysadm_iocage_free(char *string);
 uint32_t sysadm_iocage_abi_version(void);
 
 /**
- * Returns the version of the library, such as "0.1.0". It must not be freed.
+ * Returns the version of the library, such as "0.2.0". It must not be freed.
  */
 const char *sysadm_iocage_version(void);
 

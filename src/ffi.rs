@@ -400,7 +400,7 @@ pub extern "C" fn sysadm_iocage_abi_version() -> u32 {
     SYSADM_IOCAGE_ABI_VERSION
 }
 
-/// Returns the version of the library, such as "0.1.0". It must not be freed.
+/// Returns the version of the library, such as "0.2.0". It must not be freed.
 #[no_mangle]
 pub extern "C" fn sysadm_iocage_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()

@@ -131,7 +131,7 @@ fn a_cargo_that_is_missing_or_too_old_is_told_in_one_line() {
             &format!("echo 'cargo {version} (0123456 2020-01-01)'"),
         );
     };
-    for target in ["build", "demo", "fuzz", "test"] {
+    for target in ["build", "demo", "dist", "fuzz", "package", "test"] {
         let _ = fs::remove_file(&cargo);
         let (passed, missing) = setup(&cargo, target);
         assert!(

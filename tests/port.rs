@@ -1,13 +1,12 @@
-//! The port against `Cargo.lock`, and against what `make install` installs.
+//! The port against what `make install` installs, and that all say the same version.
 
 mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{install, run, source, PKG_CONFIG_FOLDER};
+use common::{empty, files, install, plist, run, source, PKG_CONFIG_FOLDER};
 
 const PORT: &str = "port/sysutils/sysadm-iocage";
 
@@ -15,57 +14,10 @@ fn read(file: &str) -> String {
     fs::read_to_string(source(PORT).join(file)).unwrap()
 }
 
-fn empty(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// All files below a folder, as paths relative to it.
-fn files(folder: &Path, below: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, below, found);
-        } else {
-            let relative = path.strip_prefix(below).unwrap();
-            found.insert(relative.display().to_string());
-        }
-    }
-}
-
-#[test]
-fn the_crates_are_those_of_cargo_lock() {
-    let made = empty("port");
-    run(Command::new("sh").arg(source("port/crates")).arg(&made));
-    let made = |file| fs::read_to_string(made.join(file)).unwrap();
-    let hint = "Cargo.lock has changed: make port";
-    assert_eq!(read("Makefile.crates"), made("Makefile.crates"), "{hint}");
-    // The first line is the time of the last change.
-    let sums = |text: &str| text.split_once('\n').unwrap().1.to_string();
-    assert_eq!(sums(&read("distinfo")), sums(&made("distinfo")), "{hint}");
-
-    // And once more without the script: every crate of a registry has its checksum there.
-    let distinfo = read("distinfo");
-    let lock = fs::read_to_string(source("Cargo.lock")).unwrap();
-    let mut crates = 0;
-    for package in lock.split("[[package]]").skip(1) {
-        let field = |key: &str| {
-            let line = package.lines().find_map(|line| line.strip_prefix(key))?;
-            Some(line.trim_matches([' ', '=', '"']).to_string())
-        };
-        if let (Some(name), Some(version), Some(sum)) =
-            (field("name"), field("version"), field("checksum"))
-        {
-            let line = format!("SHA256 (rust/crates/{name}-{version}.crate) = {sum}\n");
-            assert!(distinfo.contains(&line), "{line}");
-            crates += 1;
-        }
-    }
-    assert_eq!(distinfo.matches("SHA256").count(), crates);
-    assert_eq!(distinfo.matches("SIZE").count(), crates);
-    assert!(crates > 0);
+/// A path of the list as `make install` has it here: the ports tree compresses man pages.
+fn made(path: &str) -> String {
+    let path = path.replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
+    path.strip_suffix(".gz").unwrap_or(&path).to_string()
 }
 
 #[test]
@@ -88,10 +40,55 @@ fn without_the_header_no_build_dependency_is_left() {
     assert_eq!(tree(&["--no-default-features"]).lines().count(), 1);
 }
 
+/// Where the version is written, and what is before and after it there.
+const VERSIONS: &[(&str, &str, &str)] = &[
+    ("CHANGELOG.md", "\n## [", "] - 20"),
+    (
+        "Cargo.lock",
+        "\nname = \"sysadm-iocage\"\nversion = \"",
+        "\"",
+    ),
+    (
+        "benches/Cargo.lock",
+        "\nname = \"sysadm-iocage\"\nversion = \"",
+        "\"",
+    ),
+    (
+        "fuzz/Cargo.lock",
+        "\nname = \"sysadm-iocage\"\nversion = \"",
+        "\"",
+    ),
+    ("docs/sysadm_iocage.3", "\n.Dq ", " ,"),
+    ("include/sysadm_iocage.h", "such as \"", "\""),
+    (
+        "include/sysadm_iocage.h",
+        "#define SYSADM_IOCAGE_VERSION \"",
+        "\"",
+    ),
+    (
+        "port/sysutils/sysadm-iocage/Makefile",
+        "\nDISTVERSION=\t",
+        "\n",
+    ),
+];
+
 #[test]
-fn the_version_is_that_of_the_package() {
-    let version = concat!("DISTVERSION=\t", env!("CARGO_PKG_VERSION"), "\n");
-    assert!(read("Makefile").contains(version));
+fn every_place_says_the_same_version() {
+    for (file, before, after) in VERSIONS {
+        // A release leaves out the two with crates of their own.
+        let Ok(text) = fs::read_to_string(source(file)) else {
+            assert!(!source(".git").exists(), "{file}");
+            continue;
+        };
+        // The first in the file that begins with a digit: there may be [Unreleased] before it.
+        let found = text
+            .split(before)
+            .skip(1)
+            .find(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            .and_then(|rest| rest.split_once(after));
+        let version = found.map(|(version, _)| version);
+        assert_eq!(version, Some(env!("CARGO_PKG_VERSION")), "{file}, {before}");
+    }
 }
 
 #[test]
@@ -103,33 +100,14 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
         ("install-docs", "%%PORTDOCS%%"),
         ("install-examples", "%%PORTEXAMPLES%%"),
     ];
-    let plist = read("pkg-plist");
-    let listed = |line: &str| {
-        let (option, path) = match line
-            .strip_prefix("%%")
-            .and_then(|rest| rest.split_once("%%"))
-        {
-            Some((option, path)) => (format!("%%{option}%%"), path),
-            None => (String::new(), line),
-        };
-        let path = path
-            .replace("%%DATADIR%%", "share/sysadm-iocage")
-            .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
-            .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage")
-            .replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
-        // The ports tree compresses man pages.
-        (
-            option,
-            path.strip_suffix(".gz").unwrap_or(&path).to_string(),
-        )
-    };
+    let plist: Vec<_> = plist().collect();
     for (target, option) in parts {
         let stage = empty("port-stage");
         install(&[target], &stage);
         let mut installed = BTreeSet::new();
         files(&stage, &stage.join("usr/local"), &mut installed);
-        let of_option = plist.lines().map(listed).filter(|(own, _)| own == option);
-        let expected: BTreeSet<String> = of_option.map(|(_, path)| path).collect();
+        let of_option = plist.iter().filter(|(own, _)| own == option);
+        let expected: BTreeSet<String> = of_option.map(|(_, path)| made(path)).collect();
         assert_eq!(installed, expected, "{target}, pkg-plist");
     }
 
@@ -137,7 +115,7 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
     let mut left = BTreeSet::new();
     install(&["install"], &stage);
     files(&stage, &stage, &mut left);
-    assert_eq!(left.len(), plist.lines().count());
+    assert_eq!(left.len(), plist.len());
     install(&["uninstall"], &stage);
     left.clear();
     files(&stage, &stage, &mut left);

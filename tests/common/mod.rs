@@ -6,7 +6,9 @@ pub mod dispatcher;
 pub mod killed;
 pub mod made_up;
 
+use std::collections::BTreeSet;
 use std::ffi::{c_char, CStr, CString};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -186,6 +188,43 @@ pub fn install(targets: &[&str], stage: &Path) {
     run(make(&mut Command::new("make"), stage)
         .current_dir(source(""))
         .args(targets));
+}
+
+/// A folder for a test, without what the last run has left there.
+pub fn empty(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// All files below a folder, as paths relative to it.
+pub fn files(folder: &Path, below: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, below, found);
+        } else {
+            let relative = path.strip_prefix(below).unwrap();
+            found.insert(relative.display().to_string());
+        }
+    }
+}
+
+/// What the port installs below a PREFIX, from its list: the option that a file belongs to, and its path.
+pub fn plist() -> impl Iterator<Item = (String, String)> {
+    let list = fs::read_to_string(source("port/sysutils/sysadm-iocage/pkg-plist")).unwrap();
+    let lines: Vec<String> = list.lines().map(String::from).collect();
+    lines.into_iter().map(|line| {
+        let line = line
+            .replace("%%DATADIR%%", "share/sysadm-iocage")
+            .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
+            .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage");
+        match line.rsplit_once("%%") {
+            Some((option, path)) => (format!("{option}%%"), path.to_string()),
+            None => (String::new(), line),
+        }
+    })
 }
 
 /// Tells a make, or a shell that calls one, where to install to, and that all is built.
