@@ -41,6 +41,7 @@ install-header:
 	$(INSTALL) -m 644 include/sysadm_iocage.h $(INCLUDEDIR)
 
 # The two files and the patch for the sysadm server's source go to share/sysadm-iocage/server; docs/server.md.
+# The sources of the other languages go beside them, since they are for this library; docs/languages.md.
 # Linux finds a new library only after ldconfig has seen it, and only in the folders of its configuration
 # (Debian's has /usr/local/lib); FreeBSD looks into the folder.
 install-library: build
@@ -56,6 +57,11 @@ install-library: build
 	$(INSTALL) -m 644 docs/sysadm-iocage.7 $(MANDIR)/man7
 	$(INSTALL) -m 644 include/sysadm/sysadm-iocage.h include/sysadm/sysadm-iocage.cpp include/sysadm/optional.patch \
 		$(DATADIR)/server
+	$(INSTALL) -d $(DATADIR)/python/src/sysadm_iocage $(DATADIR)/go
+	$(INSTALL) -m 644 bindings/python/pyproject.toml bindings/python/README.md $(DATADIR)/python
+	$(INSTALL) -m 644 bindings/python/src/sysadm_iocage/__init__.py bindings/python/src/sysadm_iocage/py.typed \
+		$(DATADIR)/python/src/sysadm_iocage
+	$(INSTALL) -m 644 bindings/go/go.mod bindings/go/iocage.go bindings/go/callbacks.go bindings/go/jobs.go $(DATADIR)/go
 	@case "$(DESTDIR)$$(uname)" in Linux) \
 		$(LDCONFIG) || echo "run $(LDCONFIG) as root" >&2; \
 		$(LDCONFIG) -p 2>/dev/null | grep -q $(SONAME) || \
@@ -71,6 +77,7 @@ install-docs:
 install-examples:
 	$(INSTALL) -d $(EXAMPLEDIR)
 	$(INSTALL) -m 644 examples/host.c examples/table.c $(EXAMPLEDIR)
+	$(INSTALL) -m 755 examples/inventory.py $(EXAMPLEDIR)
 
 uninstall:
 	rm -f $(INCLUDEDIR)/sysadm_iocage.h $(LIBDIR)/libsysadm_iocage.so $(LIBDIR)/$(SONAME)

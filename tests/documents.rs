@@ -64,7 +64,7 @@ const NOT_HERE: &[(&str, &str)] = &[
 /// What a document shows apart from its text.
 struct Snippet {
     place: String,
-    /// `sh`, `c`, `json`, `text`, or `none` for a REST request.
+    /// `sh`, `c`, `python`, `go`, `json`, `text`, or `none` for a REST request.
     language: String,
     /// What a fence has behind the language: the name of a file.
     name: String,
@@ -632,7 +632,8 @@ fn every_snippet_is_run() {
             match snippet.language.as_str() {
                 "json" => run_json(&mut household, snippet),
                 "c" => workshop.run_c(&household.lab, snippet),
-                "sh" => run_elsewhere.extend(workshop.run_shell(snippet)),
+                "python" | "go" => workshop.run_program(&household.lab, snippet),
+                "sh" => run_elsewhere.extend(workshop.run_shell(&household.lab, snippet)),
                 // Lines of a log, which tests/audit.rs compares.
                 "text" => assert_eq!(document, "docs/api.md", "{}", snippet.place),
                 other => panic!("{}: nothing runs {other:?}", snippet.place),
@@ -747,6 +748,7 @@ impl Workshop {
             "README.md",
             "CHANGELOG.md",
             "SECURITY.md",
+            "bindings",
             "docs",
             "examples",
             "include",
@@ -755,19 +757,18 @@ impl Workshop {
         ] {
             symlink(source(file), folder.join(file)).unwrap();
         }
-        for snippet in snippets.iter().filter(|snippet| snippet.language == "c") {
-            fs::write(folder.join(&snippet.name), &snippet.text).unwrap();
+        let programs = ["c", "python", "go"];
+        for snippet in snippets {
+            if programs.contains(&snippet.language.as_str()) {
+                assert!(!snippet.name.is_empty(), "{}: no name", snippet.place);
+                fs::write(folder.join(&snippet.name), &snippet.text).unwrap();
+            }
         }
         Workshop { folder, stage }
     }
 
     /// A program, with every warning an error, as C and as C++.
     fn run_c(&self, lab: &Lab, snippet: &Snippet) {
-        assert!(
-            !snippet.name.is_empty(),
-            "{}: it has no name",
-            snippet.place
-        );
         let libraries = library().parent().unwrap().display().to_string();
         for compiler in [&["cc", "-std=c99"][..], &["c++", "-std=c++11", "-xc++"]] {
             let program = self.folder.join("program");
@@ -805,8 +806,49 @@ impl Workshop {
         }
     }
 
+    /// A command in the folder, which finds what is installed, and the lab in the place of the host.
+    fn installed(&self, lab: &Lab, program: &str) -> Command {
+        common::install(&["install"], &self.stage);
+        let config = self.folder.join("iocage.json");
+        fs::write(&config, lab.config().to_string()).unwrap();
+        let mut command = Command::new(program);
+        make(&mut command, &self.stage)
+            .current_dir(&self.folder)
+            .env("LD_LIBRARY_PATH", self.stage.join("usr/local/lib"))
+            .env("PKG_CONFIG_PATH", pkg_config_path(&self.stage))
+            .env("PKG_CONFIG_SYSROOT_DIR", &self.stage)
+            .env("SYSADM_IOCAGE_CONFIG", config)
+            .env("GOCACHE", common::go_cache())
+            .env("GOPROXY", "off")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A program in another language, which has to work and to print something.
+    fn run_program(&self, lab: &Lab, snippet: &Snippet) {
+        let share = self.stage.join("usr/local/share/sysadm-iocage");
+        let printed = match snippet.language.as_str() {
+            "python" => run(self
+                .installed(lab, "python3")
+                .arg(&snippet.name)
+                .env("PYTHONPATH", share.join("python/src"))),
+            _ => {
+                // A module may have been made here by the document's own commands.
+                let _ = fs::remove_file(self.folder.join("go.mod"));
+                let package = share.join("go");
+                let module = format!(
+                    "module example\nrequire sysadm/iocage v0.0.0\nreplace sysadm/iocage => {}\n",
+                    package.display()
+                );
+                fs::write(self.folder.join("go.mod"), module).unwrap();
+                run(self.installed(lab, "go").args(["run", &snippet.name]))
+            }
+        };
+        assert!(!printed.stdout.is_empty(), "{}", snippet.place);
+    }
+
     /// Runs the lines of a snippet that can be run here, and gives those that cannot.
-    fn run_shell(&self, snippet: &Snippet) -> Vec<String> {
+    fn run_shell(&self, lab: &Lab, snippet: &Snippet) -> Vec<String> {
         let command = |line: &str| line.split(" #").next().unwrap().trim().to_string();
         let lines: Vec<String> = snippet.text.lines().map(command).collect();
         let (elsewhere, here): (Vec<_>, Vec<_>) = lines
@@ -828,14 +870,7 @@ impl Workshop {
             .fold(script, |script, path| {
                 script.replace(path, &format!("{stage}{path}"))
             });
-        common::install(&["install"], &self.stage);
-        run(make(&mut Command::new("sh"), &self.stage)
-            .args(["-eu", "-c", &script])
-            .current_dir(&self.folder)
-            .env("LD_LIBRARY_PATH", self.stage.join("usr/local/lib"))
-            .env("PKG_CONFIG_PATH", pkg_config_path(&self.stage))
-            .env("PKG_CONFIG_SYSROOT_DIR", &self.stage)
-            .stdin(Stdio::null()));
+        run(self.installed(lab, "sh").args(["-eu", "-c", &script]));
         for line in cargo {
             // With the real cargo, in the real source; a shell is at its end at once.
             run(Command::new("sh")

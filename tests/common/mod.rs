@@ -245,6 +245,11 @@ pub fn make<'a>(command: &'a mut Command, stage: &Path) -> &'a mut Command {
         .env("DESTDIR", stage)
 }
 
+/// Where Go keeps what it has compiled, its own library too.
+pub fn go_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache")
+}
+
 /// The folder of pkg-config's files below a PREFIX.
 pub const PKG_CONFIG_FOLDER: &str = if cfg!(target_os = "freebsd") {
     "libdata/pkgconfig"

@@ -1,0 +1,3 @@
+module sysadm/iocage
+
+go 1.19
