@@ -136,9 +136,15 @@ void print_action_help(const struct action *action)
     free(arguments);
 }
 
-/* For the completions: each action, its arguments and what it does. */
+/* For programs: each action, its arguments and what it does. */
 void print_actions(void)
 {
     for (size_t i = 0; i < COUNT; i++)
         printf("%s\t%s\t%s\n", actions[i].name, actions[i].arguments, actions[i].does);
+}
+
+void offer_actions(void (*offer)(const char *, const char *, const char *, const char *))
+{
+    for (size_t i = 0; i < COUNT; i++)
+        offer("", actions[i].name, "", actions[i].does);
 }

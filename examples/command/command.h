@@ -10,6 +10,7 @@
  *     layout.c     how they are printed, as wide as the terminal is
  *     show.c       what is printed of a reply that is no table
  *     jobs.c       waiting for jobs, and showing how far they are
+ *     complete.c   what a word may become, for shells
  *     signals.c    what a signal ends, and how
  *     text.c       strings, and how many columns they take
  *
@@ -89,6 +90,7 @@ void print_help(void);
 void print_usage(void);
 void print_action_help(const struct action *action);
 void print_actions(void);
+void offer_actions(void (*offer)(const char *before, const char *name, const char *after, const char *about));
 
 /* arguments.c */
 struct options {
@@ -150,6 +152,9 @@ bool is_error(const struct json *answer);
 void plain_output(struct text *lines, const char *output);
 int wait_for_jobs(sysadm_iocage *instance, const char *action, const struct json *answer,
                   const struct options *options);
+
+/* complete.c */
+void complete(sysadm_iocage *(*open)(const char *config), int count, char **words);
 
 /* signals.c */
 void catch_signals(const char *action, enum how how);

@@ -86,7 +86,7 @@ void plain_output(struct text *lines, const char *output)
     free(line.bytes);
 }
 
-/* The last line of a job's output that says something. */
+/* The last line of a job's output. */
 static void set_last_line(struct job *job, const struct json *details)
 {
     const struct json *commands = json_member(details, "cmd_list");

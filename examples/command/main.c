@@ -12,48 +12,50 @@
 
 #define CONFIGURATION "/usr/local/etc/sysadm/iocage.json"
 
-/* The configuration's text; NULL for the defaults. That ends the program if it cannot be read. */
-static char *read_configuration(const char *chosen, const char **file)
+/* The configuration's text; NULL for the defaults, or if it cannot be read: then `why` says why. */
+static char *read_configuration(const char *chosen, const char **file, const char **why)
 {
     const char *of_environment = getenv("SYSADM_IOCAGE_CONFIG");
     bool has_to_be = chosen != NULL || of_environment != NULL;
     FILE *stream;
     char *text;
 
+    *why = NULL;
     *file = chosen != NULL ? chosen : of_environment != NULL ? of_environment : CONFIGURATION;
     stream = fopen(*file, "r");
-    if (stream == NULL && errno == ENOENT && !has_to_be)
+    if (stream == NULL) {
+        if (errno != ENOENT || has_to_be)
+            *why = strerror(errno);
         return NULL;
-    text = stream == NULL ? NULL : read_stream(stream, (size_t)1 << 20);
-    if (text == NULL) {
-        complain(NULL, "the configuration %s cannot be read: %s", *file,
-                 stream == NULL || ferror(stream) ? strerror(errno) : "it is no text");
-        exit(USAGE);
     }
+    text = read_stream(stream, (size_t)1 << 20);
+    if (text == NULL)
+        *why = ferror(stream) ? strerror(errno) : "it is no text";
     fclose(stream);
     return text;
 }
 
-/* An instance. That ends the program if there is none. */
-static sysadm_iocage *open_instance(const struct options *options)
+/* An instance that answers by this configuration. */
+static sysadm_iocage *open_instance(const char *chosen, bool silent)
 {
-    const char *file;
-    char *error = NULL, *configuration;
-    sysadm_iocage *instance;
+    const char *file, *why;
+    char *error = NULL, *configuration = read_configuration(chosen, &file, &why);
+    sysadm_iocage *instance = NULL;
 
-    if (sysadm_iocage_abi_version() != SYSADM_IOCAGE_ABI_VERSION) {
-        complain(NULL, "the library %s has another interface than this command", sysadm_iocage_version());
-        exit(USAGE);
-    }
-    configuration = read_configuration(options->config, &file);
-    instance = sysadm_iocage_open(configuration, NULL, &error);
-    if (instance == NULL) {
-        complain(NULL, "%s%s%s", configuration == NULL ? "" : file, configuration == NULL ? "" : ": ",
-                 error == NULL ? "there is no instance" : error);
-        exit(USAGE);
-    }
+    if (sysadm_iocage_abi_version() != SYSADM_IOCAGE_ABI_VERSION)
+        why = "the library has another interface than this command";
+    if (why == NULL)
+        instance = sysadm_iocage_open(configuration, NULL, &error);
+    if (instance == NULL && !silent)
+        complain(NULL, "%s: %s", file, why != NULL ? why : error == NULL ? "there is no instance" : error);
+    sysadm_iocage_free(error);
     free(configuration);
     return instance;
+}
+
+static sysadm_iocage *open_silently(const char *config)
+{
+    return open_instance(config, true);
 }
 
 /* Whether this only looks: then a signal may end it at any moment. */
@@ -112,9 +114,15 @@ int main(int count, char **words)
     int code;
 
     start_text();
+    if (count > 1 && strcmp(words[1], "--complete") == 0) {
+        complete(open_silently, count - 2, words + 2);
+        return WORKED;
+    }
     read_arguments(&options, count, words);
     catch_signals(options.action == NULL ? "the request" : options.action, how_is(&options));
-    instance = open_instance(&options);
+    instance = open_instance(options.config, false);
+    if (instance == NULL)
+        return USAGE;
     code = ask(instance, &options, options.request);
     sysadm_iocage_close(instance);
     free(options.request);
