@@ -17,6 +17,10 @@ SONAME=	libsysadm_iocage.so.1
 # What cargo builds; a port builds it elsewhere (and sets CARGO=true, since it is built already).
 LIBRARY?=	target/release/libsysadm_iocage.so
 
+# The command beside it, and how it is compiled. It finds the library in ../lib, seen from where it is.
+COMMAND?=	target/release/sysadm-iocage
+CFLAGS?=	-O2
+
 LIBDIR=	$(DESTDIR)$(PREFIX)/lib
 INCLUDEDIR=	$(DESTDIR)$(PREFIX)/include
 # Where pkg-config looks, which is a habit of each system.
@@ -25,6 +29,9 @@ PCDIR?=	$(DESTDIR)$(PREFIX)/$(PCPARENT)/pkgconfig
 MANDIR?=	$(DESTDIR)$(PREFIX)/share/man
 DOCDIR=	$(DESTDIR)$(PREFIX)/share/doc/sysadm-iocage
 EXAMPLEDIR=	$(DESTDIR)$(PREFIX)/share/examples/sysadm-iocage
+# Where bash and zsh look for completions.
+BASHDIR=	$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSHDIR=	$(DESTDIR)$(PREFIX)/share/zsh/site-functions
 DATADIR=	$(DESTDIR)$(PREFIX)/share/sysadm-iocage
 
 # The cdylib alone: beside the rlib that tests link, cargo builds it without link-time optimization.
@@ -34,7 +41,18 @@ build:
 	@CARGO="$(CARGO)" sh tests/setup build
 	$(BUILD)
 
-install: build install-header install-library install-docs install-examples
+# In the tree, ../lib is target/lib.
+command: build $(COMMAND)
+	mkdir -p target/lib
+	case "$(LIBRARY)" in /*) ln -sf "$(LIBRARY)" target/lib/$(SONAME) ;; \
+		*) ln -sf "../../$(LIBRARY)" target/lib/$(SONAME) ;; esac
+
+# First beside its place: another make may be installing it.
+$(COMMAND): examples/command/*.c examples/command/command.h include/sysadm_iocage.h
+	$(CC) -std=c99 -Wall -Wextra $(CFLAGS) $(LDFLAGS) -Iinclude -o $@.$$$$ examples/command/*.c "$(LIBRARY)" \
+		-Wl,-rpath,'$$ORIGIN/../lib' -Wl,-z,origin && mv $@.$$$$ $@
+
+install: build install-header install-library install-command install-docs install-examples
 
 install-header:
 	$(INSTALL) -d $(INCLUDEDIR)
@@ -70,6 +88,13 @@ install-library: build
 			echo "pkg-config finds it only with PKG_CONFIG_PATH=$(PCDIR)" >&2 ;; \
 	esac
 
+install-command: build $(COMMAND)
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR)
+	$(INSTALL) -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/sysadm-iocage
+	$(INSTALL) -m 644 docs/sysadm-iocage.8 $(MANDIR)/man8
+	$(INSTALL) -m 644 examples/command/completion.bash $(BASHDIR)/sysadm-iocage
+	$(INSTALL) -m 644 examples/command/_sysadm-iocage $(ZSHDIR)
+
 install-docs:
 	$(INSTALL) -d $(DOCDIR)
 	$(INSTALL) -m 644 README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md docs/*.rst docs/*.svg $(DOCDIR)
@@ -82,6 +107,8 @@ install-examples:
 uninstall:
 	rm -f $(INCLUDEDIR)/sysadm_iocage.h $(LIBDIR)/libsysadm_iocage.so $(LIBDIR)/$(SONAME)
 	rm -f $(PCDIR)/sysadm_iocage.pc $(MANDIR)/man3/sysadm_iocage.3 $(MANDIR)/man7/sysadm-iocage.7
+	rm -f $(DESTDIR)$(PREFIX)/bin/sysadm-iocage $(MANDIR)/man8/sysadm-iocage.8
+	rm -f $(BASHDIR)/sysadm-iocage $(ZSHDIR)/_sysadm-iocage
 	rm -rf $(DOCDIR) $(EXAMPLEDIR) $(DATADIR)
 
 test:
@@ -90,10 +117,9 @@ test:
 
 demo:
 	@CARGO="$(CARGO)" sh tests/setup demo
-	$(BUILD)
+	$(MAKE) command
 	$(CARGO) build --release --package sysadm-iocage-lab
-	$(CC) -std=c99 -Wall -Wextra -Iinclude -o target/release/host examples/host.c -ldl
-	@target/release/demo target/release/host target/release/libsysadm_iocage.so
+	@target/release/demo $(COMMAND)
 
 # On Linux, whose kernel's OpenZFS runs in a virtual machine.
 openzfs:
@@ -144,5 +170,5 @@ dist:
 clean:
 	$(CARGO) clean
 
-.PHONY: build install install-header install-library install-docs install-examples uninstall test demo \
-	openzfs sanitize fuzz bench pictures lint freebsd lint-freebsd package dist clean
+.PHONY: build command install install-header install-library install-command install-docs install-examples uninstall \
+	test demo openzfs sanitize fuzz bench pictures lint freebsd lint-freebsd package dist clean

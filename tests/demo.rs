@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{library, run, source};
+use common::{command, run, source};
 use sysadm_iocage_lab::Lab;
 
 /// A folder of the test's own.
@@ -19,33 +19,19 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The C program of the demo.
-fn host(name: &str) -> PathBuf {
-    let host = folder(name).join("host");
-    run(Command::new("cc")
-        .args(["-std=c99", "-I"])
-        .arg(source("include"))
-        .arg("-o")
-        .arg(&host)
-        .arg(source("examples/host.c"))
-        .arg("-ldl"));
-    host
-}
-
-/// Runs the demo with a host; whether it passed, and what it printed.
-fn demo(host: &Path) -> (Option<i32>, String) {
+/// Runs the demo with a command; whether it passed, and what it printed.
+fn demo(command: &Path) -> (Option<i32>, String) {
     let Output { status, stdout, .. } = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--package", "sysadm-iocage-lab"])
         .args(["--bin", "demo", "--"])
-        .arg(host)
-        .arg(library())
+        .arg(command)
         .current_dir(source(""))
         .output()
         .unwrap();
     (status.code(), String::from_utf8(stdout).unwrap())
 }
 
-/// Runs the demo with a shell script for a host.
+/// Runs the demo with a shell script for the command.
 fn demo_with_script(name: &str, script: &str) -> (Option<i32>, String) {
     let file = folder(name).join("script");
     install(&file, script);
@@ -66,20 +52,28 @@ fn install(file: &Path, script: &str) {
 #[test]
 fn the_demo_ends_with_all_as_documented_and_fits_a_terminal() {
     let Some(_lab) = Lab::or_skip(0) else { return };
-    let (code, shown) = demo(&host("right"));
+    let command = command("demo-right");
+    let (code, shown) = demo(&command);
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("\n12 of 12 as documented\n"), "{shown}");
     assert!(shown.contains("\n1. List Jails\n"), "{shown}");
-    // Where the library and the lab are is not for the demo to say.
-    let library = library().display().to_string();
-    let elsewhere = |line: &&str| line.starts_with("The pool is") || line.contains(&library);
+    for line in [
+        "    $ sysadm-iocage listjails",
+        "    $ sysadm-iocage -j listjails",
+        "    $ sysadm-iocage -j deactivatepool pool=tank1",
+    ] {
+        assert!(shown.contains(&format!("\n{line}\n")), "{shown}");
+    }
+    // Where the command and the lab are is not for the demo to say.
+    let command = command.display().to_string();
+    let elsewhere = |line: &&str| line.starts_with("The pool is") || line.contains(&command);
     let lines = shown.lines().filter(|line| !elsewhere(line));
     let too_long: Vec<&str> = lines.filter(|line| line.chars().count() > 80).collect();
     assert!(too_long.is_empty(), "{too_long:#?}");
 }
 
 #[test]
-fn the_demo_fails_on_a_host_that_answers_nonsense() {
+fn the_demo_fails_on_a_command_that_answers_nonsense() {
     let Some(_lab) = Lab::or_skip(0) else { return };
     let error = r#"echo '{"listjails": {"error": "no jails", "code": "failed"}}'"#;
     for (script, why) in [
@@ -97,7 +91,7 @@ fn the_demo_fails_on_a_host_that_answers_nonsense() {
 #[test]
 fn the_demo_fails_where_one_reply_is_right_and_not_true() {
     let Some(_lab) = Lab::or_skip(0) else { return };
-    let host = host("lying");
+    let command = command("demo-lying");
     // A wrong exit status, and a success that is none.
     let script = format!(
         r#"case "$*" in
@@ -105,7 +99,7 @@ fn the_demo_fails_where_one_reply_is_right_and_not_true() {
             *cleantemplates*) echo '{{"cleantemplates": {{"success": "All templates have been cleaned."}}}}' ;;
             *) exec '{0}' "$@" ;;
         esac"#,
-        host.display()
+        command.display()
     );
     let (code, shown) = demo_with_script("lying", &script);
     assert_eq!(code, Some(1), "{shown}");

@@ -97,6 +97,8 @@ fn snippets(document: &str) -> Vec<Snippet> {
         "rst" => of_rst(document, &text),
         "3" | "7" => of_man_page(document, &text),
         "h" => of_header(document, &text),
+        // Those of the command: tests/command.rs runs them.
+        "8" => Vec::new(),
         _ => panic!("{document}: nothing reads its snippets"),
     }
 }
@@ -1007,7 +1009,11 @@ fn the_class_document_is_valid() {
 
 #[test]
 fn the_man_pages_are_clean() {
-    for page in ["docs/sysadm_iocage.3", "docs/sysadm-iocage.7"] {
+    for page in [
+        "docs/sysadm_iocage.3",
+        "docs/sysadm-iocage.7",
+        "docs/sysadm-iocage.8",
+    ] {
         let mut command = Command::new("mandoc");
         let Ok(output) = command.args(["-T", "lint"]).arg(source(page)).output() else {
             return skip("mandoc");

@@ -182,6 +182,26 @@ pub fn library() -> PathBuf {
     library
 }
 
+/// sysadm-iocage(8), with every warning an error and with the library that cargo has built for this
+/// test. Compiled once in a process, under the name of its test.
+pub fn command(name: &str) -> PathBuf {
+    let folder = library().parent().unwrap().display().to_string();
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let files = std::fs::read_dir(source("examples/command")).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    run(Command::new("cc")
+        .args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"])
+        .args(["-g", "-I"])
+        .arg(source("include"))
+        .args(sanitizer_flags())
+        .arg("-o")
+        .arg(&program)
+        .args(files.filter(|file| file.extension().is_some_and(|end| end == "c")))
+        .arg(library())
+        .arg(format!("-Wl,-rpath,{folder}")));
+    program
+}
+
 /// Runs make for these targets, with the library that cargo has built for this test and what it
 /// installs below `stage`.
 pub fn install(targets: &[&str], stage: &Path) {

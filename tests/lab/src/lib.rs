@@ -220,6 +220,16 @@ impl Lab {
         })
     }
 
+    /// The same as a file, for sysadm-iocage(8).
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    pub fn configuration(&self) -> PathBuf {
+        let file = self.dir.join("iocage.json");
+        fs::write(&file, self.config().to_string()).unwrap();
+        file
+    }
+
     /// Runs the real `zfs`, which must succeed, and gives what it prints.
     pub fn zfs(&self, arguments: &[&str]) -> String {
         self.command("zfs", arguments)

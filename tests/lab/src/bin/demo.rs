@@ -1,12 +1,12 @@
-//! The demo: sends each request of the class document through the C host to the lab, and compares
-//! each reply with the documented one.
+//! The demo: sends each request of the class document by the command to the lab, and compares each
+//! reply with the documented one.
 //!
-//!     demo HOST LIBRARY
+//!     demo COMMAND
 //!
 //! It fails where anything is not as documented.
 
 use std::io::IsTerminal;
-use std::process::{exit, Command};
+use std::process::{exit, Command, Output};
 
 use serde_json::{json, Map, Value};
 use sysadm_iocage_lab::class_document::{self, Example};
@@ -14,6 +14,17 @@ use sysadm_iocage_lab::Lab;
 
 /// What the document calls the pool of its examples.
 const POOL: &str = "tank1";
+
+const NAME: &str = "sysadm-iocage";
+
+/// The actions that only look.
+const LOOKING: [&str; 5] = [
+    "listjails",
+    "listtemplates",
+    "listplugins",
+    "listreleases",
+    "activatestatus",
+];
 
 /// How many columns a line may have, and what most of them begin with.
 const WIDTH: usize = 80;
@@ -24,7 +35,7 @@ const INDENT: &str = "    ";
 const STEPS: [(&str, &str, Option<Zfs>); 12] = [
     (
         "List Jails",
-        "Two jails run. Every jail is told in the same ten strings.",
+        "Two jails run. This is what people see, and then what programs get with -j.",
         None,
     ),
     (
@@ -60,7 +71,7 @@ const STEPS: [(&str, &str, Option<Zfs>); 12] = [
     ),
     (
         "Fetch Releases",
-        "Two jobs fetch them; the C program waits and prints how far they are.",
+        "Two jobs fetch them; the command waits and prints how far they are.",
         Some(Zfs::Children("releases", &["10.2-RELEASE", "10.3-RELEASE"])),
     ),
     (
@@ -88,8 +99,8 @@ enum Zfs {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, host, library] = arguments.as_slice() else {
-        eprintln!("usage: demo HOST LIBRARY");
+    let [_, command] = arguments.as_slice() else {
+        eprintln!("usage: demo COMMAND");
         exit(2);
     };
     let lab = Lab::open(1).unwrap_or_else(|why| {
@@ -100,17 +111,11 @@ fn main() {
     lab.set_pace("0.05");
     println!(
         "
-Every request of the class document, sent by a C program to a real ZFS pool.
-Every reply is compared with the documented one.
+Every request of the class document, sent by {NAME} to a real ZFS pool.
+Every reply, as {NAME} -j prints it, is compared with the documented one.
 
 The pool is on a file, in {}. Here it is called {POOL}.
-iocage and jls are stand-ins: the real ones need a FreeBSD kernel.
-
-{INDENT}host REQUEST
-below is short for
-{INDENT}{host} -l {library} \\
-{INDENT}{INDENT}-c \"$LAB_CONFIG\" REQUEST
-where LAB_CONFIG says which pool and which commands to use.",
+iocage and jls are stand-ins: the real ones need a FreeBSD kernel.",
         lab.dir().display()
     );
 
@@ -121,7 +126,7 @@ where LAB_CONFIG says which pool and which commands to use.",
         let title = format!("{}. {section}", step + 1);
         println!("\n{}\n{INDENT}{sentence}\n", bold(&title));
         example.prepare(&lab);
-        let outcome = send(&lab, host, library, &example)
+        let outcome = send(&lab, command, step == 0, &example)
             .and_then(|()| zfs.as_ref().map_or(Ok(()), |zfs| zfs.check(&lab)));
         match outcome {
             Ok(()) => println!("{INDENT}as documented"),
@@ -146,10 +151,10 @@ where LAB_CONFIG says which pool and which commands to use.",
         "
 What to try next:
 {INDENT}target/release/lab sh   a shell on such a pool, with more jails; in it:
-{INDENT}{INDENT}{host} -l {library} \\
-{INDENT}{INDENT}{INDENT}-c \"$LAB_CONFIG\" '{{\"action\": \"listjails\"}}'
+{INDENT}{INDENT}{command} listjails
+{INDENT}{INDENT}{command} execjail jail=web -- hostname
+{INDENT}{command} --help
 {INDENT}docs/iocage.rst         every action, its arguments and its errors
-{INDENT}examples/host.c         the C program
 {INDENT}make test               all the tests"
     );
 }
@@ -163,30 +168,88 @@ fn bold(text: &str) -> String {
     }
 }
 
-/// Sends an example as a person would, prints what comes back, and compares.
-fn send(lab: &Lab, host: &str, library: &str, example: &Example) -> Result<(), String> {
+/// Sends an example as a person would, prints what comes back, and compares. What only looks is sent
+/// twice: for people, and as JSON, which is shown too where `both` says so.
+fn send(lab: &Lab, command: &str, both: bool, example: &Example) -> Result<(), String> {
     let name = |text: &str| text.replace(lab.pool(0), POOL);
-    let request = example.args().to_string();
-    print_request(&serde_json::from_str(&name(&request)).expect("it was JSON"));
-    let output = Command::new(host)
-        .args(["-l", library, "-c", &lab.config().to_string(), &request])
-        .output()
-        .map_err(|error| format!("{host}: {error}"))?;
+    let words = words(example.args());
+    let run = |option: &str| -> Result<Output, String> {
+        let output = Command::new(command)
+            .arg(option)
+            .args(&words)
+            .env("SYSADM_IOCAGE_CONFIG", lab.configuration())
+            .env("COLUMNS", (WIDTH - INDENT.len()).to_string())
+            .output()
+            .map_err(|error| format!("{command}: {error}"))?;
+        Ok(output)
+    };
+    let shown: Vec<String> = words.iter().map(|word| name(word)).collect();
+    let ended = |output: &Output| match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("the command ended with {}", output.status)),
+    };
+    let for_people = LOOKING.contains(&example.action());
+    if for_people {
+        print_command(&[&[NAME.into()], shown.as_slice()].concat());
+        let output = run("-t")?;
+        print_lines(&name(&String::from_utf8_lossy(&output.stdout)));
+        print_lines(&name(&String::from_utf8_lossy(&output.stderr)));
+        ended(&output)?;
+    }
+    let output = run("-j")?;
     let reply = String::from_utf8_lossy(&output.stdout);
-    match serde_json::from_str(&name(&reply)) {
-        Ok(reply) => print_reply(&reply),
-        Err(_) => println!("{INDENT}{}", cut(reply.trim(), WIDTH - INDENT.len())),
+    if both || !for_people {
+        if for_people {
+            println!();
+        }
+        print_command(&[&[NAME.into(), "-j".into()], shown.as_slice()].concat());
+        match serde_json::from_str(&name(&reply)) {
+            Ok(reply) => print_reply(&reply),
+            Err(_) => print_lines(reply.trim()),
+        }
+        // How far the jobs are, or what went wrong.
+        print_lines(&name(&String::from_utf8_lossy(&output.stderr)));
     }
-    // How far the jobs are, or what went wrong.
-    for line in String::from_utf8_lossy(&output.stderr).lines() {
-        println!("{INDENT}{}", cut(line, WIDTH - INDENT.len()));
-    }
-    if !output.status.success() {
-        return Err(format!("the C program ended with {}", output.status));
-    }
+    ended(&output)?;
     let reply: Value =
         serde_json::from_str(&reply).map_err(|error| format!("the reply is no JSON: {error}"))?;
     example.compare(&reply)
+}
+
+/// A request as words of a command line.
+fn words(args: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or(value.to_string(), String::from);
+    let mut words = Vec::new();
+    for (key, value) in members(args.as_object().expect("a request is an object")) {
+        match value {
+            _ if key == "action" => words.push(text(value)),
+            Value::Array(list) => {
+                words.extend(list.iter().map(|item| format!("{key}={}", text(item))));
+            }
+            _ => words.push(format!("{key}={}", text(value))),
+        }
+    }
+    words
+}
+
+/// Prints a command line; one that is long goes on in the next line, as in a shell.
+fn print_command(words: &[String]) {
+    let mut line = format!("{INDENT}$");
+    for word in words {
+        if line.len() + word.len() + " \\".len() + 1 > WIDTH {
+            println!("{line} \\");
+            line = format!("{INDENT}   ");
+        }
+        line += &format!(" {word}");
+    }
+    println!("{line}");
+}
+
+/// Prints what a program has printed.
+fn print_lines(text: &str) {
+    for line in text.lines() {
+        println!("{INDENT}{}", cut(line, WIDTH - INDENT.len()));
+    }
 }
 
 impl Zfs {
@@ -222,25 +285,6 @@ impl Zfs {
             Err(format!("ZFS says {found}, not {expected}"))
         }
     }
-}
-
-/// Prints the command line that sends a request. In a shell's quotes, JSON may have lines.
-fn print_request(args: &Value) {
-    let mut line = format!("{INDENT}$ host '{{");
-    let indent = " ".repeat(line.len());
-    let members = members(args.as_object().expect("a request is an object"));
-    for (index, (key, value)) in members.iter().enumerate() {
-        let end = if index + 1 < members.len() { "," } else { "}'" };
-        let member = format!("{}: {}{end}", text(&json!(key)), text(value));
-        let space = if index > 0 { " " } else { "" };
-        if line.len() + space.len() + member.len() > WIDTH {
-            println!("{line}");
-            line = indent.clone() + &member;
-        } else {
-            line += &format!("{space}{member}");
-        }
-    }
-    println!("{line}");
 }
 
 /// Prints a reply, shortened to what is seen at a glance.

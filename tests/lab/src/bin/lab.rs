@@ -3,7 +3,8 @@
 //!     cargo run -p sysadm-iocage-lab --bin lab -- sh
 //!
 //! The command finds in its environment `LAB_DIR` (the lab's folder), `LAB_CONFIG` (a
-//! configuration for the plugin), and `LAB_POOL` and `LAB_OTHER_POOL` (its pools).
+//! configuration for the plugin), and `LAB_POOL` and `LAB_OTHER_POOL` (its pools). sysadm-iocage(8)
+//! finds the same configuration by `SYSADM_IOCAGE_CONFIG`.
 
 use std::process::{exit, Command};
 
@@ -24,6 +25,7 @@ fn main() {
         .args(words)
         .env("LAB_DIR", lab.dir())
         .env("LAB_CONFIG", lab.config().to_string())
+        .env("SYSADM_IOCAGE_CONFIG", lab.configuration())
         .env("LAB_POOL", lab.pool(0))
         .env("LAB_OTHER_POOL", lab.pool(1))
         .status();
