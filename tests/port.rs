@@ -58,7 +58,14 @@ const VERSIONS: &[(&str, &str, &str)] = &[
         "\nname = \"sysadm-iocage\"\nversion = \"",
         "\"",
     ),
-    ("docs/sysadm_iocage.3", "\n.Dq ", " ,"),
+    ("docs/sysadm_iocage.3", "such as\n.Dq ", " ,"),
+    (
+        "bindings/python/src/sysadm_iocage/__init__.py",
+        "\n__version__ = \"",
+        "\"",
+    ),
+    ("README.md", "sysadm-iocage-", "-amd64.pkg"),
+    ("docs/install.md", "sysadm-iocage-", "-amd64.pkg"),
     ("include/sysadm_iocage.h", "such as \"", "\""),
     (
         "include/sysadm_iocage.h",
@@ -96,10 +103,7 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
     // Which part of the list the targets install, and the option that it belongs to.
     let parts = [
         (["install-header"].as_slice(), ""),
-        (
-            &["install-library", "install-command"],
-            "%%NO_HEADERONLY%%",
-        ),
+        (&["install-library", "install-command"], "%%NO_HEADERONLY%%"),
         (&["install-docs"], "%%PORTDOCS%%"),
         (&["install-examples"], "%%PORTEXAMPLES%%"),
     ];

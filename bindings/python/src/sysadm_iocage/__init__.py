@@ -35,7 +35,7 @@ __all__ = [
     "Reply",
     "jobs_in",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 ABI_VERSION = 1
 """The version of the library's interface that this module is for."""
