@@ -58,7 +58,7 @@ const VERSIONS: &[(&str, &str, &str)] = &[
         "\nname = \"sysadm-iocage\"\nversion = \"",
         "\"",
     ),
-    ("docs/sysadm_iocage.3", "such as\n.Dq ", " ,"),
+    ("docs/sysadm_iocage.3", "the library, such as\n.Dq ", " ,"),
     (
         "bindings/python/src/sysadm_iocage/__init__.py",
         "\n__version__ = \"",
