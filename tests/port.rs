@@ -66,7 +66,11 @@ const VERSIONS: &[(&str, &str, &str)] = &[
     ),
     ("README.md", "sysadm-iocage-", "-amd64.pkg"),
     ("docs/install.md", "sysadm-iocage-", "-amd64.pkg"),
-    ("include/sysadm_iocage.h", "such as \"", "\""),
+    (
+        "include/sysadm_iocage.h",
+        "version of the library, such as \"",
+        "\"",
+    ),
     (
         "include/sysadm_iocage.h",
         "#define SYSADM_IOCAGE_VERSION \"",
