@@ -813,6 +813,8 @@ impl Workshop {
         common::install(&["install"], &self.stage);
         let config = self.folder.join("iocage.json");
         fs::write(&config, lab.config().to_string()).unwrap();
+        let bin = self.stage.join("usr/local/bin");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(program);
         make(&mut command, &self.stage)
             .current_dir(&self.folder)
@@ -820,6 +822,7 @@ impl Workshop {
             .env("PKG_CONFIG_PATH", pkg_config_path(&self.stage))
             .env("PKG_CONFIG_SYSROOT_DIR", &self.stage)
             .env("SYSADM_IOCAGE_CONFIG", config)
+            .env("PATH", path)
             .env("GOCACHE", common::go_cache())
             .env("GOPROXY", "off")
             .stdin(Stdio::null());
@@ -1036,6 +1039,40 @@ fn section<'a>(document: &'a str, heading: &str, name: &str) -> &'a str {
         .split_once(&start)
         .unwrap_or_else(|| panic!("no {}", start.trim()));
     rest.split(heading).next().unwrap()
+}
+
+#[test]
+fn the_page_for_the_administrator_has_every_file() {
+    let page = read("docs/install.md");
+    let table = section(&page, "\n### ", "What is where");
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.map(|row| row.split(" | ").next().unwrap());
+    let places: Vec<&str> = cells
+        .flat_map(|cell| cell.trim_matches('`').split("`, `"))
+        .collect();
+    let name = "sysadm-iocage";
+    let mut files = BTreeSet::new();
+    for line in read("port/sysutils/sysadm-iocage/pkg-plist").lines() {
+        let path = line
+            .replace("%%DATADIR%%", &format!("share/{name}"))
+            .replace("%%DOCSDIR%%", &format!("share/doc/{name}"))
+            .replace("%%EXAMPLESDIR%%", &format!("share/examples/{name}"));
+        files.insert(path.rsplit("%%").next().unwrap().to_string());
+    }
+    let is_in = |file: &str, place: &str| {
+        let rest = file.strip_prefix(place);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for file in &files {
+        let told = places.iter().any(|place| is_in(file, place));
+        assert!(told, "docs/install.md: {file}");
+    }
+    for place in &places {
+        let there = files.iter().any(|file| is_in(file, place));
+        assert!(there, "nothing installs {place}");
+    }
+    assert!(places.len() > 8, "{places:?}");
 }
 
 #[test]

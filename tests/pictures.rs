@@ -5,9 +5,12 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-use common::{parse, source};
+use common::{command, parse, run, skip, source};
 use serde_json::Value;
+use sysadm_iocage_lab::Lab;
 
 fn read(file: &str) -> String {
     fs::read_to_string(source(file)).unwrap()
@@ -117,6 +120,27 @@ fn every_picture_is_readable_on_a_light_page_and_on_a_dark_one() {
         }
     }
     assert_eq!(pictures, 3);
+}
+
+#[test]
+fn the_commands_print_what_is_kept_of_them() {
+    let Some(lab) = Lab::or_skip(2) else { return };
+    let has_script = Command::new("script").arg("--version").output();
+    if !has_script.is_ok_and(|output| output.status.success()) {
+        return skip("script(1) of util-linux");
+    }
+    lab.furnish();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("session");
+    fs::create_dir_all(&folder).unwrap();
+    command("session/sysadm-iocage");
+    let printed = run(Command::new("sh")
+        .arg(source("tests/session"))
+        .env("LAB_DIR", lab.dir())
+        .env("LAB_CONFIG", lab.config().to_string())
+        .env("LAB_POOL", lab.pool(0))
+        .env("COMMANDS", folder));
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert_eq!(printed, read("tests/data/session.txt"), "tests/session");
 }
 
 /// The lines of a terminal in a picture.

@@ -81,7 +81,7 @@ fn draw(report: &Value, svg: &mut String) -> Result<(), Box<dyn std::error::Erro
         .axis_style(GRID.0)
         .label_style(text(16))
         .axis_desc_style(text(16))
-        .x_desc("jails")
+        .x_desc("jails (both axes are logarithmic)")
         .x_label_formatter(&|jails| format!("{jails:.0}"))
         .y_label_formatter(&|ms| match *ms < 1000.0 {
             true => format!("{ms:.0} ms"),
