@@ -537,7 +537,7 @@ pub fn pool() -> PoolName {
 fn check_command(words: &[&str]) {
     #[rustfmt::skip]
     const OPTIONS: &[&str] = &[
-        "-", "--", "-B", "-H", "-P", "-R", "-T", "-U", "-a", "-b", "-c", "-d", "-e", "-f", "-g", "-n", "-o", "-p", "-q",
+        "-", "--", "-B", "-H", "-P", "-R", "-T", "-U", "-V", "-a", "-b", "-c", "-d", "-e", "-f", "-g", "-n", "-o", "-p", "-q",
         "-r", "-s", "-t", "-v", "--accept", "--depth", "--libxo", "--name", "--no-single-branch", "--quiet", "--version",
     ];
     for word in words {
