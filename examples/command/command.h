@@ -123,7 +123,7 @@ struct column {
 
 struct table {
     const struct column *columns;
-    size_t count, rows;
+    size_t count, rows, room;
     char **cells;               /* row after row; NULL for what the reply does not have */
     const char *what;           /* what the rows are, in the plural */
 };

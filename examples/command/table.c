@@ -11,12 +11,16 @@ char **table_cell(const struct table *table, size_t row, size_t column)
 
 void table_row(struct table *table)
 {
-    char **cells = memory((table->rows + 1) * table->count, sizeof *cells);
+    if (table->rows == table->room) {
+        size_t room = table->room * 2 + 16;
+        char **cells = memory(room * table->count, sizeof *cells);
 
-    if (table->rows > 0)
-        memcpy(cells, table->cells, table->rows * table->count * sizeof *cells);
-    free(table->cells);
-    table->cells = cells;
+        if (table->rows > 0)
+            memcpy(cells, table->cells, table->rows * table->count * sizeof *cells);
+        free(table->cells);
+        table->cells = cells;
+        table->room = room;
+    }
     table->rows++;
 }
 

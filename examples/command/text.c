@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -87,6 +88,12 @@ static size_t character(const char *bytes, size_t length, wchar_t *found)
     return size == (size_t)-1 || size == (size_t)-2 ? 0 : size == 0 ? 1 : size;
 }
 
+/* The same, of a string. It looks no further than a character goes, for the string may be long. */
+static size_t first_character(const char *string, wchar_t *found)
+{
+    return character(string, strnlen(string, MB_LEN_MAX), found);
+}
+
 /* What turns the direction of a line around, joins, or is seen nowhere: a name could hide behind it. */
 static bool deceives(wchar_t c)
 {
@@ -146,7 +153,7 @@ size_t width_of(const char *string)
 
     while (*string != '\0') {
         wchar_t c = 0;
-        size_t size = character(string, strlen(string), &c);
+        size_t size = first_character(string, &c);
 
         columns += size == 0 ? 1 : columns_of(c);
         string += size == 0 ? 1 : size;
@@ -164,7 +171,7 @@ size_t fitting(const char *string, size_t columns, bool at_words)
 
     while (string[at] != '\0') {
         wchar_t c = 0;
-        size_t size = character(string + at, strlen(string + at), &c);
+        size_t size = first_character(string + at, &c);
         size_t wide = size == 0 ? 1 : columns_of(c);
 
         size = size == 0 ? 1 : size;

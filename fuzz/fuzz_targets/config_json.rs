@@ -24,5 +24,5 @@ fuzz_target!(|data: &[u8]| {
         .unwrap()
         .values()
         .for_each(check_jail);
-    check_settings(&instance);
+    check_settings(&instance, &["db", "web"]);
 });

@@ -24,5 +24,5 @@ fuzz_target!(|data: &[u8]| {
         listed.values().any(|jail| jail["uuid"] == "web"),
         "{answer}"
     );
-    check_settings(&instance);
+    check_settings(&instance, &["db", "web"]);
 });

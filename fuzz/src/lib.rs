@@ -12,11 +12,14 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, RwLock};
 use std::time::Duration;
 
 use serde_json::{json, Map, Value};
+
+pub mod asked;
+
 use sysadm_iocage::actions::{self, Access, ACTIONS};
 use sysadm_iocage::configuration::{Configuration, Program};
 use sysadm_iocage::error::{Code, Error};
@@ -69,6 +72,17 @@ static SAYS: LazyLock<RwLock<Arc<Says>>> = LazyLock::new(RwLock::default);
 
 /// Whether what is under way may change anything.
 static MAY_CHANGE: AtomicBool = AtomicBool::new(true);
+
+/// How many commands have run, and how many jobs were started.
+static RAN: AtomicUsize = AtomicUsize::new(0);
+
+/// The jobs that the dispatcher was given, with their command lines, until [`end_jobs`].
+static QUEUED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// How many commands and jobs there were so far.
+pub fn ran() -> usize {
+    RAN.load(Ordering::Relaxed)
+}
 
 /// What was destroyed since the host last said something else.
 pub static DESTROYED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -146,6 +160,7 @@ impl Runner for MadeUp {
             _ => arguments.len(),
         };
         check_command(&arguments[..of_host]);
+        RAN.fetch_add(1, Ordering::Relaxed);
         let printed = answer(order.program, &arguments);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Output {
@@ -177,6 +192,7 @@ impl Runner for MadeUp {
 
     fn log(&self, _: i32, line: &str) {
         check_line(line);
+        assert!(!line.contains(asked::SECRET), "{line}");
     }
 
     /// A thread for each request would be the most of a fuzzer's time.
@@ -231,7 +247,7 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
                 (Some("releases"), false) => Printed::said(seed!("zfs/members-releases.txt")),
                 (Some("templates"), false) => Printed::said(seed!("zfs/members-templates.txt")),
                 (Some("tank1"), true) => or(&says.origins, seed!("zfs/datasets.txt")),
-                _ => Printed::failed(seed!("zfs/none.txt")),
+                _ => listed(arguments, dataset),
             }
         }
         (Program::Zfs, ["get", "-H", "-p", "-r", "-t", "snapshot,bookmark", .., dataset]) => {
@@ -309,6 +325,69 @@ fn answer(program: Program, arguments: &[&str]) -> Printed {
             or(&says.page, seed!("fetch/unsupported.html"))
         }
         _ => panic!("nobody should run this: {program:?} {arguments:?}"),
+    }
+}
+
+/// What any other `zfs list` prints of the seeds' datasets and snapshots: those that are not destroyed.
+fn listed(arguments: &[&str], dataset: &str) -> Printed {
+    let after = |option: &str| {
+        let mut words = arguments.iter().skip_while(|word| **word != option);
+        words.nth(1).copied()
+    };
+    let kinds = after("-t").unwrap_or("filesystem");
+    let depth: usize = after("-d").map_or(usize::MAX, |depth| depth.parse().unwrap());
+    let destroyed = DESTROYED.lock().unwrap();
+    let is_there = |name: &str| {
+        let is_in = |gone: &String| {
+            let rest = name.strip_prefix(gone.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']))
+        };
+        let below = name.strip_prefix(dataset);
+        let is_below = below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']));
+        is_below
+            && below.unwrap().matches(['/', '@']).count() <= depth
+            && !destroyed.iter().any(is_in)
+    };
+    let all = std::str::from_utf8(seed!("zfs/datasets.txt"))
+        .unwrap()
+        .lines();
+    let mut rows: Vec<(&str, &str)> = Vec::new();
+    for row in all {
+        let (name, origin) = row.split_once('\t').unwrap();
+        if kinds.contains("filesystem") {
+            rows.push((name, origin));
+        }
+        if kinds.contains("snapshot") {
+            let own = snapshots_in(name).into_iter();
+            let own = own.filter(|one| one.split('@').next() == Some(name));
+            rows.extend(own.map(|one| (one, "-")));
+        }
+    }
+    let mut printed = String::new();
+    for (name, origin) in rows.into_iter().filter(|(name, _)| is_there(name)) {
+        let value = |column: &str| match column {
+            "name" => name.to_string(),
+            "origin" => origin.to_string(),
+            "userrefs" => "0".into(),
+            "org.freebsd.ioc:active" => if name == "tank1" { "yes" } else { "-" }.into(),
+            _ => "-".into(),
+        };
+        let columns = after("-o").unwrap_or("name").split(',').map(value);
+        printed += &columns.collect::<Vec<_>>().join("\t");
+        printed.push('\n');
+    }
+    match printed.is_empty() && !is_there(dataset) {
+        true => Printed::failed(seed!("zfs/none.txt")),
+        false => Printed::said(printed),
+    }
+}
+
+/// The jails that run where a fuzzer does not say it.
+pub fn running() -> Vec<&'static str> {
+    let says = Arc::clone(&SAYS.read().unwrap());
+    match says.jls {
+        Some(_) => Vec::new(),
+        None => vec!["web", "mail.example.org", "jenkins"],
     }
 }
 
@@ -458,7 +537,7 @@ pub fn pool() -> PoolName {
 fn check_command(words: &[&str]) {
     #[rustfmt::skip]
     const OPTIONS: &[&str] = &[
-        "-", "--", "-B", "-H", "-P", "-R", "-T", "-U", "-a", "-b", "-c", "-d", "-e", "-f", "-g", "-n", "-o", "-p", "-q",
+        "-", "--", "-B", "-H", "-P", "-R", "-T", "-U", "-V", "-a", "-b", "-c", "-d", "-e", "-f", "-g", "-n", "-o", "-p", "-q",
         "-r", "-s", "-t", "-v", "--accept", "--depth", "--libxo", "--name", "--no-single-branch", "--quiet", "--version",
     ];
     for word in words {
@@ -481,14 +560,57 @@ fn check_change() {
 }
 
 unsafe extern "C" fn queue(_: *mut c_void, id: *const c_char, argv: *const *const c_char) -> bool {
-    check_change_or_refresh(unsafe { text(id) });
+    let id = unsafe { text(id) };
+    check_change_or_refresh(id);
+    RAN.fetch_add(1, Ordering::Relaxed);
     let words = (0..)
         .map(|at| unsafe { *argv.add(at) })
         .take_while(|word| !word.is_null());
     let words: Vec<&str> = words.map(|word| unsafe { text(word) }).collect();
     assert!(words.len() >= 3 && words[0].starts_with('/'), "{words:?}");
     check_command(&words[1..]);
+    let job = (id.to_string(), words.join(" "));
+    QUEUED.lock().unwrap().push(job);
     true
+}
+
+/// Ends the jobs that were started since the last time, each with this output.
+pub fn end_jobs(instance: &Instance, output: &str, code: u8) {
+    let jobs = std::mem::take(&mut *QUEUED.lock().unwrap());
+    for (id, command) in jobs {
+        let log = json!({
+            "state": "finished", "cmd_list": [command], command.clone(): output,
+            (format!("return_codes/{command}")): code.to_string(),
+        });
+        let event = instance.progress(&id, log.to_string().as_bytes());
+        let event = event.expect("it is a job of the library");
+        check_event(&event, &id);
+    }
+}
+
+/// What holds for what is said of every job's log.
+pub fn check_event(event: &Value, job: &str) {
+    assert_eq!(event["event_system"], "sysadm/iocage");
+    assert_eq!(event["job_id"], job);
+    let state = event["state"].as_str().unwrap();
+    for (key, value) in event.as_object().unwrap() {
+        let text = || value.as_str().unwrap();
+        match key.as_str() {
+            "event_system" | "job_id" | "state" | "process_details" => {}
+            "filename" => assert!(!text().contains(char::is_control), "{event}"),
+            "download_rate" => check_line(text()),
+            "percent_done" => assert!(text().parse::<u8>().unwrap() <= 100, "{event}"),
+            "success" => assert!(state == "finished" && ["true", "false"].contains(&text())),
+            "error" => check_line(text()),
+            _ => panic!("{event}"),
+        }
+    }
+    let success = event.get("success");
+    assert!(success.is_none() || state == "finished", "{event}");
+    assert!(
+        success != Some(&json!("false")) || event.get("error").is_some(),
+        "{event}"
+    );
 }
 
 /// A job has ended when it is asked for: what it needed is free again.
@@ -506,7 +628,9 @@ fn check_change_or_refresh(id: &str) {
 
 unsafe extern "C" fn log(_: *mut c_void, level: i32, message: *const c_char) {
     assert!([SYSADM_IOCAGE_LOG_ERROR, SYSADM_IOCAGE_LOG_INFO].contains(&level));
-    check_line(unsafe { text(message) });
+    let message = unsafe { text(message) };
+    check_line(message);
+    assert!(!message.contains(asked::SECRET), "{message}");
 }
 
 unsafe fn text<'a>(string: *const c_char) -> &'a str {
@@ -549,9 +673,14 @@ impl Instance {
 
     /// Asks, and checks what holds for every reply. Gives the status and the reply.
     pub fn evaluate(&self, args: &[u8], access: i32) -> (i32, Value) {
+        self.evaluate_in(args, access, access == SYSADM_IOCAGE_ACCESS_FULL)
+    }
+
+    /// The same, of what may change something or not.
+    pub fn evaluate_in(&self, args: &[u8], access: i32, may_change: bool) -> (i32, Value) {
         let args = c_text(args);
         let mut status = 0;
-        MAY_CHANGE.store(access == SYSADM_IOCAGE_ACCESS_FULL, Ordering::Relaxed);
+        MAY_CHANGE.store(may_change, Ordering::Relaxed);
         let reply =
             take(unsafe { sysadm_iocage_evaluate(self.0, args.as_ptr(), access, &mut status) });
         MAY_CHANGE.store(true, Ordering::Relaxed);
@@ -735,11 +864,17 @@ pub fn check_failure(answer: &Value, code: &str) {
     assert_eq!(answer["code"], code, "{answer}");
 }
 
-/// What a jail's settings and addresses are, however it is asked.
-pub fn check_settings(instance: &Instance) {
-    let get = |detail: bool| instance.ask(json!({"action": "getjailsettings", "detail": detail}));
+/// What the settings and addresses of some jails are, however it is asked: it takes most of the time
+/// that an execution takes.
+pub fn check_settings(instance: &Instance, jails: &[&str]) {
+    let get = |detail: bool| {
+        let args = json!({"action": "getjailsettings", "jails": jails, "detail": detail});
+        instance.ask(args)
+    };
     let (plain, detailed) = (get(false), get(true));
-    for ((name, plain), (_, detailed)) in members(&plain).zip(members(&detailed)) {
+    let of = |answer: &Value| answer["jails"].as_object().expect("an object").clone();
+    assert_eq!(keys(&plain["jails"]), jails, "{plain}");
+    for ((name, plain), (_, detailed)) in of(&plain).iter().zip(&of(&detailed)) {
         if plain
             .get("code")
             .is_some_and(|_| plain.get("error").is_some())
@@ -768,18 +903,19 @@ pub fn check_settings(instance: &Instance) {
         None => assert!(defaults["defaults"]["boot"].is_string(), "{defaults}"),
     }
 
-    let list = instance.ask(json!({"action": "listjails"}));
-    let detail = instance.ask(json!({"action": "listjails", "detail": true}));
+    let list = instance.ask(json!({"action": "listjails", "jails": jails}));
+    let detail = instance.ask(json!({"action": "listjails", "jails": jails, "detail": true}));
     let (list, detail) = (list["jails"].as_object().unwrap(), &detail["jails"]);
     assert_eq!(list.len(), detail.as_object().unwrap().len(), "{detail}");
     for (key, jail) in list {
         check_jail(jail);
-        check_detailed(jail, &detail[key], &plain["jails"]);
+        let known = plain["jails"].get(detail[key]["name"].as_str().unwrap());
+        check_detailed(jail, &detail[key], known);
     }
 }
 
 /// A jail that is listed with all that is known of it, beside what else is said of it.
-fn check_detailed(jail: &Value, detailed: &Value, settings: &Value) {
+fn check_detailed(jail: &Value, detailed: &Value, settings: Option<&Value>) {
     for (key, value) in jail.as_object().unwrap() {
         assert_eq!(detailed[key], *value, "{detailed}");
     }
@@ -796,8 +932,9 @@ fn check_detailed(jail: &Value, detailed: &Value, settings: &Value) {
     assert!(more.iter().all(|key| detailed.get(key).is_some()));
     let basejail = detailed["basejail"].as_str().unwrap();
     assert!(["yes", "no", "N/A"].contains(&basejail), "{detailed}");
-    let own = &settings[detailed["name"].as_str().unwrap()];
-    if ["up", "down"].contains(&jail["state"].as_str().unwrap()) {
+    if let Some(own) =
+        settings.filter(|_| ["up", "down"].contains(&jail["state"].as_str().unwrap()))
+    {
         assert_eq!(detailed["settings"], *own);
     }
     for (family, property) in [("ip4", "ip4_addr"), ("ip6", "ip6_addr")] {

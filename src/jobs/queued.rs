@@ -131,7 +131,7 @@ impl Jobs {
             let event = shared.finish(record, held, log);
             shared.note_end(&id, &event, None);
         };
-        match takes_time {
+        match takes_time && self.shared.system.has_threads() {
             true => self.in_background(finish),
             false => finish(),
         }

@@ -252,7 +252,7 @@ impl System {
         one: impl FnOnce() -> A + Send,
         other: impl FnOnce() -> B,
     ) -> (A, B) {
-        if !self.runner.has_threads() {
+        if !self.has_threads() {
             return (one(), other());
         }
         // Shared, so that it is still there if no thread takes it.
@@ -283,10 +283,15 @@ impl System {
         of: &str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        match self.runner.has_threads() {
+        match self.has_threads() {
             true => self.file_systems.work(of, self.timeout, work),
             false => Ok(work()),
         }
+    }
+
+    /// Whether work may be done in threads.
+    pub fn has_threads(&self) -> bool {
+        self.runner.has_threads()
     }
 
     /// Sends a line to syslog; the priority is one of syslog's numbers.
