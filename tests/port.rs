@@ -52,7 +52,7 @@ const VERSIONS: &[(&str, &str, &str)] = &[
         "\nname = \"sysadm-iocage\"\nversion = \"",
         "\"",
     ),
-    ("docs/sysadm_iocage.3", "\n.Dq ", " ,"),
+    ("docs/sysadm_iocage.3", "such as\n.Dq ", " ,"),
     ("include/sysadm_iocage.h", "such as \"", "\""),
     (
         "include/sysadm_iocage.h",
