@@ -52,8 +52,16 @@ const VERSIONS: &[(&str, &str, &str)] = &[
         "\nname = \"sysadm-iocage\"\nversion = \"",
         "\"",
     ),
-    ("docs/sysadm_iocage.3", "such as\n.Dq ", " ,"),
-    ("include/sysadm_iocage.h", "such as \"", "\""),
+    (
+        "docs/sysadm_iocage.3",
+        "of the library, such as\n.Dq ",
+        " ,",
+    ),
+    (
+        "include/sysadm_iocage.h",
+        "of the library, such as \"",
+        "\"",
+    ),
     (
         "include/sysadm_iocage.h",
         "#define SYSADM_IOCAGE_VERSION \"",
