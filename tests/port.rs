@@ -6,18 +6,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use common::{empty, files, install, plist, run, source, PKG_CONFIG_FOLDER};
+use common::{empty, files, install, run, source, PKG_CONFIG_FOLDER};
 
 const PORT: &str = "port/sysutils/sysadm-iocage";
 
 fn read(file: &str) -> String {
     fs::read_to_string(source(PORT).join(file)).unwrap()
-}
-
-/// A path of the list as `make install` has it here: the ports tree compresses man pages.
-fn made(path: &str) -> String {
-    let path = path.replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
-    path.strip_suffix(".gz").unwrap_or(&path).to_string()
 }
 
 #[test]
@@ -58,7 +52,16 @@ const VERSIONS: &[(&str, &str, &str)] = &[
         "\nname = \"sysadm-iocage\"\nversion = \"",
         "\"",
     ),
-    ("docs/sysadm_iocage.3", "the library, such as\n.Dq ", " ,"),
+    (
+        "docs/sysadm_iocage.3",
+        "of the library, such as\n.Dq ",
+        " ,",
+    ),
+    (
+        "include/sysadm_iocage.h",
+        "of the library, such as \"",
+        "\"",
+    ),
     (
         "bindings/python/src/sysadm_iocage/__init__.py",
         "\n__version__ = \"",
@@ -66,11 +69,6 @@ const VERSIONS: &[(&str, &str, &str)] = &[
     ),
     ("README.md", "sysadm-iocage-", "-amd64.pkg"),
     ("docs/install.md", "sysadm-iocage-", "-amd64.pkg"),
-    (
-        "include/sysadm_iocage.h",
-        "version of the library, such as \"",
-        "\"",
-    ),
     (
         "include/sysadm_iocage.h",
         "#define SYSADM_IOCAGE_VERSION \"",
@@ -111,14 +109,33 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
         (&["install-docs"], "%%PORTDOCS%%"),
         (&["install-examples"], "%%PORTEXAMPLES%%"),
     ];
-    let plist: Vec<_> = plist().collect();
+    let plist = read("pkg-plist");
+    let listed = |line: &str| {
+        let (option, path) = match line
+            .strip_prefix("%%")
+            .and_then(|rest| rest.split_once("%%"))
+        {
+            Some((option, path)) => (format!("%%{option}%%"), path),
+            None => (String::new(), line),
+        };
+        let path = path
+            .replace("%%DATADIR%%", "share/sysadm-iocage")
+            .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
+            .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage")
+            .replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
+        // The ports tree compresses man pages.
+        (
+            option,
+            path.strip_suffix(".gz").unwrap_or(&path).to_string(),
+        )
+    };
     for (targets, option) in parts {
         let stage = empty("port-stage");
         install(targets, &stage);
         let mut installed = BTreeSet::new();
         files(&stage, &stage.join("usr/local"), &mut installed);
-        let of_option = plist.iter().filter(|(own, _)| own == option);
-        let expected: BTreeSet<String> = of_option.map(|(_, path)| made(path)).collect();
+        let of_option = plist.lines().map(listed).filter(|(own, _)| own == option);
+        let expected: BTreeSet<String> = of_option.map(|(_, path)| path).collect();
         assert_eq!(installed, expected, "{targets:?}, pkg-plist");
     }
 
@@ -126,7 +143,7 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
     let mut left = BTreeSet::new();
     install(&["install"], &stage);
     files(&stage, &stage, &mut left);
-    assert_eq!(left.len(), plist.len());
+    assert_eq!(left.len(), plist.lines().count());
     install(&["uninstall"], &stage);
     left.clear();
     files(&stage, &stage, &mut left);

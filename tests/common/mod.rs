@@ -231,22 +231,6 @@ pub fn files(folder: &Path, below: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What the port installs below a PREFIX, from its list: the option that a file belongs to, and its path.
-pub fn plist() -> impl Iterator<Item = (String, String)> {
-    let list = fs::read_to_string(source("port/sysutils/sysadm-iocage/pkg-plist")).unwrap();
-    let lines: Vec<String> = list.lines().map(String::from).collect();
-    lines.into_iter().map(|line| {
-        let line = line
-            .replace("%%DATADIR%%", "share/sysadm-iocage")
-            .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
-            .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage");
-        match line.rsplit_once("%%") {
-            Some((option, path)) => (format!("{option}%%"), path.to_string()),
-            None => (String::new(), line),
-        }
-    })
-}
-
 /// Tells a make, or a shell that calls one, where to install to, and that all is built.
 pub fn make<'a>(command: &'a mut Command, stage: &Path) -> &'a mut Command {
     // What a make around the tests was told is not for this one.
