@@ -99,10 +99,7 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
     // Which part of the list the targets install, and the option that it belongs to.
     let parts = [
         (["install-header"].as_slice(), ""),
-        (
-            &["install-library", "install-command"],
-            "%%NO_HEADERONLY%%",
-        ),
+        (&["install-library", "install-command"], "%%NO_HEADERONLY%%"),
         (&["install-docs"], "%%PORTDOCS%%"),
         (&["install-examples"], "%%PORTEXAMPLES%%"),
     ];
