@@ -360,6 +360,8 @@ fn what_is_installed_stands_where_the_system_looks() {
         &format!("{PKG_CONFIG_FOLDER}/sysadm_iocage.pc"),
         "share/man/man3/sysadm_iocage.3",
         "share/man/man7/sysadm-iocage.7",
+        "share/man/man8/sysadm-iocage.8",
+        "bin/sysadm-iocage",
         "share/doc/sysadm-iocage/api.md",
         "share/examples/sysadm-iocage/host.c",
         "share/examples/sysadm-iocage/table.c",

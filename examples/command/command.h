@@ -74,6 +74,7 @@ struct json {
 struct json *json_read(const char *bytes);
 void json_free(struct json *value);
 const struct json *json_member(const struct json *object, const char *key);
+const struct json *json_members(const struct json *object);
 const char *json_string(const struct json *object, const char *key);
 void json_quote(struct text *text, const char *string);
 
@@ -144,6 +145,7 @@ bool view_has_columns(const char *action, const char *chosen);
 bool show_view(const char *action, const struct json *answer, const struct options *options);
 
 /* show.c */
+void print_wrapped(const char *string, size_t length, size_t at);
 void print_reply(const char *reply);
 int show(const char *action, const struct json *answer, const struct options *options);
 bool is_error(const struct json *answer);

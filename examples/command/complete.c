@@ -115,7 +115,7 @@ static void offer_snapshots(sysadm_iocage *instance, int count, char **words, co
         if (json != NULL && json_member(json->inside, "jails") != NULL) {
             const struct json *of_jail = json_member(json->inside, "jails")->inside;
 
-            for (const struct json *one = of_jail == NULL ? NULL : of_jail->inside; one != NULL; one = one->next)
+            for (const struct json *one = json_members(of_jail); one != NULL; one = one->next)
                 offer(before, one->key, "", "");
         }
         json_free(json);

@@ -250,18 +250,24 @@ static void tell(struct job *job)
 /* Says how a job has ended: that it has worked beside the other answers, that it has not with the errors. */
 static void tell_end(const struct jobs *jobs, const struct job *job)
 {
-    char *id = harmless(job->id, strlen(job->id), NOTHING);
-
     if (job->has_worked) {
-        fprintf(jobs->json ? stderr : stdout, "job %s is done.\n", id);
+        struct text sentence = {0};
+
+        add_string(&sentence, "job ");
+        add_string(&sentence, job->id);
+        add_string(&sentence, " is done.");
+        if (jobs->json)
+            fprintf(stderr, "%s\n", sentence.bytes);
+        else
+            print_wrapped(sentence.bytes, sentence.length, 0);
         fflush(stdout);
+        free(sentence.bytes);
         if (job->error.length > 0)
             complain(jobs->action, "job %s: warning: %s", job->id, job->error.bytes);
     } else {
         complain(jobs->action, "job %s: %s (failed)", job->id,
                  job->error.length > 0 ? job->error.bytes : "it has failed");
     }
-    free(id);
 }
 
 /* A signal has come: ends what this program runs, and says what became of each job. */

@@ -276,6 +276,12 @@ const struct json *json_member(const struct json *object, const char *key)
     return NULL;
 }
 
+/* The first member of an object. */
+const struct json *json_members(const struct json *object)
+{
+    return object != NULL && object->kind == JSON_OBJECT ? object->inside : NULL;
+}
+
 /* The string that is the member of this name. */
 const char *json_string(const struct json *object, const char *key)
 {

@@ -72,9 +72,10 @@ static int ask(sysadm_iocage *instance, const struct options *options, const cha
     int32_t access = options->read_only ? SYSADM_IOCAGE_ACCESS_READ : SYSADM_IOCAGE_ACCESS_FULL, status;
     char *reply = sysadm_iocage_evaluate(instance, request, access, &status), *code = NULL, *message = NULL;
     struct json *json = json_read(reply);
-    const struct json *answer = json != NULL && json->kind == JSON_OBJECT ? json->inside : NULL;
+    const struct json *first = json != NULL && json->kind == JSON_OBJECT ? json->inside : NULL;
+    const struct json *answer = first != NULL && first->kind == JSON_OBJECT ? first : NULL;
     const char *action = options->action == NULL ? answer == NULL ? "the library" : answer->key : options->action;
-    bool is_index = strcmp(action, "listplugins") == 0 && json_member(answer, "started_dispatcher_id") != NULL;
+    bool is_index = request == options->request && strcmp(action, "listplugins") == 0 && json_member(answer, "started_dispatcher_id") != NULL;
     int failed = sysadm_iocage_reply_error(reply, &code, &message) ? FAILED : WORKED, jobs = WORKED;
 
     if (failed != WORKED && status == 400)

@@ -28,7 +28,7 @@ static bool ends_in(const char *string, const char *end)
 }
 
 /* Prints a text from where the line is, in further lines under its beginning if there is no room. */
-static void print_wrapped(const char *string, size_t length, size_t at)
+void print_wrapped(const char *string, size_t length, size_t at)
 {
     char *safe = harmless(string, length, NOTHING);
     size_t columns = terminal_columns(stdout);
@@ -168,8 +168,7 @@ static bool is_remark(const struct json *member)
 
 static void print_remarks(const char *action, const struct json *answer)
 {
-    for (const struct json *member = answer->kind == JSON_OBJECT ? answer->inside : NULL; member != NULL;
-         member = member->next) {
+    for (const struct json *member = json_members(answer); member != NULL; member = member->next) {
         if (is_remark(member)) {
             struct text words = {0};
 
@@ -192,7 +191,7 @@ static void show_success(const char *action, const struct json *answer, const st
         print_wrapped(sentence, strlen(sentence), 0);
     if (changed != NULL && strcmp(changed, "false") == 0)
         printf("%*sIt was so already.\n", INDENT, "");
-    for (const struct json *member = answer->inside; member != NULL; member = member->next) {
+    for (const struct json *member = json_members(answer); member != NULL; member = member->next) {
         bool known = is_remark(member) || strcmp(member->key, "success") == 0 ||
             strcmp(member->key, "dryrun") == 0 || strcmp(member->key, "started_dispatcher_id") == 0 ||
             strcmp(member->key, "already_running") == 0;
@@ -306,8 +305,7 @@ int show(const char *action, const struct json *answer, const struct options *op
         print_remarks(action, answer);
     else if (jails == NULL)
         show_success(action, answer, options);
-    for (const struct json *jail = jails != NULL && jails->kind == JSON_OBJECT ? jails->inside : NULL; jail != NULL;
-         jail = jail->next) {
+    for (const struct json *jail = json_members(jails); jail != NULL; jail = jail->next) {
         if (is_error(jail))
             code = show_error(action, jail->key, jail);
         else if (!has_view(action) && json_string(jail, "success") != NULL)

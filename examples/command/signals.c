@@ -1,10 +1,11 @@
 /*
  * signals.c: what a signal ends, and how.
  *
- * An action that only looks dies by the signal at once. One that changes something does too, but says
- * that what has begun may go on: the library's commands are in process groups of their own. One that
- * starts jobs waits for the library's answer, so that jobs.c knows what there is to be ended. The same
- * signal once more ends the program in any case.
+ * An action that only looks dies by the signal at once. For one that changes something, the library
+ * is heard out first: what it runs (iocage, zfs) writes to it, and could fail half way without it. So
+ * is it for one that starts jobs, so that jobs.c knows what there is to be ended. A second signal ends
+ * the program in any case, and so does the first one while a command runs in a jail, which may take
+ * an hour.
  *
  * SIGPIPE gets a function that does nothing, and is not ignored: what is ignored stays so in programs
  * that are run. Whoever writes then gets an error.
@@ -17,23 +18,29 @@
 #include <unistd.h>
 
 static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-static volatile sig_atomic_t caught, in_loop;
-static char last_words[256];
+static volatile sig_atomic_t caught, waits;
+static char first_words[256], last_words[256];
 
 static void nothing(int number)
 {
     (void)number;
 }
 
-static void on_signal(int number)
+static void say(const char *words)
 {
-    if (caught == 0 && in_loop) {
-        caught = number;
-        return;
-    }
-    if (!in_loop && write(STDERR_FILENO, last_words, strlen(last_words)) < 0) {
+    if (write(STDERR_FILENO, words, strlen(words)) < 0) {
         /* Then nobody can be told. */
     }
+}
+
+static void on_signal(int number)
+{
+    if (caught == 0 && waits) {
+        caught = number;
+        say(first_words);
+        return;
+    }
+    say(last_words);
     signal(number, SIG_DFL);
     raise(number); /* it comes when this returns */
 }
@@ -49,7 +56,10 @@ void catch_signals(const char *action, enum how how)
     sigaction(SIGPIPE, &act, NULL);
     if (how == LOOKS)
         return;
-    in_loop = how == STARTS;
+    waits = strcmp(action, "execjail") != 0;
+    if (how == CHANGES)
+        snprintf(first_words, sizeof first_words,
+                 "\n" NAME ": %.64s: is at work, and ends when that is done; a second signal ends it now\n", action);
     snprintf(last_words, sizeof last_words,
              "\n" NAME ": %.64s: ended by a signal; what was begun may still go on\n", action);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {

@@ -129,7 +129,7 @@ static void fill_jails(struct table *table, const char *answer_key, const struct
 {
     const struct json *jails = json_member(answer, answer_key);
 
-    for (const struct json *jail = jails == NULL ? NULL : jails->inside; jail != NULL; jail = jail->next) {
+    for (const struct json *jail = json_members(jails); jail != NULL; jail = jail->next) {
         struct text address = {0};
 
         table_row(table);
@@ -188,7 +188,7 @@ static void fill_releases(struct table *table, const char *key, const struct jso
         table_set(table, "release", release->string, length);
         table_set(table, "fetched", first ? "yes" : "-", first ? 3 : 1);
         table_set(table, "offered", is_offered ? "yes" : "-", is_offered ? 3 : 1);
-        for (const struct json *one = remote == NULL ? NULL : remote->inside; one != NULL; one = one->next) {
+        for (const struct json *one = json_members(remote); one != NULL; one = one->next) {
             if (one->string != NULL && strncmp(one->string, release->string, length) == 0 &&
                 strcmp(one->string + length, " (EOL)") == 0)
                 table_set(table, "support", "ended", 5);
@@ -214,12 +214,12 @@ static void fill_plugins(struct table *table, const char *key, const struct json
     const struct json *local = json_member(answer, "local"), *remote = json_member(answer, "remote");
 
     (void)key;
-    for (const struct json *plugin = remote == NULL ? NULL : remote->inside; plugin != NULL; plugin = plugin->next) {
+    for (const struct json *plugin = json_members(remote); plugin != NULL; plugin = plugin->next) {
         struct text jails = {0};
 
         table_row(table);
         table_set_from(table, plugin);
-        for (const struct json *jail = local == NULL ? NULL : local->inside; jail != NULL; jail = jail->next) {
+        for (const struct json *jail = json_members(local); jail != NULL; jail = jail->next) {
             const char *uuid = json_string(jail, "uuid");
 
             if (uuid != NULL && plugin_of(jail) == strlen(plugin->key) &&
@@ -231,7 +231,7 @@ static void fill_plugins(struct table *table, const char *key, const struct json
         table_set(table, "jails", jails.bytes, jails.length);
         free(jails.bytes);
     }
-    for (const struct json *jail = local == NULL ? NULL : local->inside; jail != NULL; jail = jail->next) {
+    for (const struct json *jail = json_members(local); jail != NULL; jail = jail->next) {
         const char *uuid = json_string(jail, "uuid");
         char *plugin = copy(jail->key);
 
@@ -250,7 +250,7 @@ static void fill_space(struct table *table, const char *key, const struct json *
 {
     const struct json *jails = json_member(answer, key);
 
-    for (const struct json *jail = jails == NULL ? NULL : jails->inside; jail != NULL; jail = jail->next) {
+    for (const struct json *jail = json_members(jails); jail != NULL; jail = jail->next) {
         if (is_error(jail))
             continue;
         table_row(table);
@@ -263,7 +263,7 @@ static void fill_things(struct table *table, const char *key, const struct json 
 {
     const struct json *jails = json_member(answer, key);
 
-    for (const struct json *jail = jails == NULL ? NULL : jails->inside; jail != NULL; jail = jail->next) {
+    for (const struct json *jail = json_members(jails); jail != NULL; jail = jail->next) {
         for (const struct json *thing = is_error(jail) ? NULL : jail->inside; thing != NULL; thing = thing->next) {
             table_row(table);
             table_set(table, "jail", jail->key, jail->key_length);
@@ -282,7 +282,7 @@ static void fill_defaults(struct table *table, const char *key, const struct jso
 {
     const struct json *defaults = json_member(answer, key);
 
-    for (const struct json *one = defaults == NULL ? NULL : defaults->inside; one != NULL; one = one->next) {
+    for (const struct json *one = json_members(defaults); one != NULL; one = one->next) {
         table_row(table);
         table_set(table, "property", one->key, one->key_length);
         if (one->string != NULL)
@@ -294,7 +294,7 @@ static void fill_images(struct table *table, const char *key, const struct json 
 {
     const struct json *images = json_member(answer, key);
 
-    for (const struct json *image = images == NULL ? NULL : images->inside; image != NULL; image = image->next) {
+    for (const struct json *image = json_members(images); image != NULL; image = image->next) {
         table_row(table);
         table_set(table, "image", image->key, image->key_length);
         table_set_from(table, image);
@@ -305,7 +305,7 @@ static void fill_jobs(struct table *table, const char *key, const struct json *a
 {
     const struct json *jobs = json_member(answer, key);
 
-    for (const struct json *job = jobs == NULL ? NULL : jobs->inside; job != NULL; job = job->next) {
+    for (const struct json *job = json_members(jobs); job != NULL; job = job->next) {
         const struct json *details = json_member(job, "process_details");
         const char *success = json_string(job, "success");
 

@@ -5,6 +5,7 @@ pub mod acting;
 pub mod dispatcher;
 pub mod killed;
 pub mod made_up;
+pub mod terminal;
 
 use std::collections::BTreeSet;
 use std::ffi::{c_char, CStr, CString};
