@@ -149,3 +149,38 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
     files(&stage, &stage, &mut left);
     assert_eq!(left, BTreeSet::new());
 }
+
+#[test]
+fn every_file_is_where_the_page_for_administrators_says() {
+    let page = fs::read_to_string(source("docs/install.md")).unwrap();
+    let (_, table) = page.split_once("\n### What is where\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    // The names in the first column.
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.map(|row| row.split(" | ").next().unwrap());
+    let told: Vec<&str> = cells
+        .flat_map(|cell| cell.split('`'))
+        .filter(|name| !name.trim_matches([',', ' ']).is_empty())
+        .collect();
+    let plist = read("pkg-plist")
+        .replace("%%DATADIR%%", "share/sysadm-iocage")
+        .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
+        .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage");
+    let files: Vec<&str> = plist
+        .lines()
+        .map(|line| line.rsplit("%%").next().unwrap())
+        .collect();
+    let within = |file: &str, place: &str| {
+        let rest = file.strip_prefix(place);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for file in &files {
+        let found = told.iter().any(|place| within(file, place));
+        assert!(found, "docs/install.md does not say where {file} is");
+    }
+    for place in &told {
+        let found = files.iter().any(|file| within(file, place));
+        assert!(found, "docs/install.md says that there is {place}");
+    }
+    assert!(told.len() > 10, "{told:?}");
+}
