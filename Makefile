@@ -49,6 +49,7 @@ command: build $(COMMAND)
 
 # First beside its place: another make may be installing it.
 $(COMMAND): examples/command/*.c examples/command/command.h include/sysadm_iocage.h
+	mkdir -p "$$(dirname $@)"
 	$(CC) -std=c99 -Wall -Wextra $(CFLAGS) $(LDFLAGS) -Iinclude -o $@.$$$$ examples/command/*.c "$(LIBRARY)" \
 		-Wl,-rpath,'$$ORIGIN/../lib' -Wl,-z,origin && mv $@.$$$$ $@
 
