@@ -314,8 +314,12 @@ fn clone(data: &[u8]) {
         assert_eq!(after.lines().count(), hosts.lines().count());
         for (line, before) in after.lines().zip(hosts.lines()) {
             let (names, before_names) = (line.split('#').next(), before.split('#').next());
-            let words = names.unwrap().split([' ', '\t']);
-            for (word, before) in words.zip(before_names.unwrap().split([' ', '\t'])) {
+            let words = names.unwrap().split(|c: char| c.is_ascii_whitespace());
+            for (word, before) in words.zip(
+                before_names
+                    .unwrap()
+                    .split(|c: char| c.is_ascii_whitespace()),
+            ) {
                 assert!(word == before || (word == to && before == from), "{line:?}");
             }
         }
