@@ -313,13 +313,11 @@ fn clone(data: &[u8]) {
         let after = String::from_utf8(read(&copy, "root/etc/hosts")).unwrap();
         assert_eq!(after.lines().count(), hosts.lines().count());
         for (line, before) in after.lines().zip(hosts.lines()) {
-            let (names, before_names) = (line.split('#').next(), before.split('#').next());
-            let words = names.unwrap().split(|c: char| c.is_ascii_whitespace());
-            for (word, before) in words.zip(
-                before_names
-                    .unwrap()
-                    .split(|c: char| c.is_ascii_whitespace()),
-            ) {
+            let [words, before] = [line, before].map(|line| {
+                let names = line.split('#').next().unwrap();
+                names.split(|c: char| c.is_ascii_whitespace())
+            });
+            for (word, before) in words.zip(before) {
                 assert!(word == before || (word == to && before == from), "{line:?}");
             }
         }
