@@ -7,10 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use common::terminal::{code, width, without_escapes, Terminal};
 use common::{eventually, parse, processes, run, sanitizer_flags, skip, source};
-use serde_json::json;
+use serde_json::{json, Value};
 use sysadm_iocage::actions::ACTIONS;
 use sysadm_iocage_lab::Lab;
 
@@ -1034,6 +1035,60 @@ fn nonsense_from_another_library_is_no_crash() {
     let (code, _, errors) = told(other.output().unwrap());
     assert_eq!(code, 2);
     assert!(errors.contains("another interface"), "{errors}");
+}
+
+/// What the command prints of this reply, and how it ends.
+fn replied(words: &[&str], reply: &str) -> (i32, String, String) {
+    let mut command = Command::new(&*PROGRAM);
+    command
+        .args(words)
+        .env("LD_LIBRARY_PATH", nonsense())
+        .env("REPLY", reply);
+    told(command.output().unwrap())
+}
+
+#[test]
+fn a_release_whose_support_has_ended_says_so() {
+    let reply = r#"{"listreleases": {"local": ["12.4-RELEASE"], "remote": ["9.3-RELEASE (EOL)", "14.1-RELEASE"]}}"#;
+    let (code, shown, _) = replied(&["listreleases"], reply);
+    assert_eq!(code, 0);
+    let rows: Vec<Vec<&str>> = shown
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
+    assert_eq!(rows[0], ["9.3-RELEASE", "-", "yes", "ended"]);
+    assert_eq!(rows[1], ["12.4-RELEASE", "yes", "-", "-"]);
+    assert_eq!(rows[2], ["14.1-RELEASE", "-", "yes", "-"]);
+}
+
+#[test]
+fn large_replies_are_printed_in_seconds() {
+    let settings: serde_json::Map<String, Value> = (0..130)
+        .map(|number| (format!("p{number}"), json!("x")))
+        .collect();
+    let many: serde_json::Map<String, Value> = (0..300)
+        .map(|number| (format!("jail{number}"), settings.clone().into()))
+        .collect();
+    let long = "word ".repeat(100_000);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for (name, jails, least) in [
+        ("many", Value::Object(many), 300 * 130),
+        ("long", json!({"web": {"notes": long}}), 1),
+    ] {
+        let file = folder.join(format!("{name}.json"));
+        let reply = json!({"getjailsettings": {"jails": jails}});
+        fs::write(&file, reply.to_string()).unwrap();
+        let began = Instant::now();
+        let (code, shown, _) = replied(&["-t", "getjailsettings"], &format!("@{}", file.display()));
+        assert_eq!(code, 0);
+        assert!(shown.lines().count() >= least, "{name}");
+        // It took minutes once.
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{name}: {:?}",
+            began.elapsed()
+        );
+    }
 }
 
 #[test]

@@ -188,7 +188,7 @@ static void fill_releases(struct table *table, const char *key, const struct jso
         table_set(table, "release", release->string, length);
         table_set(table, "fetched", first ? "yes" : "-", first ? 3 : 1);
         table_set(table, "offered", is_offered ? "yes" : "-", is_offered ? 3 : 1);
-        for (const struct json *one = json_members(remote); one != NULL; one = one->next) {
+        for (const struct json *one = remote == NULL ? NULL : remote->inside; one != NULL; one = one->next) {
             if (one->string != NULL && strncmp(one->string, release->string, length) == 0 &&
                 strcmp(one->string + length, " (EOL)") == 0)
                 table_set(table, "support", "ended", 5);

@@ -3,17 +3,20 @@
 #![no_main]
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use sysadm_iocage::iocage::cloning::{Cloned, Place};
 use sysadm_iocage::iocage::fstab::{self, Kind, NewEntry, Source};
 use sysadm_iocage::iocage::images::ImageName;
 use sysadm_iocage::iocage::properties::{self, PropertyName};
 use sysadm_iocage::iocage::selection::Label;
 use sysadm_iocage::iocage::version::{Version, V1_0, V1_13};
 use sysadm_iocage::names::*;
+use sysadm_iocage_fuzz::{home, write};
 
 fuzz_target!(|data: &[u8]| {
     let [kind, rest @ ..] = data else {
@@ -21,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
     };
     match kind {
         b'f' => lines(rest),
+        b'c' => clone(rest),
         b'v' => {
             if let [which, text @ ..] = rest {
                 value(usize::from(*which), &String::from_utf8_lossy(text));
@@ -235,4 +239,89 @@ fn lines(data: &[u8]) {
     if is_free && !place.ends_with('/') {
         assert_eq!(fstab::moved(&moved, to, from), text);
     }
+}
+
+/// A jail and the clone that iocage makes of it, which has the new name wherever the old one was a part of
+/// a text: two names, settings, an fstab in which `/J` is the jail's folder, and an /etc/hosts.
+fn clone(data: &[u8]) {
+    let mut parts = data.splitn(5, |byte| *byte == 0);
+    let mut text = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+    let (from, to, config, fstab, hosts) = (text(), text(), text(), text(), text());
+    let is_name = |name: &str| JailName::of_new(name).is_ok();
+    let settings: Option<Map<String, Value>> = serde_json::from_str(&config).ok();
+    let (Some(settings), true) = (settings, is_name(&from) && is_name(&to) && from != to) else {
+        return;
+    };
+    let place = |name: &str| {
+        let folder = home().join("clones").join(name);
+        Place {
+            name: name.into(),
+            root: folder.join("root"),
+            folder,
+        }
+    };
+    let (source, copy) = (place(&from), place(&to));
+    let fstab = fstab.replace("/J", &source.folder.display().to_string());
+    let by_iocage = |text: &str| text.replace(&from, &to);
+    let value_by_iocage = |value: &Value| match value {
+        Value::String(text) => by_iocage(text).into(),
+        other => other.clone(),
+    };
+    let copied = settings.iter();
+    let copied = copied.map(|(key, value)| (key.clone(), value_by_iocage(value)));
+    let copied = Value::Object(copied.collect());
+    for (place, config, fstab, hosts) in [
+        (&source, &config, &fstab, &hosts),
+        (
+            &copy,
+            &copied.to_string(),
+            &by_iocage(&fstab),
+            &by_iocage(&hosts),
+        ),
+    ] {
+        write(&place.folder.join("config.json"), config.as_bytes());
+        write(&place.folder.join("fstab"), fstab.as_bytes());
+        write(&place.root.join("etc/hosts"), hosts.as_bytes());
+    }
+    let cloned = Cloned {
+        source: source.clone(),
+        copy: copy.clone(),
+        given: vec!["notes".into()],
+    };
+    let has_changed = cloned.is_to_be_put_right();
+    let done = cloned.put_right();
+    assert_eq!(has_changed.is_ok(), done.is_ok());
+    let read = |place: &Place, file: &str| fs::read(place.folder.join(file)).unwrap();
+    if done.is_ok() {
+        let right = fstab::moved(fstab.as_bytes(), &source.folder, &copy.folder);
+        assert_eq!(read(&copy, "fstab"), right);
+        let after: Map<String, Value> =
+            serde_json::from_slice(&read(&copy, "config.json")).unwrap();
+        let moved = [
+            "host_hostuuid",
+            "host_hostname",
+            "jail_zfs_dataset",
+            "notes",
+        ];
+        let others = settings
+            .iter()
+            .filter(|(key, value)| value.is_string() && !moved.contains(&key.as_str()));
+        for (key, value) in others {
+            assert_eq!(after[key], *value, "{key}");
+        }
+        // Line by line and word by word it is the same host file, with one name for the other.
+        let after = String::from_utf8(read(&copy, "root/etc/hosts")).unwrap();
+        assert_eq!(after.lines().count(), hosts.lines().count());
+        for (line, before) in after.lines().zip(hosts.lines()) {
+            let [words, before] = [line, before].map(|line| {
+                let names = line.split('#').next().unwrap();
+                names.split(|c: char| c.is_ascii_whitespace())
+            });
+            for (word, before) in words.zip(before) {
+                assert!(word == before || (word == to && before == from), "{line:?}");
+            }
+        }
+        assert_eq!(read(&source, "config.json"), config.as_bytes());
+    }
+    let _ = fs::remove_dir_all(home().join("clones"));
 }

@@ -1,15 +1,25 @@
 /* nonsense.c: a library that answers whatever REPLY says, for a command that must survive it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sysadm_iocage.h"
 
+/* The value of a variable, or what is in the file that it names behind an "@". */
 static char *answer(const char *name)
 {
     const char *value = getenv(name);
-    char *copy = value == NULL ? NULL : malloc(strlen(value) + 1);
+    FILE *file = value != NULL && *value == '@' ? fopen(value + 1, "r") : NULL;
+    size_t room = file == NULL ? value == NULL ? 0 : strlen(value) : (size_t)16 << 20;
+    char *copy = value == NULL ? NULL : calloc(room + 1, 1);
 
-    return copy == NULL ? NULL : strcpy(copy, value);
+    if (copy == NULL)
+        return NULL;
+    if (file == NULL)
+        return strcpy(copy, value);
+    room = fread(copy, 1, room, file);
+    fclose(file);
+    return copy;
 }
 
 sysadm_iocage *sysadm_iocage_open(const char *config, const sysadm_iocage_host *host, char **error)
