@@ -934,8 +934,8 @@ fn the_completions_of_bash_and_zsh_offer_actions_arguments_and_names() {
     );
 }
 
-/// A library that answers what it is told, where the command finds it before the real one.
-fn nonsense() -> PathBuf {
+/// The command with a library that answers what it is told.
+fn with_nonsense() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nonsense");
     fs::create_dir_all(&folder).unwrap();
     run(Command::new("cc")
@@ -950,12 +950,15 @@ fn nonsense() -> PathBuf {
         .arg("-o")
         .arg(folder.join("libsysadm_iocage.so.1"))
         .arg(source("tests/c/nonsense.c")));
-    folder
+    common::command_with(
+        "sysadm-iocage-nonsense",
+        &folder.join("libsysadm_iocage.so.1"),
+    )
 }
 
 #[test]
 fn nonsense_from_another_library_is_no_crash() {
-    let folder = nonsense();
+    let program = with_nonsense();
     let deep = "[".repeat(100_000);
     let nested = format!("{}1{}", "{\"a\":".repeat(60), "}".repeat(60));
     let replies = [
@@ -1012,16 +1015,15 @@ fn nonsense_from_another_library_is_no_crash() {
                 let mut command = Command::new(if slow {
                     Path::new("valgrind")
                 } else {
-                    &PROGRAM
+                    &program
                 });
                 if slow {
                     command
                         .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
-                        .arg(&*PROGRAM);
+                        .arg(&program);
                 }
                 let output = command
                     .args([option, action, "x=y"])
-                    .env("LD_LIBRARY_PATH", &folder)
                     .env("REPLY", reply.replace("\"A\"", &json!(action).to_string()))
                     .env("EVENT", events[(number + turn) % events.len()])
                     .env("SYSADM_IOCAGE_CONFIG", source("tests/data/abi-1.txt"))
@@ -1037,12 +1039,8 @@ fn nonsense_from_another_library_is_no_crash() {
             }
         }
     }
-    let mut other = Command::new(&*PROGRAM);
-    other
-        .arg("listjails")
-        .env("LD_LIBRARY_PATH", &folder)
-        .env("ABI", "9")
-        .env("REPLY", "{}");
+    let mut other = Command::new(&program);
+    other.arg("listjails").env("ABI", "9").env("REPLY", "{}");
     let (code, _, errors) = told(other.output().unwrap());
     assert_eq!(code, 2);
     assert!(errors.contains("another interface"), "{errors}");

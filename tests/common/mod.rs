@@ -186,7 +186,12 @@ pub fn library() -> PathBuf {
 /// sysadm-iocage(8), with every warning an error and with the library that cargo has built for this
 /// test. Compiled once in a process, under the name of its test.
 pub fn command(name: &str) -> PathBuf {
-    let folder = library().parent().unwrap().display().to_string();
+    command_with(name, &library())
+}
+
+/// The same with another library.
+pub fn command_with(name: &str, library: &Path) -> PathBuf {
+    let folder = library.parent().unwrap().display().to_string();
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let files = std::fs::read_dir(source("examples/command")).unwrap();
     let files = files.map(|file| file.unwrap().path());
@@ -198,8 +203,9 @@ pub fn command(name: &str) -> PathBuf {
         .arg("-o")
         .arg(&program)
         .args(files.filter(|file| file.extension().is_some_and(|end| end == "c")))
-        .arg(library())
-        .arg(format!("-Wl,-rpath,{folder}")));
+        .arg(library)
+        // Before LD_LIBRARY_PATH, in which cargo has folders with libraries of other builds.
+        .arg(format!("-Wl,--disable-new-dtags,-rpath,{folder}")));
     program
 }
 
