@@ -1,6 +1,6 @@
 //! Where a storm blows: clients with their instances, jobs that go on, and what must hold after each step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
@@ -18,6 +18,14 @@ use super::model::{in_kernel, unit_of, Model, Must, LOOKS};
 use super::operations::{Operation, Trouble};
 use super::picture::{may, Change, Picture, Rule};
 use super::world::{Eyes, HostKilled, Job, World};
+
+/// How often each action was answered how.
+pub static TALLY: Mutex<BTreeMap<(String, String), u64>> = Mutex::new(BTreeMap::new());
+
+fn count(what: &str, how: &str) {
+    let mut tally = TALLY.lock().unwrap();
+    *tally.entry((what.into(), how.into())).or_default() += 1;
+}
 
 /// What went wrong, or how it went.
 pub type Outcome<T = ()> = Result<T, String>;
@@ -291,6 +299,10 @@ impl Bench {
                 }
             }
         }
+        if let Some(event) = event {
+            let word = started.job.words.first().cloned().unwrap_or_default();
+            count(&format!("job {word}"), &format!("success {}", event["success"]));
+        }
         let lie = event.filter(|event| event["success"] == "true" && !is_moved).and_then(|event| {
             let lie = what_is_missing(&started.job.words, &after)?;
             Some(format!("job {} says {event}, but {lie}", started.id))
@@ -561,6 +573,7 @@ impl Judged<'_> {
             }
         }
         let Some(reply) = self.reply else {
+            count(action, "killed");
             return Ok(());
         };
         let Some(answer) = reply.get(action) else {
@@ -568,7 +581,12 @@ impl Judged<'_> {
         };
         let code = answer["code"].as_str();
         let text = answer["error"].as_str();
+        let trouble = if self.is_troubled { " in trouble" } else { "" };
+        let is_dry = if self.model.is_dry() { " dry" } else { "" };
+        count(action, &format!("{}{is_dry}{trouble}", code.unwrap_or("done")));
         match (code, text) {
+            // A job's error is not the answer's.
+            (None, _) if action == "jobstatus" => Ok(()),
             (None, None) => self.judge_success(answer),
             (Some(code), Some(text)) => self.judge_error(code, text),
             _ => Err(format!("an odd error: {answer}")),
@@ -705,7 +723,7 @@ fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<Stri
             rules.push(may("dataset+", format!("{iocage}{family}")));
         }
     }
-    let mut starts = |name: &str, rules: &mut Vec<Rule>| {
+    let starts = |name: &str, rules: &mut Vec<Rule>| {
         let mut all = vec![name.to_string()];
         let given = words.iter().find_map(|word| word.strip_prefix("depends="));
         all.extend(given.unwrap_or("none").split(' ').map(String::from));

@@ -2,7 +2,6 @@
 //! on the way, for the command lines that the library uses and some that people type. Each thing that it
 //! changes is a step, between which it may be killed.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::host::{Host, Running};
-use super::zfs::{is_below, Node};
+use super::zfs::Node;
 
 /// Lets a command take its next step, or ends it there.
 pub trait Gate {
@@ -1099,9 +1098,4 @@ fn write_whole(path: &Path, bytes: &[u8]) -> bool {
 fn append(path: &Path, bytes: &[u8]) -> bool {
     let file = File::options().create(true).append(true).open(path);
     file.is_ok_and(|mut file| file.write_all(bytes).is_ok())
-}
-
-/// Whether a dataset belongs to one of these.
-pub fn is_in(name: &str, all: &BTreeSet<String>) -> bool {
-    all.iter().any(|one| is_below(name, one))
 }

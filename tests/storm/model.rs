@@ -859,7 +859,7 @@ impl<'a> Model<'a> {
         let now = after.jail(jail.family, &jail.name);
         let not = |is_so: bool, why: &str| (!is_so).then(|| format!("{}: {why}", jail.place()));
         match self.action {
-            "startjail" | "restartjail" => not(now?.is_up(), "it does not run"),
+            "startjail" | "restartjail" => not(!now?.is_down(), "it does not run"),
             "stopjail" => not(!now?.is_up(), "it runs"),
             "destroyjail" => not(after.below(dataset).next().is_none(), "it is there"),
             "snapshotjail" => {

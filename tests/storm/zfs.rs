@@ -1,11 +1,14 @@
 //! A ZFS in memory, as far as the library and iocage use it. What is mounted lies as files in a folder,
 //! since the library reads it by its path; the rest is here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{symlink, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is in a dataset, by path. A folder is there only if nothing is in it.
 pub type Tree = BTreeMap<String, Node>;
@@ -61,6 +64,8 @@ pub struct Zfs {
     pub datasets: BTreeMap<String, Dataset>,
     /// Grows with everything that is made or mounted.
     clock: u64,
+    /// What was read of each dataset, by its guid.
+    seen: RefCell<HashMap<u64, Seen>>,
 }
 
 /// What a command prints, or its words on standard error.
@@ -82,30 +87,69 @@ fn split(name: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Reads what is in a folder, without what is below `except`.
-pub fn read_tree(folder: &Path, except: &BTreeSet<PathBuf>) -> Tree {
-    let mut tree = Tree::new();
-    read_into(folder, "", except, &mut tree);
-    tree
+/// Paths, by their bytes: to compare them part by part takes far longer.
+type Places = HashSet<Vec<u8>>;
+
+/// Something on disk, as it was when it was read: its path, number, size and times.
+type Stamp = (PathBuf, u64, u64, i64, i64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let data = path.symlink_metadata().ok()?;
+    let time = |seconds: i64, nanos: i64| seconds * 1_000_000_000 + nanos;
+    let written = time(data.mtime(), data.mtime_nsec());
+    let changed = time(data.ctime(), data.ctime_nsec());
+    Some((path.into(), data.ino(), data.size(), written, changed))
 }
 
-fn read_into(folder: &Path, at: &str, except: &BTreeSet<PathBuf>, tree: &mut Tree) {
+/// What a folder had in it when it was read last.
+struct Seen {
+    stamps: Vec<Stamp>,
+    /// Whether whatever changes it from then on has another time.
+    is_settled: bool,
+    tree: Arc<Tree>,
+}
+
+impl Seen {
+    fn read(folder: &Path, except: &Places) -> Self {
+        const TICK: i64 = 20_000_000;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
+        let (mut tree, mut stamps) = (Tree::new(), Vec::new());
+        read_into(folder, "", except, &mut tree, &mut stamps);
+        let is_settled = stamps.iter().all(|(.., written, changed)| written.max(changed) + TICK < now);
+        Seen {
+            stamps,
+            is_settled,
+            tree: Arc::new(tree),
+        }
+    }
+
+    fn holds(&self, folder: &Path) -> bool {
+        let is_same = |one: &Stamp| stamp(&one.0).as_ref() == Some(one);
+        self.is_settled && self.stamps.first().is_some_and(|one| one.0 == folder) && self.stamps.iter().all(is_same)
+    }
+}
+
+fn read_into(folder: &Path, at: &str, except: &Places, tree: &mut Tree, stamps: &mut Vec<Stamp>) {
+    stamps.extend(stamp(folder));
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let name = format!("{at}{}", name.to_string_lossy());
-        if except.contains(&path) {
-            continue;
-        }
         let Ok(kind) = entry.file_type() else {
             continue;
         };
         if kind.is_dir() {
+            if except.contains(path.as_os_str().as_bytes()) {
+                continue;
+            }
             let before = tree.len();
-            read_into(&path, &format!("{name}/"), except, tree);
+            read_into(&path, &format!("{name}/"), except, tree, stamps);
             if tree.len() == before {
                 tree.insert(name, Node::Folder);
             }
-        } else if kind.is_symlink() {
+            continue;
+        }
+        stamps.extend(stamp(&path));
+        if kind.is_symlink() {
             let to = fs::read_link(&path).unwrap_or_default();
             tree.insert(name, Node::Link(to.to_string_lossy().into()));
         } else {
@@ -130,10 +174,10 @@ fn write_tree(folder: &Path, tree: &Tree) {
 }
 
 /// Removes what is in a folder, but not what is below `except`.
-fn empty(folder: &Path, except: &BTreeSet<PathBuf>) {
+fn empty(folder: &Path, except: &Places) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if except.contains(&path) {
+        if except.contains(path.as_os_str().as_bytes()) {
             continue;
         }
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -152,6 +196,7 @@ impl Zfs {
             pools: BTreeMap::new(),
             datasets: BTreeMap::new(),
             clock: 100,
+            seen: RefCell::default(),
         };
         for pool in pools {
             zfs.pools.insert(pool.to_string(), Health::Online);
@@ -241,9 +286,9 @@ impl Zfs {
         Some(path)
     }
 
-    fn mounted_places(&self) -> BTreeSet<PathBuf> {
+    fn mounted_places(&self) -> Places {
         let all = self.datasets.values().filter_map(|one| one.mounted.as_ref());
-        all.map(|(path, _)| path.clone()).collect()
+        all.map(|(path, _)| path.as_os_str().as_bytes().to_vec()).collect()
     }
 
     /// What is in a dataset now.
@@ -251,14 +296,17 @@ impl Zfs {
         let Some(dataset) = self.datasets.get(name) else {
             return Arc::default();
         };
-        match &dataset.mounted {
-            Some((path, _)) => {
-                let mut others = self.mounted_places();
-                others.remove(path);
-                Arc::new(read_tree(path, &others))
-            }
-            None => Arc::clone(&dataset.stash),
+        let Some((path, _)) = &dataset.mounted else {
+            return Arc::clone(&dataset.stash);
+        };
+        let mut seen = self.seen.borrow_mut();
+        if let Some(seen) = seen.get(&dataset.guid).filter(|seen| seen.holds(path)) {
+            return Arc::clone(&seen.tree);
         }
+        let now = Seen::read(path, &self.mounted_places());
+        let tree = Arc::clone(&now.tree);
+        seen.insert(dataset.guid, now);
+        tree
     }
 
     pub fn mount(&mut self, name: &str) -> Said {
@@ -295,9 +343,7 @@ impl Zfs {
             return;
         };
         let tree = self.tree(name);
-        let mut others = self.mounted_places();
-        others.remove(&path);
-        empty(&path, &others);
+        empty(&path, &self.mounted_places());
         let dataset = self.datasets.get_mut(name).unwrap();
         dataset.stash = tree;
         dataset.mounted = None;
@@ -610,8 +656,6 @@ impl Zfs {
         of.snapshots.retain(|one| one.guid <= snapshot.guid);
         match &of.mounted {
             Some((path, _)) => {
-                let mut others = others;
-                others.remove(path);
                 empty(path, &others);
                 write_tree(path, &snapshot.tree);
             }
