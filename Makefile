@@ -8,6 +8,12 @@ PREFIX?=	/usr/local
 DESTDIR?=
 # For how long each fuzzer runs.
 FUZZ_SECONDS?=	60
+# How much happens in a storm (tests/storm), with which number it begins, and where: simulated, real (a
+# ZFS), or both.
+STORM_OPERATIONS?=	100000
+STORM_SEED?=
+STORM_WORLD?=	simulated
+STORM=	STORM_OPERATIONS=$(STORM_OPERATIONS) STORM_SEED=$(STORM_SEED) STORM_WORLD=$(STORM_WORLD)
 # How much is run on OpenZFS: short or full.
 OPENZFS?=	full
 
@@ -103,6 +109,14 @@ fuzz:
 	@CARGO="$(CARGO)" sh tests/setup fuzz
 	CARGO=$(CARGO) sh fuzz/run $(FUZZ_SECONDS)
 
+storm:
+	@CARGO="$(CARGO)" sh tests/setup test
+	$(STORM) STORM_TALLY=1 $(CARGO) test --profile storm --no-default-features --test storm -- --nocapture
+
+# Whether it is rough enough.
+storm-mutants:
+	CARGO="$(CARGO)" sh tests/storm/mutants
+
 bench:
 	CARGO_TARGET_DIR=$$PWD/target/benches $(CARGO) bench --manifest-path benches/Cargo.toml
 
@@ -126,5 +140,5 @@ lint-freebsd:
 clean:
 	$(CARGO) clean
 
-.PHONY: build install install-header install-library install-docs install-examples uninstall port test demo \
+.PHONY: storm storm-mutants build install install-header install-library install-docs install-examples uninstall port test demo \
 	openzfs sanitize fuzz bench lint freebsd lint-freebsd clean

@@ -30,7 +30,7 @@ fn count(what: &str, how: &str) {
 /// What went wrong, or how it went.
 pub type Outcome<T = ()> = Result<T, String>;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 /// A host program: its log, and its dispatcher where it has one.
 pub struct Desk {
@@ -62,7 +62,11 @@ impl Host for At {
             return None;
         }
         let queued = self.0.queued.lock().unwrap();
-        Some(queued.iter().any(|(other, job)| other == id && !job.is_done()))
+        Some(
+            queued
+                .iter()
+                .any(|(other, job)| other == id && !job.is_done()),
+        )
     }
 
     fn log(&self, _: Level, _: &str) -> bool {
@@ -110,25 +114,35 @@ pub struct Bench {
     stale: bool,
     pub trace: Vec<String>,
     pub is_told: bool,
+    /// How the last request was answered.
+    pub last: Option<String>,
 }
 
 fn scratch() -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::SeqCst);
     let shm = PathBuf::from("/dev/shm");
-    let top = if shm.is_dir() { shm } else { std::env::temp_dir() };
+    let top = if shm.is_dir() {
+        shm
+    } else {
+        std::env::temp_dir()
+    };
     let top = top.canonicalize().unwrap();
     top.join(format!("sysadm-storm-{}-{number}", std::process::id()))
 }
 
 impl Bench {
     pub fn new() -> Self {
-        let world = World::new(&scratch());
+        Self::on(World::new(&scratch()))
+    }
+
+    pub fn on(world: Arc<World>) -> Self {
         let client = |index| Client {
             instance: None,
             desk: Arc::new(Desk {
                 world: Arc::clone(&world),
-                has_dispatcher: index == 2,
+                // A dispatcher's jobs go step by step, which real ones do not.
+                has_dispatcher: index == 2 && !world.is_real(),
                 queued: Mutex::default(),
                 ended: Mutex::default(),
                 came: Condvar::new(),
@@ -141,6 +155,7 @@ impl Bench {
             stale: false,
             trace: Vec::new(),
             is_told: false,
+            last: None,
             world,
         }
     }
@@ -195,7 +210,9 @@ impl Bench {
     // Jobs.
 
     fn living(&self, index: usize) -> Option<usize> {
-        let living: Vec<usize> = (0..self.jobs.len()).filter(|at| self.jobs[*at].lives()).collect();
+        let living: Vec<usize> = (0..self.jobs.len())
+            .filter(|at| self.jobs[*at].lives())
+            .collect();
         (!living.is_empty()).then(|| living[index % living.len()])
     }
 
@@ -235,7 +252,10 @@ impl Bench {
         }
         let desk = Arc::clone(&self.clients[client].desk);
         let all = desk.ended.lock().unwrap();
-        let (all, waited) = desk.came.wait_timeout_while(all, SOON, |all| all.len() <= ended).unwrap();
+        let (all, waited) = desk
+            .came
+            .wait_timeout_while(all, SOON, |all| all.len() <= ended)
+            .unwrap();
         if waited.timed_out() {
             return Err(format!("nobody says that job {id} has ended"));
         }
@@ -255,14 +275,18 @@ impl Bench {
             format!("return_codes/{command}"): job.code().unwrap_or(1).to_string(),
         });
         let instance = self.clients[client].instance.as_ref()?;
-        let event = instance.progress(&id, Some(&log.to_string())).ok().flatten()?;
+        let event = instance
+            .progress(&id, Some(&log.to_string()))
+            .ok()
+            .flatten()?;
         self.wait_for_verdict(&id);
         self.jobs[at].is_settled = true;
         serde_json::from_str(&event).ok()
     }
 
     fn record(&self, id: &str) -> Option<Value> {
-        let path = self.world.home.join("state/run/nonexistent_iocage/jobs").join(format!("{id}.json"));
+        let run = self.world.configuration().run_directory();
+        let path = run.join("jobs").join(format!("{id}.json"));
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
@@ -290,23 +314,39 @@ impl Bench {
         if !is_moved {
             for change in &changes {
                 if !started.rules.iter().any(|rule| rule.allows(change)) {
-                    return Err(format!("job {} ({}) has done {change:?}", started.id, started.job.words.join(" ")));
+                    return Err(format!(
+                        "job {} ({}) has done {change:?}",
+                        started.id,
+                        started.job.words.join(" ")
+                    ));
                 }
-                let was_there = started.before.snapshots.get(&change.what).map(|one| one.guid);
+                let was_there = started
+                    .before
+                    .snapshots
+                    .get(&change.what)
+                    .map(|one| one.guid);
                 let is_now = self.now.snapshots.get(&change.what).map(|one| one.guid);
                 if change.kind == "snapshot-" && was_there.is_some() && was_there == is_now {
-                    return Err(format!("job {} has destroyed {}, which was there before", started.id, change.what));
+                    return Err(format!(
+                        "job {} has destroyed {}, which was there before",
+                        started.id, change.what
+                    ));
                 }
             }
         }
         if let Some(event) = event {
             let word = started.job.words.first().cloned().unwrap_or_default();
-            count(&format!("job {word}"), &format!("success {}", event["success"]));
+            count(
+                &format!("job {word}"),
+                &format!("success {}", event["success"]),
+            );
         }
-        let lie = event.filter(|event| event["success"] == "true" && !is_moved).and_then(|event| {
-            let lie = what_is_missing(&started.job.words, &after)?;
-            Some(format!("job {} says {event}, but {lie}", started.id))
-        });
+        let lie = event
+            .filter(|event| event["success"] == "true" && !is_moved)
+            .and_then(|event| {
+                let lie = what_is_missing(&started.job.words, &after)?;
+                Some(format!("job {} says {event}, but {lie}", started.id))
+            });
         if let Some(lie) = lie {
             return Err(lie);
         }
@@ -325,9 +365,16 @@ impl Bench {
         drop(instance);
         self.world.hurry.store(false, Ordering::SeqCst);
         // Its jobs have ended with it, and were seen to as far as that does not take time.
-        let rules: Vec<Rule> = self.of_client(client).flat_map(|one| one.rules.clone()).collect();
+        let rules: Vec<Rule> = self
+            .of_client(client)
+            .flat_map(|one| one.rules.clone())
+            .collect();
         let has_dispatcher = self.clients[client].desk.has_dispatcher;
-        if let Some(lives) = self.of_client(client).find(|one| one.lives()).filter(|_| !has_dispatcher) {
+        if let Some(lives) = self
+            .of_client(client)
+            .find(|one| one.lives())
+            .filter(|_| !has_dispatcher)
+        {
             return Err(format!("job {} outlives its instance", lives.id));
         }
         let after = self.world.picture();
@@ -347,6 +394,11 @@ impl Bench {
     }
 
     fn kill(&mut self, client: usize) {
+        if self.world.is_real() {
+            // What only a process of its own can die of.
+            let _ = self.close(client);
+            return;
+        }
         if !self.clients[client].desk.has_dispatcher {
             for one in self.of_client(client).filter(|one| !one.is_settled) {
                 one.job.abandon();
@@ -366,7 +418,9 @@ impl Bench {
             }
             Value::Array(all) => all.iter().map(|one| self.placed(one)).collect(),
             Value::Object(all) => {
-                let all = all.iter().map(|(key, value)| (key.clone(), self.placed(value)));
+                let all = all
+                    .iter()
+                    .map(|(key, value)| (key.clone(), self.placed(value)));
                 Value::Object(all.collect())
             }
             other => other.clone(),
@@ -380,17 +434,28 @@ impl Bench {
         let before = std::mem::take(&mut self.now);
         let stops = action == "stopjob";
         let world = Arc::clone(&self.world);
-        let access = match trouble.is_none() && ACTIONS.iter().any(|one| one.name == action && LOOKS.contains(&one.name) && one.name != "stopjob") {
+        let ended = self.clients[client].desk.ended.lock().unwrap().len();
+        let access = match trouble.is_none()
+            && ACTIONS
+                .iter()
+                .any(|one| one.name == action && LOOKS.contains(&one.name) && one.name != "stopjob")
+        {
             true => Access::Read,
             false => Access::Full,
         };
-        let access = if args["refresh"].is_null() { access } else { Access::Full };
+        let access = if args["refresh"].is_null() {
+            access
+        } else {
+            Access::Full
+        };
         let instance = self.instance(client);
         world.hurry.store(stops, Ordering::SeqCst);
         world.expect(trouble);
         let began = Instant::now();
         let text = args.to_string();
-        let reply = catch_unwind(AssertUnwindSafe(|| instance.evaluate(&text, access).to_json()));
+        let reply = catch_unwind(AssertUnwindSafe(|| {
+            instance.evaluate(&text, access).to_json()
+        }));
         let took = began.elapsed();
         let came = world.came();
         world.hurry.store(false, Ordering::SeqCst);
@@ -404,27 +469,58 @@ impl Bench {
             }
         };
         let answer = reply.as_ref().map(|reply| &reply[&*action]);
+        self.last = answer.map(|answer| {
+            let code = answer["code"].as_str().unwrap_or("done");
+            format!("{code}: {}", answer["error"].as_str().unwrap_or_default())
+        });
         self.note_jobs(client, first_job, &before, answer);
+        self.wait_for_short_ones(client, first_job, ended)?;
         if reply.is_none() {
             self.kill(client);
         }
         self.settle_orphans(&action);
         let after = world.picture();
-        let points: Vec<&Picture> = [&before].into_iter().chain(&came.meanwhile).chain([&after]).collect();
-        let own: Vec<Change> = points.chunks(2).flat_map(|pair| pair[0].changes(pair[1])).collect();
-        self.tell(|| format!("  {} commands: {}\n  answer: {:?}\n  changes: {own:?}", came.commands.len(), came.commands.join("; "), reply));
-        let busy: BTreeSet<String> = self.jobs.iter().filter(|one| one.lives()).flat_map(|one| one.names.clone()).collect();
+        let points: Vec<&Picture> = [&before]
+            .into_iter()
+            .chain(&came.meanwhile)
+            .chain([&after])
+            .collect();
+        let own: Vec<Change> = points
+            .chunks(2)
+            .flat_map(|pair| pair[0].changes(pair[1]))
+            .collect();
+        self.tell(|| {
+            format!(
+                "  {} commands: {}\n  answer: {:?}\n  changes: {own:?}",
+                came.commands.len(),
+                came.commands.join("; "),
+                reply
+            )
+        });
+        let busy: BTreeSet<String> = self
+            .jobs
+            .iter()
+            .filter(|one| one.lives())
+            .flat_map(|one| one.names.clone())
+            .collect();
         let unsettled = self.jobs.iter().any(|one| !one.is_settled);
-        let models: Vec<Model> = points.iter().step_by(2).map(|before| Model {
-            before,
-            action: &action,
-            args: &args,
-            busy: &busy,
-            jobs_run: unsettled,
-        }).collect();
+        let models: Vec<Model> = points
+            .iter()
+            .step_by(2)
+            .map(|before| Model {
+                before,
+                action: &action,
+                args: &args,
+                busy: &busy,
+                jobs_run: unsettled,
+            })
+            .collect();
         let mut rules: Vec<Rule> = models.iter().flat_map(Model::footprint).collect();
         // Whoever comes next does what an orphan has left, and stopjob ends a job.
-        let others = self.jobs.iter().filter(|one| !one.is_settled && (!one.lives() || stops));
+        let others = self
+            .jobs
+            .iter()
+            .filter(|one| !one.is_settled && (!one.lives() || stops));
         rules.extend(others.flat_map(|one| one.rules.clone()));
         let judged = Judged {
             model: &models[0],
@@ -438,10 +534,13 @@ impl Bench {
             jobs: &self.jobs,
         };
         let verdict = judged.judge();
-        if took > SOON {
+        if took > SOON && !world.is_real() {
             return Err(format!("it took {took:?}"));
         }
-        if world.unmarked.load(Ordering::SeqCst) > 0 && action == "activatepool" && came.meanwhile.is_empty() {
+        if world.unmarked.load(Ordering::SeqCst) > 0
+            && action == "activatepool"
+            && came.meanwhile.is_empty()
+        {
             return Err("for a moment no pool was marked active".into());
         }
         drop(models);
@@ -453,12 +552,17 @@ impl Bench {
         let changes_all = !LOOKS.contains(&&*action) && reply.is_some();
         if changes_all && !came.has_come {
             // What a client has changed itself it looks at anew.
-            self.stale &= !["cleanall", "cleanjails", "cleanreleases", "cleantemplates"].contains(&&*action);
+            self.stale &=
+                !["cleanall", "cleanjails", "cleanreleases", "cleantemplates"].contains(&&*action);
         }
         self.now = world.picture();
         if stops {
-            for one in self.jobs.iter_mut().filter(|one| !one.lives() && !one.job.is_abandoned.load(Ordering::SeqCst)) {
-                one.is_settled = true;
+            for one in self
+                .jobs
+                .iter_mut()
+                .filter(|one| !one.lives() && one.client != 2)
+            {
+                one.is_settled |= !one.job.is_abandoned.load(Ordering::SeqCst);
             }
         }
         Ok(())
@@ -469,14 +573,20 @@ impl Bench {
         let ids = answer.map(|answer| &answer["started_dispatcher_id"]);
         let ids: Vec<String> = match ids {
             Some(Value::String(id)) => vec![id.clone()],
-            Some(Value::Array(ids)) => ids.iter().filter_map(|id| id.as_str().map(String::from)).collect(),
+            Some(Value::Array(ids)) => ids
+                .iter()
+                .filter_map(|id| id.as_str().map(String::from))
+                .collect(),
             _ => Vec::new(),
         };
         let jobs: Vec<Arc<Job>> = self.world.jobs.lock().unwrap()[first..].to_vec();
         for (at, job) in jobs.into_iter().enumerate() {
             let (rules, names) = rules_of_job(&job.words, before);
             self.jobs.push(Started {
-                id: ids.get(at).cloned().unwrap_or_else(|| format!("unnamed-{}", job.number)),
+                id: ids
+                    .get(at)
+                    .cloned()
+                    .unwrap_or_else(|| format!("unnamed-{}", job.number)),
                 client,
                 before: before.clone(),
                 rules,
@@ -488,9 +598,38 @@ impl Bench {
         // So that the library has seen that its dispatcher knows of it.
         if self.clients[client].desk.has_dispatcher && !ids.is_empty() {
             if let Some(instance) = &self.clients[client].instance {
-                instance.evaluate(r#"{"action": "stopjob", "job": "sysadm_iocage_none"}"#, Access::Full);
+                instance.evaluate(
+                    r#"{"action": "stopjob", "job": "sysadm_iocage_none"}"#,
+                    Access::Full,
+                );
             }
         }
+    }
+
+    /// Waits until the library has seen to the end of jobs that had nothing to do.
+    fn wait_for_short_ones(&mut self, client: usize, first: usize, ended: usize) -> Outcome {
+        let is_short = |one: &Started| one.job.number as usize >= first && !one.lives();
+        let short: Vec<usize> = (0..self.jobs.len())
+            .filter(|at| is_short(&self.jobs[*at]))
+            .collect();
+        if self.clients[client].desk.has_dispatcher {
+            for at in short {
+                self.settle_queued(at);
+            }
+            return Ok(());
+        }
+        let desk = Arc::clone(&self.clients[client].desk);
+        let all = desk.ended.lock().unwrap();
+        let few = |all: &mut Vec<(String, Value)>| all.len() < ended + short.len();
+        let (all, waited) = desk.came.wait_timeout_while(all, SOON, few).unwrap();
+        drop(all);
+        if waited.timed_out() {
+            return Err("nobody says that a short job has ended".into());
+        }
+        for at in short {
+            self.jobs[at].is_settled = true;
+        }
+        Ok(())
     }
 
     /// Waits for what is done in the background for a job whose host program was killed.
@@ -505,7 +644,9 @@ impl Bench {
             }
             let deadline = Instant::now() + Duration::from_millis(30);
             while Instant::now() < deadline {
-                let done = self.record(&self.jobs[at].id).is_none_or(|record| !record["verdict"].is_null());
+                let done = self
+                    .record(&self.jobs[at].id)
+                    .is_none_or(|record| !record["verdict"].is_null());
                 if done {
                     // It may have just been told, and let go of its locks a moment later.
                     self.jobs[at].is_settled = true;
@@ -516,6 +657,49 @@ impl Bench {
         }
     }
 
+    /// What there is, as it can be compared with another world.
+    pub fn outline(&self) -> BTreeSet<String> {
+        let pools: Vec<(&String, String)> = self
+            .world
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(at, pool)| (pool, format!("{{{at}}}")))
+            .collect();
+        let plain = |text: &str| {
+            let mut text = text.to_string();
+            for (pool, placeholder) in &pools {
+                text = text.replace(*pool, placeholder);
+            }
+            text
+        };
+        let mut all = BTreeSet::new();
+        for (name, dataset) in &self.now.datasets {
+            let origin = dataset.origin.as_deref().unwrap_or("-");
+            let mounted = if dataset.mountpoint.is_some() {
+                "mounted"
+            } else {
+                "not mounted"
+            };
+            all.insert(plain(&format!("{name} {origin} {mounted}")));
+        }
+        // Those with a time in their names differ.
+        let snapshots = self
+            .now
+            .snapshots
+            .keys()
+            .filter(|name| !name.contains("@ioc_") && !name.contains("@20"));
+        all.extend(snapshots.map(|name| plain(name)));
+        all.extend(self.now.running.keys().map(|name| format!("{name} runs")));
+        all.extend(
+            self.now
+                .active
+                .iter()
+                .map(|pool| plain(&format!("{pool} is active"))),
+        );
+        all
+    }
+
     /// Ends all, and sees that nothing is left.
     pub fn end(&mut self) -> Outcome {
         for client in 0..self.clients.len() {
@@ -524,14 +708,15 @@ impl Bench {
         for one in &self.jobs {
             one.job.kill();
         }
-        let run = self.world.home.join("state/run/nonexistent_iocage");
+        let run = self.world.configuration().run_directory();
         for folder in [run.clone(), run.join("jobs")] {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 let path = entry.path();
                 if path.extension().is_none_or(|end| end != "lock") {
                     continue;
                 }
-                let lock = sysadm_iocage::system::take_lock(&path, sysadm_iocage::system::Share::Alone);
+                let lock =
+                    sysadm_iocage::system::take_lock(&path, sysadm_iocage::system::Share::Alone);
                 if !matches!(lock, Ok(sysadm_iocage::system::Lock::Taken(_))) {
                     return Err(format!("{} is still held", path.display()));
                 }
@@ -564,7 +749,10 @@ impl Judged<'_> {
             let is_jobs = self.model.busy.iter().any(|name| {
                 let mut families = ["jails", "templates"].iter();
                 families.any(|family| {
-                    let dataset = format!("{}/iocage/{family}/{name}", self.model.before.pool().unwrap_or_default());
+                    let dataset = format!(
+                        "{}/iocage/{family}/{name}",
+                        self.model.before.pool().unwrap_or_default()
+                    );
                     may("dataset- dataset+ file snapshot- snapshot+", dataset).allows(change)
                 })
             });
@@ -583,7 +771,10 @@ impl Judged<'_> {
         let text = answer["error"].as_str();
         let trouble = if self.is_troubled { " in trouble" } else { "" };
         let is_dry = if self.model.is_dry() { " dry" } else { "" };
-        count(action, &format!("{}{is_dry}{trouble}", code.unwrap_or("done")));
+        count(
+            action,
+            &format!("{}{is_dry}{trouble}", code.unwrap_or("done")),
+        );
         match (code, text) {
             // A job's error is not the answer's.
             (None, _) if action == "jobstatus" => Ok(()),
@@ -594,7 +785,11 @@ impl Judged<'_> {
     }
 
     fn judge_success(&self, answer: &Value) -> Outcome {
-        if !self.is_shared {
+        let each = answer["jails"]
+            .as_object()
+            .filter(|_| !self.model.args["jails"].is_null());
+        let worked = each.is_none_or(|each| each.values().any(|one| one["error"].is_null()));
+        if !self.is_shared && worked {
             if let Must::Refuse(why) = self.model.must() {
                 return Err(format!("it should have been refused, for {why}: {answer}"));
             }
@@ -613,16 +808,32 @@ impl Judged<'_> {
 
     fn judge_error(&self, code: &str, text: &str) -> Outcome {
         const CODES: [&str; 8] = [
-            "invalid_argument", "not_found", "not_active", "conflict", "in_use", "timeout", "unavailable", "failed",
+            "invalid_argument",
+            "not_found",
+            "not_active",
+            "conflict",
+            "in_use",
+            "timeout",
+            "unavailable",
+            "failed",
         ];
         if !CODES.contains(&code) || text.is_empty() || text.chars().any(char::is_control) {
             return Err(format!("an odd error: {code}: {text}"));
         }
-        let is_refusal = ["invalid_argument", "not_found", "not_active", "conflict", "in_use"].contains(&code);
+        let is_refusal = [
+            "invalid_argument",
+            "not_found",
+            "not_active",
+            "conflict",
+            "in_use",
+        ]
+        .contains(&code);
         let unsettled = self.jobs.iter().any(|one| !one.is_settled && !one.lives());
         if is_refusal && !self.is_troubled && !unsettled {
             if let Some(change) = self.own.first() {
-                return Err(format!("it was refused, and yet {change:?}: {code}: {text}"));
+                return Err(format!(
+                    "it was refused, and yet {change:?}: {code}: {text}"
+                ));
             }
         }
         if let (Must::Work(why), false) = (self.model.must(), self.is_troubled) {
@@ -633,9 +844,15 @@ impl Judged<'_> {
         }
         if let Some((_, rest)) = text.split_once(" in use by job") {
             let rest = rest.trim_start_matches('s').trim();
-            let names: Vec<&str> = rest.split([',', ';', ' ']).filter(|name| !name.is_empty()).collect();
+            let names: Vec<&str> = rest
+                .split([',', ';', ' '])
+                .filter(|name| !name.is_empty())
+                .collect();
             let first = names.first().copied().unwrap_or_default();
-            let is_known = self.jobs.iter().any(|one| !one.is_settled && (one.id == first || one.id.starts_with("unnamed")));
+            let is_known = self
+                .jobs
+                .iter()
+                .any(|one| !one.is_settled && (one.id == first || one.id.starts_with("unnamed")));
             if !is_known {
                 return Err(format!("there is no such job: {text}"));
             }
@@ -645,15 +862,27 @@ impl Judged<'_> {
 
     /// Whether what the words of an error claim is so.
     fn judge_words(&self, text: &str) -> Outcome {
-        if self.is_shared {
+        let unsettled = self.jobs.iter().any(|one| !one.is_settled && !one.lives());
+        if self.is_shared || unsettled {
             return Ok(());
         }
-        let gone = self.own.iter().find(|change| change.kind == "dataset-" || change.kind == "snapshot-");
-        let says_nothing = ["nothing was destroyed", "nothing was:", "no snapshot was destroyed"];
+        let gone = self
+            .own
+            .iter()
+            .find(|change| change.kind == "dataset-" || change.kind == "snapshot-");
+        let says_nothing = [
+            "nothing was destroyed",
+            "nothing was:",
+            "no snapshot was destroyed",
+        ];
         if let Some(gone) = gone.filter(|_| says_nothing.iter().any(|claim| text.contains(claim))) {
             return Err(format!("{gone:?}, but it says: {text}"));
         }
-        let unchanged = ["nothing has changed", "all is as it was", "nothing was rolled back"];
+        let unchanged = [
+            "nothing has changed",
+            "all is as it was",
+            "nothing was rolled back",
+        ];
         let is_said = unchanged.iter().any(|claim| text.contains(claim));
         if let Some(change) = self.own.first().filter(|_| is_said) {
             return Err(format!("{change:?}, but it says: {text}"));
@@ -664,7 +893,8 @@ impl Judged<'_> {
             };
             let list = rest.split([':', ';']).next().unwrap_or_default();
             for name in list.split(", ").filter(|name| name.contains('/')) {
-                let is_there = self.after.datasets.contains_key(name) || self.after.snapshots.contains_key(name);
+                let is_there = self.after.datasets.contains_key(name)
+                    || self.after.snapshots.contains_key(name);
                 if is_there {
                     return Err(format!("{name} is there, but it says: {text}"));
                 }
@@ -677,11 +907,14 @@ impl Judged<'_> {
     fn judge_listing(&self, answer: &Value) -> Outcome {
         let (model, after) = (self.model, self.after);
         let choosing = ["jail", "jail_uuid", "jails", "state", "type", "release"];
-        if choosing.iter().any(|key| !model.args[*key].is_null()) || self.stale || self.is_troubled {
+        if choosing.iter().any(|key| !model.args[*key].is_null()) || self.stale || self.is_troubled
+        {
             return Ok(());
         }
         let listed = match model.action {
-            "listjails" | "df" | "listsnapshots" | "listmounts" | "getjailsettings" => &answer["jails"],
+            "listjails" | "df" | "listsnapshots" | "listmounts" | "getjailsettings" => {
+                &answer["jails"]
+            }
             "listtemplates" => &answer["templates"],
             _ => return Ok(()),
         };
@@ -690,19 +923,34 @@ impl Judged<'_> {
             "listtemplates" => &["templates"],
             _ => &["jails", "templates"],
         };
-        let expected: usize = families.iter().map(|family| after.members(family).len()).sum();
+        let expected: usize = families
+            .iter()
+            .map(|family| after.members(family).len())
+            .sum();
         let count = listed.as_object().map_or(0, |listed| listed.len());
         if count != expected {
-            return Err(format!("there are {expected} and {count} are listed: {answer}"));
+            return Err(format!(
+                "there are {expected} and {count} are listed: {answer}"
+            ));
         }
         if model.action == "listjails" {
-            let up = listed.as_object().into_iter().flatten().filter(|(_, jail)| jail["state"] == "up").count();
+            let up = listed
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter(|(_, jail)| jail["state"] == "up")
+                .count();
             let jails = after.jails();
             let jails = jails.iter().filter(|jail| jail.family == "jails");
-            let sure = jails.clone().filter(|jail| jail.is_up() && jail.config.is_some()).count();
+            let sure = jails
+                .clone()
+                .filter(|jail| jail.is_up() && jail.config.is_some())
+                .count();
             let most = jails.filter(|jail| !jail.is_down()).count();
             if up < sure || up > most {
-                return Err(format!("{sure} to {most} run, and {up} are said to: {answer}"));
+                return Err(format!(
+                    "{sure} to {most} run, and {up} are said to: {answer}"
+                ));
             }
         }
         Ok(())
@@ -718,7 +966,15 @@ fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<Stri
     let mut names = BTreeSet::new();
     let whole = "dataset+ dataset- snapshot+ snapshot- file property";
     // iocage makes what it misses.
-    for family in ["", "/jails", "/templates", "/releases", "/download", "/images", "/log"] {
+    for family in [
+        "",
+        "/jails",
+        "/templates",
+        "/releases",
+        "/download",
+        "/images",
+        "/log",
+    ] {
         if !before.datasets.contains_key(&format!("{iocage}{family}")) {
             rules.push(may("dataset+", format!("{iocage}{family}")));
         }
@@ -753,7 +1009,10 @@ fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<Stri
     match words[..] {
         ["create", "-n", name, ..] => {
             rules.push(may(whole, format!("{iocage}/jails/{name}")));
-            let sources = before.datasets.keys().filter(|one| one.starts_with(&format!("{iocage}/releases/")) || one.starts_with(&format!("{iocage}/templates/")));
+            let sources = before.datasets.keys().filter(|one| {
+                one.starts_with(&format!("{iocage}/releases/"))
+                    || one.starts_with(&format!("{iocage}/templates/"))
+            });
             rules.extend(sources.map(|one| may("snapshot+ snapshot-", format!("{one}@{name}"))));
             starts(name, &mut rules);
             names.insert(name.to_string());
@@ -794,7 +1053,10 @@ fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<Stri
                 rules.push(may("snapshot+", format!("{one}@ioc_*")));
             }
             let jail = before.jail("jails", name);
-            if jail.as_ref().is_some_and(|jail| jail.get("basejail").as_deref() == Some("1")) {
+            if jail
+                .as_ref()
+                .is_some_and(|jail| jail.get("basejail").as_deref() == Some("1"))
+            {
                 rules.push(may("file", format!("{iocage}/releases")));
                 for other in before.jails() {
                     rules.push(may("file", format!("{}:config.json", other.dataset)));
@@ -814,14 +1076,19 @@ fn what_is_missing(words: &[String], after: &Picture) -> Option<String> {
     let pool = after.pool()?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["create", "-n", name, ..] | ["clone", _, "-n", name, ..] | ["import", "-p", _, name] | ["fetch", "-P", _, "-n", name, ..] => {
+        ["create", "-n", name, ..]
+        | ["clone", _, "-n", name, ..]
+        | ["import", "-p", _, name]
+        | ["fetch", "-P", _, "-n", name, ..] => {
             let Some(jail) = after.jail("jails", name) else {
                 return Some(format!("there is no jail {name}"));
             };
             if jail.config.is_none() {
                 return Some(format!("jail {name} cannot be read"));
             }
-            jail.root.is_none().then(|| format!("jail {name} has no root"))
+            jail.root
+                .is_none()
+                .then(|| format!("jail {name} has no root"))
         }
         ["fetch", "-r", release] => {
             let name = format!("{pool}/iocage/releases/{release}/root");
@@ -829,16 +1096,26 @@ fn what_is_missing(words: &[String], after: &Picture) -> Option<String> {
         }
         ["export", .., name] => {
             let images = after.datasets.get(&format!("{pool}/iocage/images"))?;
-            let there = images.tree.keys().any(|file| file.starts_with(&format!("{name}_")) && !file.ends_with(".sha256"));
+            let there = images
+                .tree
+                .keys()
+                .any(|file| file.starts_with(&format!("{name}_")) && !file.ends_with(".sha256"));
             (!there).then(|| "there is no image".to_string())
         }
         _ => None,
     }
 }
 
-/// Runs a sequence on a new host; how many steps it had.
+/// Runs a sequence on a new host.
 pub fn run(operations: &[Operation], is_told: bool) -> Result<(), (String, Vec<String>)> {
-    let mut bench = Bench::new();
+    run_on(&mut Bench::new(), operations, is_told)
+}
+
+pub fn run_on(
+    bench: &mut Bench,
+    operations: &[Operation],
+    is_told: bool,
+) -> Result<(), (String, Vec<String>)> {
     bench.is_told = is_told;
     for (at, operation) in operations.iter().enumerate() {
         if let Err(why) = bench.step(operation) {
@@ -849,5 +1126,10 @@ pub fn run(operations: &[Operation], is_told: bool) -> Result<(), (String, Vec<S
         }
     }
     let ended = bench.end();
-    ended.map_err(|why| (format!("at the end: {why}"), std::mem::take(&mut bench.trace)))
+    ended.map_err(|why| {
+        (
+            format!("at the end: {why}"),
+            std::mem::take(&mut bench.trace),
+        )
+    })
 }

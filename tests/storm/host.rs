@@ -34,7 +34,9 @@ impl Host {
             zfs: Zfs::new(home, pools),
             running: Vec::new(),
             rctl: BTreeSet::new(),
-            remote: ["12.4-RELEASE", "13.1-RELEASE", "13.2-RELEASE"].map(String::from).to_vec(),
+            remote: ["12.4-RELEASE", "13.1-RELEASE", "13.2-RELEASE"]
+                .map(String::from)
+                .to_vec(),
             stubborn: BTreeSet::new(),
             mounts: Vec::new(),
             last_jid: 0,
@@ -43,12 +45,24 @@ impl Host {
 
     /// The pools that are marked active.
     pub fn active(&self) -> Vec<String> {
-        let pools = self.zfs.pools.iter().filter(|(_, health)| **health != Health::Suspended);
+        let pools = self
+            .zfs
+            .pools
+            .iter()
+            .filter(|(_, health)| **health != Health::Suspended);
         let is_marked = |pool: &&String| {
-            let mark = self.zfs.datasets.get(*pool).and_then(|one| one.properties.get("org.freebsd.ioc:active"));
+            let mark = self
+                .zfs
+                .datasets
+                .get(*pool)
+                .and_then(|one| one.properties.get("org.freebsd.ioc:active"));
             mark.is_some_and(|mark| mark == "yes")
         };
-        pools.map(|(pool, _)| pool).filter(is_marked).cloned().collect()
+        pools
+            .map(|(pool, _)| pool)
+            .filter(is_marked)
+            .cloned()
+            .collect()
     }
 
     pub fn next_jid(&mut self) -> u32 {
@@ -71,12 +85,16 @@ impl Host {
     }
 
     pub fn unmount_below(&mut self, root: &Path) {
-        self.mounts.retain(|(_, mount)| !mount.mountpoint.starts_with(root));
+        self.mounts
+            .retain(|(_, mount)| !mount.mountpoint.starts_with(root));
     }
 
     /// What was mounted last at a place.
     pub fn unmount(&mut self, place: &Path) -> bool {
-        let last = self.mounts.iter().rposition(|(_, mount)| mount.mountpoint == place);
+        let last = self
+            .mounts
+            .iter()
+            .rposition(|(_, mount)| mount.mountpoint == place);
         last.map(|last| self.mounts.remove(last)).is_some()
     }
 
@@ -110,11 +128,25 @@ impl Host {
 
     /// The time, in which no second comes twice.
     pub fn clock(&self) -> String {
-        let newest = self.zfs.datasets.values().flat_map(|one| &one.snapshots).map(|one| one.guid).max();
-        format!("{}-{}", utc_time_in(0).unwrap_or_default().replace(':', "-"), newest.unwrap_or_default())
+        let newest = self
+            .zfs
+            .datasets
+            .values()
+            .flat_map(|one| &one.snapshots)
+            .map(|one| one.guid)
+            .max();
+        format!(
+            "{}-{}",
+            utc_time_in(0).unwrap_or_default().replace(':', "-"),
+            newest.unwrap_or_default()
+        )
     }
 
     pub fn day(&self) -> String {
-        utc_time_in(0).unwrap_or_default().chars().take(10).collect()
+        utc_time_in(0)
+            .unwrap_or_default()
+            .chars()
+            .take(10)
+            .collect()
     }
 }

@@ -127,7 +127,10 @@ impl Iocage<'_> {
             ["clean", "-fr"] => self.clean(&["download", "releases"]),
             ["snapremove", "-n", snapshot, name] => self.snapremove(snapshot, name),
             ["rollback", "-f", "-n", snapshot, name] => self.rollback(snapshot, name),
-            _ => panic!("the simulated iocage does not know: iocage {}", words.join(" ")),
+            _ => panic!(
+                "the simulated iocage does not know: iocage {}",
+                words.join(" ")
+            ),
         }
     }
 
@@ -210,10 +213,20 @@ impl Iocage<'_> {
             [one] => one.clone(),
             more => {
                 let count = more.len();
-                return self.fail(&format!("You have {count} poolsmarked active for iocage usage."));
+                return self.fail(&format!(
+                    "You have {count} poolsmarked active for iocage usage."
+                ));
             }
         };
-        for part in ["", "/download", "/images", "/jails", "/log", "/releases", "/templates"] {
+        for part in [
+            "",
+            "/download",
+            "/images",
+            "/jails",
+            "/log",
+            "/releases",
+            "/templates",
+        ] {
             let name = format!("{pool}/iocage{part}");
             if !self.look(|host| host.zfs.has(&name)) {
                 self.must_zfs(&["create", &name])?;
@@ -238,7 +251,9 @@ impl Iocage<'_> {
             for family in ["jails", "templates"] {
                 let parent = format!("{pool}/iocage/{family}");
                 for name in host.zfs.below(&parent) {
-                    let rest = name.strip_prefix(&parent).and_then(|rest| rest.strip_prefix('/'));
+                    let rest = name
+                        .strip_prefix(&parent)
+                        .and_then(|rest| rest.strip_prefix('/'));
                     if let Some(rest) = rest.filter(|rest| !rest.contains('/')) {
                         all.push((family, rest.to_string()));
                     }
@@ -274,7 +289,9 @@ impl Iocage<'_> {
         let (name, family) = self.find(name)?;
         let (folder, dataset) = self.place(&name, family);
         let Ok(bytes) = fs::read(folder.join("config.json")) else {
-            return self.fail(&format!("{name} is missing its configuration, please destroy this jail and recreate it."));
+            return self.fail(&format!(
+                "{name} is missing its configuration, please destroy this jail and recreate it."
+            ));
         };
         let Ok(config) = serde_json::from_slice::<Map<String, Value>>(&bytes) else {
             return self.fail(&format!("{name} has a corrupt configuration, please fix this jail or destroy and recreate it."));
@@ -292,7 +309,10 @@ impl Iocage<'_> {
     }
 
     fn write_config(&mut self, jail: &Jail) -> Step {
-        self.write(&jail.folder.join("config.json"), &as_iocage_writes(&jail.config))
+        self.write(
+            &jail.folder.join("config.json"),
+            &as_iocage_writes(&jail.config),
+        )
     }
 
     fn put(&mut self, jail: &mut Jail, key: &str, value: impl Into<Value>) -> Step {
@@ -327,14 +347,21 @@ impl Iocage<'_> {
             self.say("Extracting: base.txz... ");
             self.must_zfs(&["create", "-p", &root])?;
             let folder = self.root().join("releases").join(release).join("root");
-            self.write(&folder.join("etc/hosts"), b"::1\t\tlocalhost\n127.0.0.1\t\tlocalhost\n")?;
+            self.write(
+                &folder.join("etc/hosts"),
+                b"::1\t\tlocalhost\n127.0.0.1\t\tlocalhost\n",
+            )?;
         }
-        self.say(&format!("\n* Updating {release} to the latest patch level... "));
+        self.say(&format!(
+            "\n* Updating {release} to the latest patch level... "
+        ));
         Ok(())
     }
 
     fn fetch_plugin(&mut self, plugin: &str, name: &str, properties: &[&str]) -> Step {
-        let release = self.look(|host| host.remote.last().cloned()).unwrap_or_default();
+        let release = self
+            .look(|host| host.remote.last().cloned())
+            .unwrap_or_default();
         self.fetch_release(&release)?;
         let pool = self.the_pool();
         let (folder, dataset) = self.place(name, "jails");
@@ -431,7 +458,8 @@ impl Iocage<'_> {
                 }
             } else {
                 let of_template = fs::read(source_folder.join("config.json")).ok();
-                let of_template = of_template.and_then(|bytes| serde_json::from_slice::<Map<String, Value>>(&bytes).ok());
+                let of_template = of_template
+                    .and_then(|bytes| serde_json::from_slice::<Map<String, Value>>(&bytes).ok());
                 let Some(of_template) = of_template else {
                     return self.fail(&format!("Template: {template} not found!"));
                 };
@@ -464,9 +492,13 @@ impl Iocage<'_> {
         self.write(&folder.join("fstab"), b"")?;
         if !empty {
             let Ok(hosts) = fs::read_to_string(source_folder.join("root/etc/hosts")) else {
-                return self.traceback("FileNotFoundError: [Errno 2] No such file or directory: 'hosts'");
+                return self
+                    .traceback("FileNotFoundError: [Errno 2] No such file or directory: 'hosts'");
             };
-            let hosts = hosts.replace("127.0.0.1\t\tlocalhost", &format!("127.0.0.1\t\tlocalhost {name}"));
+            let hosts = hosts.replace(
+                "127.0.0.1\t\tlocalhost",
+                &format!("127.0.0.1\t\tlocalhost {name}"),
+            );
             self.write(&folder.join("root/etc/hosts"), hosts.as_bytes())?;
         }
         if base {
@@ -474,7 +506,10 @@ impl Iocage<'_> {
             let here = folder.display();
             for part in BASE_FOLDERS {
                 let of = source_folder.join("root").join(part);
-                fstab.push_str(&format!("{}\t{here}/root/{part}\tnullfs\tro\t0\t0\n", of.display()));
+                fstab.push_str(&format!(
+                    "{}\t{here}/root/{part}\tnullfs\tro\t0\t0\n",
+                    of.display()
+                ));
             }
             self.write(&folder.join("fstab"), fstab.as_bytes())?;
             config.insert("basejail".into(), 1.into());
@@ -494,7 +529,9 @@ impl Iocage<'_> {
         let said = self.out.len();
         self.start(name, 0)?;
         self.out.truncate(said);
-        let list = fs::read(list).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let list = fs::read(list)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         let list = list.unwrap_or_default();
         self.say("\nInstalling supplied packages:");
         for package in list["pkgs"].as_array().into_iter().flatten() {
@@ -509,7 +546,10 @@ impl Iocage<'_> {
         let wanted = name.replace('.', "_");
         let root = self.root();
         ["jails", "templates"].iter().any(|family| {
-            let entries = fs::read_dir(root.join(family)).into_iter().flatten().flatten();
+            let entries = fs::read_dir(root.join(family))
+                .into_iter()
+                .flatten()
+                .flatten();
             entries
                 .map(|entry| entry.file_name().to_string_lossy().to_string())
                 .any(|other| other != except && other.replace('.', "_") == wanted)
@@ -523,7 +563,10 @@ impl Iocage<'_> {
         let root = format!("{dataset}/root");
         let received = self.change(|host| {
             let snapshots = &host.zfs.datasets[source].snapshots;
-            let tree = snapshots.iter().find(|one| one.name == name).map(|one| one.tree.clone());
+            let tree = snapshots
+                .iter()
+                .find(|one| one.name == name)
+                .map(|one| one.tree.clone());
             host.zfs.receive(&root, tree.unwrap_or_default(), name)
         })?;
         if received.is_err() {
@@ -536,7 +579,10 @@ impl Iocage<'_> {
     fn clone(&mut self, source: &str, name: &str, rest: &[&str]) -> Step {
         let jail = self.load(source)?;
         if self.runs(&jail.in_kernel()) {
-            return self.fail(&format!("Jail: {} must not be running to be cloned!", jail.name));
+            return self.fail(&format!(
+                "Jail: {} must not be running to be cloned!",
+                jail.name
+            ));
         }
         let cloned = self.clone_one(&jail, name, rest);
         if matches!(cloned, Err(End::Exit(_))) {
@@ -591,7 +637,10 @@ impl Iocage<'_> {
             let Ok(before) = fs::read_to_string(folder.join(file)) else {
                 return self.traceback("FileNotFoundError: [Errno 2] No such file or directory");
             };
-            self.write(&folder.join(file), before.replace(&jail.name, name).as_bytes())?;
+            self.write(
+                &folder.join(file),
+                before.replace(&jail.name, name).as_bytes(),
+            )?;
         }
         self.say(&format!("{name} successfully cloned!"));
         Ok(())
@@ -603,9 +652,15 @@ impl Iocage<'_> {
         let mut jail = self.load(name)?;
         let name = jail.name.replace('.', "_");
         if jail.get("type").as_deref() == Some("template") {
-            return self.fail(&format!("Please convert back to a jail before trying to start {name}"));
+            return self.fail(&format!(
+                "Please convert back to a jail before trying to start {name}"
+            ));
         }
-        for depend in jail.get("depends").unwrap_or("none".into()).split_whitespace() {
+        for depend in jail
+            .get("depends")
+            .unwrap_or("none".into())
+            .split_whitespace()
+        {
             if depend == "none" {
                 continue;
             }
@@ -621,7 +676,8 @@ impl Iocage<'_> {
             return self.fail(&format!("{name} is already running!"));
         }
         let Ok(fstab) = fs::read_to_string(jail.folder.join("fstab")) else {
-            return self.traceback("FileNotFoundError: [Errno 2] No such file or directory: 'fstab'");
+            return self
+                .traceback("FileNotFoundError: [Errno 2] No such file or directory: 'fstab'");
         };
         let (vnet, dhcp, bpf) = (jail.is_on("vnet"), jail.is_on("dhcp"), jail.is_on("bpf"));
         if dhcp && !bpf {
@@ -634,7 +690,9 @@ impl Iocage<'_> {
         match jail.get("devfs_ruleset").as_deref() {
             None | Some("0" | "1" | "2" | "3" | "4" | "5") => {}
             Some(other) => {
-                self.warn(&format!("{name} devfs_ruleset {other} does not exist! - Not starting jail"));
+                self.warn(&format!(
+                    "{name} devfs_ruleset {other} does not exist! - Not starting jail"
+                ));
                 return Ok(());
             }
         }
@@ -645,17 +703,23 @@ impl Iocage<'_> {
                 continue;
             };
             // A base jail's own need not be there: nobody makes the folders of a release here.
-            let is_own = source.contains("/iocage/releases/") || source.contains("/iocage/templates/");
+            let is_own =
+                source.contains("/iocage/releases/") || source.contains("/iocage/templates/");
             if kind == "nullfs" && !is_own && !Path::new(source).is_dir() {
                 self.warn("  + Start FAILED");
-                return self.fail(&format!("mount_nullfs: {source}: No such file or directory"));
+                return self.fail(&format!(
+                    "mount_nullfs: {source}: No such file or directory"
+                ));
             }
             mounts.push((source.to_string(), PathBuf::from(at), kind.to_string()));
         }
         let root = jail.folder.join("root");
         if !root.is_dir() {
             self.warn("  + Start FAILED");
-            return self.fail(&format!("jail: {}: No such file or directory", root.display()));
+            return self.fail(&format!(
+                "jail: {}: No such file or directory",
+                root.display()
+            ));
         }
         let (in_kernel, hostname) = (jail.in_kernel(), jail.get("host_hostname"));
         let jid = self.change(|host| {
@@ -672,12 +736,21 @@ impl Iocage<'_> {
             jid
         })?;
         self.say("  + Started OK");
-        self.say(&format!("  + Using devfs_ruleset: {} (iocage generated default)", 1000 + jid));
-        if jail.get("release").as_deref() == Some("EMPTY") && !jail.folder.join("root/dev").is_dir() {
-            return self.traceback("FileNotFoundError: [Errno 2] No such file or directory: '../var/run/log'");
+        self.say(&format!(
+            "  + Using devfs_ruleset: {} (iocage generated default)",
+            1000 + jid
+        ));
+        if jail.get("release").as_deref() == Some("EMPTY") && !jail.folder.join("root/dev").is_dir()
+        {
+            return self.traceback(
+                "FileNotFoundError: [Errno 2] No such file or directory: '../var/run/log'",
+            );
         }
         self.say("  + Starting services OK");
-        let log = self.root().join("log").join(format!("{}-console.log", jail.name));
+        let log = self
+            .root()
+            .join("log")
+            .join(format!("{}-console.log", jail.name));
         self.change(|_| append(&log, b"Starting.\n"))?;
         self.say("  + Executing poststart OK");
         let at = self.look(|host| host.clock());
@@ -741,10 +814,13 @@ impl Iocage<'_> {
             if of == "default" {
                 let path = self.root().join("defaults.json");
                 let bytes = fs::read(&path).unwrap_or_else(|_| b"{}".to_vec());
-                let mut all: Map<String, Value> = serde_json::from_slice(&bytes).unwrap_or_default();
+                let mut all: Map<String, Value> =
+                    serde_json::from_slice(&bytes).unwrap_or_default();
                 all.insert(key.into(), value.into());
                 self.write(&path, &as_iocage_writes(&all))?;
-                self.say(&format!("Default Property: {key} has been updated to {value}"));
+                self.say(&format!(
+                    "Default Property: {key} has been updated to {value}"
+                ));
                 continue;
             }
             let mut jail = self.load(of)?;
@@ -795,10 +871,19 @@ impl Iocage<'_> {
         let releases = format!("{pool}/iocage/releases");
         let snapshots: Vec<String> = self.look(|host| {
             let all = host.zfs.below(&releases).into_iter();
-            all.filter(|one| host.zfs.has(&format!("{one}@{name}"))).collect()
+            all.filter(|one| host.zfs.has(&format!("{one}@{name}")))
+                .collect()
         });
         for of in snapshots {
-            if self.zfs(&["rename", "-r", &format!("{of}@{name}"), &format!("{of}@{new}")])?.is_err() {
+            if self
+                .zfs(&[
+                    "rename",
+                    "-r",
+                    &format!("{of}@{name}"),
+                    &format!("{of}@{new}"),
+                ])?
+                .is_err()
+            {
                 return self.traceback(&format!("subprocess.CalledProcessError: Command '['zfs', 'rename', '-r', '{of}@{name}', '@{new}']' returned non-zero exit status 1."));
             }
         }
@@ -810,7 +895,10 @@ impl Iocage<'_> {
             self.put(&mut jail, "host_hostname", new)?;
         }
         let old = format!("iocage/jails/{name}");
-        if let Some(before) = jail.get("jail_zfs_dataset").filter(|text| text.contains(&old)) {
+        if let Some(before) = jail
+            .get("jail_zfs_dataset")
+            .filter(|text| text.contains(&old))
+        {
             let after = before.replace(&old, &format!("iocage/jails/{new}"));
             self.put(&mut jail, "jail_zfs_dataset", after)?;
         }
@@ -842,7 +930,9 @@ impl Iocage<'_> {
         let (name, family) = self.find(name)?;
         let (_, dataset) = self.place(&name, family);
         if self.runs(&format!("ioc-{}", name.replace('.', "_"))) {
-            return self.fail(&format!("{name} is running, stop the jail before exporting!"));
+            return self.fail(&format!(
+                "{name} is running, stop the jail before exporting!"
+            ));
         }
         let day = self.look(Host::day);
         let snapshot = format!("{dataset}@ioc-export-{day}");
@@ -861,7 +951,10 @@ impl Iocage<'_> {
             let mut files = Map::new();
             for (path, node) in tree.iter() {
                 if let Node::File(bytes) = node {
-                    files.insert(path.clone(), String::from_utf8_lossy(bytes).to_string().into());
+                    files.insert(
+                        path.clone(),
+                        String::from_utf8_lossy(bytes).to_string().into(),
+                    );
                 }
             }
             let part = images.join(format!("{stem}{}", below.replace('/', "_")));
@@ -873,7 +966,10 @@ impl Iocage<'_> {
         self.say(&format!("\nPreparing compressed file: {}.", file.display()));
         let bytes = Value::Object(image).to_string().into_bytes();
         self.write(&file, &bytes)?;
-        let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         self.write(&images.join(format!("{stem}.sha256")), sum.as_bytes())?;
         let own = format!("{}/iocage/jails/{name}@ioc-export-{day}", self.the_pool());
         if let Err(why) = self.zfs(&["destroy", "-r", &own])? {
@@ -907,7 +1003,8 @@ impl Iocage<'_> {
             });
             let tree = std::sync::Arc::new(tree.collect());
             let to = format!("{dataset}{below}");
-            let received = self.change(|host| host.zfs.receive(&to, tree, &format!("ioc-export-{day}")))?;
+            let received =
+                self.change(|host| host.zfs.receive(&to, tree, &format!("ioc-export-{day}")))?;
             if let Err(why) = received {
                 self.warn(&why);
             }
@@ -945,7 +1042,9 @@ impl Iocage<'_> {
             true => self.root().join("releases").join(&plain).join("root"),
             false => jail.folder.join("root"),
         };
-        self.say(&format!("\n* Updating {name} to the latest patch level... "));
+        self.say(&format!(
+            "\n* Updating {name} to the latest patch level... "
+        ));
         let has = userland_of(&place).unwrap_or(from.clone());
         let newest = format!("{plain}-p9");
         if has == newest || !place.is_dir() {
@@ -955,7 +1054,10 @@ impl Iocage<'_> {
             return Err(End::Exit(1));
         }
         self.say("Inspecting system... done.");
-        self.write(&place.join("bin/freebsd-version"), format!("USERLAND_VERSION=\"{newest}\"\n").as_bytes())?;
+        self.write(
+            &place.join("bin/freebsd-version"),
+            format!("USERLAND_VERSION=\"{newest}\"\n").as_bytes(),
+        )?;
         self.say("Installing updates... done.");
         if jail.is_on("basejail") {
             for (_, other) in self.all_jails() {
@@ -978,7 +1080,10 @@ impl Iocage<'_> {
             self.stop(&jail.name, false)?;
             self.out.truncate(said);
         }
-        self.say(&format!("\n{} updates have been applied successfully.", jail.name));
+        self.say(&format!(
+            "\n{} updates have been applied successfully.",
+            jail.name
+        ));
         Ok(())
     }
 
@@ -997,16 +1102,26 @@ impl Iocage<'_> {
             jail = self.load(name)?;
         }
         let day = self.look(Host::day);
-        self.must_zfs(&["snapshot", "-r", &format!("{}@ioc_upgrade_{day}", jail.dataset)])?;
+        self.must_zfs(&[
+            "snapshot",
+            "-r",
+            &format!("{}@ioc_upgrade_{day}", jail.dataset),
+        ])?;
         let fstab = fs::read_to_string(jail.folder.join("fstab")).unwrap_or_default();
         let plain = from.split("-p").next().unwrap_or(&from);
-        self.write(&jail.folder.join("fstab"), fstab.replace(plain, release).as_bytes())?;
+        self.write(
+            &jail.folder.join("fstab"),
+            fstab.replace(plain, release).as_bytes(),
+        )?;
         let upgraded = userland_of(&home.join("root")).unwrap_or(release.into());
         self.put(&mut jail, "release", &*upgraded)?;
         if started {
             self.stop(&jail.name, false)?;
         }
-        self.say(&format!("\n{} successfully upgraded from {from} to {release}!", jail.name));
+        self.say(&format!(
+            "\n{} successfully upgraded from {from} to {release}!",
+            jail.name
+        ));
         Ok(())
     }
 
@@ -1035,7 +1150,9 @@ impl Iocage<'_> {
         for family in families {
             let parent = format!("{pool}/iocage/{family}");
             let all = self.look(|host| host.zfs.below(&parent));
-            let members = all.into_iter().filter(|one| *one != parent && !one[parent.len() + 1..].contains('/'));
+            let members = all
+                .into_iter()
+                .filter(|one| *one != parent && !one[parent.len() + 1..].contains('/'));
             for one in members.collect::<Vec<_>>() {
                 let _ = self.zfs(&["destroy", "-r", "-Rf", &one])?;
             }
@@ -1071,7 +1188,14 @@ fn userland_of(root: &Path) -> Option<String> {
 /// A property as iocage keeps it.
 fn value_of(key: &str, value: &str) -> Value {
     const TRUTHS: [&str; 8] = [
-        "boot", "vnet", "dhcp", "bpf", "template", "allow_raw_sockets", "allow_mount", "rtsold",
+        "boot",
+        "vnet",
+        "dhcp",
+        "bpf",
+        "template",
+        "allow_raw_sockets",
+        "allow_mount",
+        "rtsold",
     ];
     match TRUTHS.contains(&key) {
         true => i32::from(is_true(value)).into(),

@@ -95,20 +95,39 @@ pub fn doomed(picture: &Picture, meant: &[String]) -> Doomed {
         }
         for (name, dataset) in &picture.datasets {
             let own = unit_of(pool, name);
-            let of = dataset.origin.as_deref().map(|origin| unit_of(pool, origin));
+            let of = dataset
+                .origin
+                .as_deref()
+                .map(|origin| unit_of(pool, origin));
             let is_in = is_below(name, &unit) && own != unit;
             if (of.as_deref() == Some(&*unit) && own != unit) || is_in {
                 next.push(own);
             }
         }
     }
-    let others = units.iter().filter(|unit| !meant.contains(unit)).cloned().collect();
+    let others = units
+        .iter()
+        .filter(|unit| !meant.contains(unit))
+        .cloned()
+        .collect();
     Doomed { units, others }
 }
 
 pub const LOOKS: [&str; 14] = [
-    "activatestatus", "df", "getdefaultsettings", "getjailsettings", "jobstatus", "listimages", "listjails",
-    "listjobs", "listmounts", "listplugins", "listreleases", "listsnapshots", "listtemplates", "stopjob",
+    "activatestatus",
+    "df",
+    "getdefaultsettings",
+    "getjailsettings",
+    "jobstatus",
+    "listimages",
+    "listjails",
+    "listjobs",
+    "listmounts",
+    "listplugins",
+    "listreleases",
+    "listsnapshots",
+    "listtemplates",
+    "stopjob",
 ];
 
 impl<'a> Model<'a> {
@@ -149,10 +168,13 @@ impl<'a> Model<'a> {
     }
 
     fn jails(&self) -> Vec<Jail<'a>> {
-        let found = self.labels().into_iter().filter_map(|label| match find(self.before, &label) {
-            Found::One(jail) => Some(*jail),
-            _ => None,
-        });
+        let found = self
+            .labels()
+            .into_iter()
+            .filter_map(|label| match find(self.before, &label) {
+                Found::One(jail) => Some(*jail),
+                _ => None,
+            });
         found.collect()
     }
 
@@ -160,7 +182,14 @@ impl<'a> Model<'a> {
     /// pool that does not answer.
     fn is_calm(&self) -> bool {
         let root = self.before.datasets.get(&format!("{}/iocage", self.pool()));
-        let families = ["jails", "templates", "releases", "download", "images", "log"];
+        let families = [
+            "jails",
+            "templates",
+            "releases",
+            "download",
+            "images",
+            "log",
+        ];
         let has = |family: &&str| {
             let dataset = self.before.datasets.get(&self.family(family));
             dataset.is_some_and(|one| one.mountpoint.is_some())
@@ -186,11 +215,30 @@ impl<'a> Model<'a> {
             self.of_jail(&jail, &mut rules);
         }
         match self.action {
-            "activatepool" | "deactivatepool" if self.args["pool"].is_string() => rules.push(may("mark", "*")),
-            "setjailsettings" if self.labels() == ["default"] => rules.push(may("file", format!("{iocage}:defaults.json"))),
-            "cleanjails" => self.of_doom(&self.whole(&["jails"]), self.flag("force"), false, &mut rules),
-            "cleanreleases" => self.of_doom(&self.whole(&["releases", "download"]), self.flag("force"), true, &mut rules),
-            "cleantemplates" => self.of_doom(&self.whole(&["templates"]), self.flag("force"), true, &mut rules),
+            "activatepool" | "deactivatepool" if self.args["pool"].is_string() => {
+                rules.push(may("mark", "*"))
+            }
+            "setjailsettings" if self.labels() == ["default"] => {
+                rules.push(may("file", format!("{iocage}:defaults.json")))
+            }
+            "cleanjails" => self.of_doom(
+                &self.whole(&["jails"]),
+                self.flag("force"),
+                false,
+                &mut rules,
+            ),
+            "cleanreleases" => self.of_doom(
+                &self.whole(&["releases", "download"]),
+                self.flag("force"),
+                true,
+                &mut rules,
+            ),
+            "cleantemplates" => self.of_doom(
+                &self.whole(&["templates"]),
+                self.flag("force"),
+                true,
+                &mut rules,
+            ),
             "cleanall" => {
                 let all = self.whole(&["jails", "templates", "releases", "download"]);
                 self.of_doom(&all, self.flag("force"), false, &mut rules);
@@ -201,7 +249,8 @@ impl<'a> Model<'a> {
             }
             "destroyjail" => {
                 if let Some(release) = self.text("release") {
-                    let units = ["releases", "download"].map(|family| format!("{}/{release}", self.family(family)));
+                    let units = ["releases", "download"]
+                        .map(|family| format!("{}/{release}", self.family(family)));
                     self.of_doom(&units, false, self.flag("recursive"), &mut rules);
                 }
             }
@@ -214,7 +263,10 @@ impl<'a> Model<'a> {
     fn whole(&self, families: &[&str]) -> Vec<String> {
         let all = families.iter().flat_map(|family| {
             let parent = self.family(family);
-            self.before.members(family).into_iter().map(move |name| format!("{parent}/{name}"))
+            self.before
+                .members(family)
+                .into_iter()
+                .map(move |name| format!("{parent}/{name}"))
         });
         all.collect()
     }
@@ -229,27 +281,45 @@ impl<'a> Model<'a> {
             let name = unit.rsplit('/').next().unwrap_or(unit);
             // The snapshots that it was made from, if they are called like it.
             for dataset in self.before.below(unit) {
-                if let Some((source, snapshot)) = self.before.datasets[dataset].origin.as_deref().and_then(|origin| origin.split_once('@')) {
+                if let Some((source, snapshot)) = self.before.datasets[dataset]
+                    .origin
+                    .as_deref()
+                    .and_then(|origin| origin.split_once('@'))
+                {
                     if snapshot == name {
                         let parent = source.strip_suffix("/root").unwrap_or(source);
                         rules.push(may("snapshot-", format!("{source}@{name}")));
-                        if unit_of(self.pool(), source) == parent && !parent.contains("/releases/") {
+                        if unit_of(self.pool(), source) == parent && !parent.contains("/releases/")
+                        {
                             rules.push(may("snapshot-", format!("{parent}@{name}")));
                         }
                     }
                 }
             }
-            if let Some(noted) = self.before.datasets.get(unit).and_then(|one| one.properties.get("sysadm-iocage:origin")) {
+            if let Some(noted) = self
+                .before
+                .datasets
+                .get(unit)
+                .and_then(|one| one.properties.get("sysadm-iocage:origin"))
+            {
                 rules.push(may("snapshot-", noted));
                 rules.push(may("snapshot-", noted.replacen("/root@", "@", 1)));
             }
             let log = format!("{}/iocage/log", self.pool());
-            for stem in [name.to_string(), in_kernel(name), format!("ioc-{}", in_kernel(name)), format!("ioc-{name}")] {
+            for stem in [
+                name.to_string(),
+                in_kernel(name),
+                format!("ioc-{}", in_kernel(name)),
+                format!("ioc-{name}"),
+            ] {
                 rules.push(may("file", format!("{log}:{stem}-console.log")));
             }
-            if let Some(root) = self.before.datasets.get(&format!("{unit}/root")).and_then(|root| root.mountpoint.as_ref()) {
-                rules.push(may("mount", root));
-                rules.push(may("mount", format!("{root}/*")));
+            let places = [format!("{unit}/root"), unit.clone()];
+            for place in places
+                .iter()
+                .filter_map(|one| self.before.datasets.get(one)?.mountpoint.as_ref())
+            {
+                rules.push(may("mount", place));
             }
             if stops {
                 rules.push(may("down", format!("ioc-{}", in_kernel(name))));
@@ -291,7 +361,10 @@ impl<'a> Model<'a> {
             }
             "removesnapshot" => {
                 for one in self.before.below(dataset) {
-                    rules.push(may("snapshot-", format!("{one}@{}", self.text("snapshot").unwrap_or_default())));
+                    rules.push(may(
+                        "snapshot-",
+                        format!("{one}@{}", self.text("snapshot").unwrap_or_default()),
+                    ));
                 }
             }
             "rollbackjail" => {
@@ -300,8 +373,14 @@ impl<'a> Model<'a> {
                     rules.push(may("file", format!("{one}:*")));
                     if let Some(to) = self.before.snapshots.get(&format!("{one}@{name}")) {
                         let all = self.before.snapshots.iter();
-                        let later = all.filter(|(other, of)| other.split('@').next() == Some(one) && of.made > to.made);
-                        rules.extend(later.filter(|_| self.flag("force")).map(|(other, _)| may("snapshot-", other)));
+                        let later = all.filter(|(other, of)| {
+                            other.split('@').next() == Some(one) && of.made > to.made
+                        });
+                        rules.extend(
+                            later
+                                .filter(|_| self.flag("force"))
+                                .map(|(other, _)| may("snapshot-", other)),
+                        );
                     }
                 }
             }
@@ -311,8 +390,16 @@ impl<'a> Model<'a> {
                 rules.push(may("dataset- snapshot-", dataset));
                 rules.push(may("dataset+ snapshot+ file", &to));
                 let name = &jail.name;
-                let mut sources: Vec<String> = self.before.below(&self.family("releases")).cloned().collect();
-                if let Some((root, _)) = jail.origin.as_deref().and_then(|origin| origin.split_once('@')) {
+                let mut sources: Vec<String> = self
+                    .before
+                    .below(&self.family("releases"))
+                    .cloned()
+                    .collect();
+                if let Some((root, _)) = jail
+                    .origin
+                    .as_deref()
+                    .and_then(|origin| origin.split_once('@'))
+                {
                     sources.push(root.into());
                     sources.extend(root.strip_suffix("/root").map(String::from));
                 }
@@ -329,16 +416,30 @@ impl<'a> Model<'a> {
                 }
                 for one in self.before.below(dataset) {
                     for (other, of) in &self.before.datasets {
-                        if of.origin.as_deref().is_some_and(|origin| is_below(origin, one)) {
+                        if of
+                            .origin
+                            .as_deref()
+                            .is_some_and(|origin| is_below(origin, one))
+                        {
                             rules.push(may("origin", other));
                         }
                     }
                 }
                 if jail.family == "templates" {
-                    rules.extend(self.before.jails().iter().map(|one| may("file", format!("{}:config.json", one.dataset))));
+                    rules.extend(
+                        self.before
+                            .jails()
+                            .iter()
+                            .map(|one| may("file", format!("{}:config.json", one.dataset))),
+                    );
                 }
             }
-            "destroyjail" => self.of_doom(&[dataset.clone()], self.flag("force"), self.flag("recursive"), rules),
+            "destroyjail" => self.of_doom(
+                &[dataset.clone()],
+                self.flag("force"),
+                self.flag("recursive"),
+                rules,
+            ),
             _ => {}
         }
     }
@@ -359,15 +460,25 @@ impl<'a> Model<'a> {
             }
             at += 1;
         }
-        names.iter().filter_map(|name| match find(self.before, name) {
-            Found::One(one) => Some(*one),
-            _ => None,
-        }).collect()
+        names
+            .iter()
+            .filter_map(|name| match find(self.before, name) {
+                Found::One(one) => Some(*one),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Whether it must be refused or must work. Only what is sure is said.
     pub fn must(&self) -> Must {
-        let no_pool = ["activatepool", "activatestatus", "deactivatepool", "listjobs", "jobstatus", "stopjob"];
+        let no_pool = [
+            "activatepool",
+            "activatestatus",
+            "deactivatepool",
+            "listjobs",
+            "jobstatus",
+            "stopjob",
+        ];
         if !no_pool.contains(&self.action) && self.before.active.len() != 1 {
             return refuse(format!("{} pools are active", self.before.active.len()));
         }
@@ -386,7 +497,9 @@ impl<'a> Model<'a> {
                 match find(self.before, label) {
                     // Those that look may say it of each.
                     Found::None if label == "default" && self.action == "setjailsettings" => Either,
-                    Found::None if self.args["jail_uuid"].is_null() || self.args["jail"].is_null() => {
+                    Found::None
+                        if self.args["jail_uuid"].is_null() || self.args["jail"].is_null() =>
+                    {
                         match LOOKS.contains(&self.action) {
                             true => Either,
                             false => refuse(format!("there is no jail {label}")),
@@ -402,7 +515,10 @@ impl<'a> Model<'a> {
 
     fn must_activate(&self) -> Must {
         let Some(wanted) = self.text("pool") else {
-            return match (self.before.active.len(), self.before.pools.values().all(|health| health == "ONLINE")) {
+            return match (
+                self.before.active.len(),
+                self.before.pools.values().all(|health| health == "ONLINE"),
+            ) {
                 (1, true) => Work("one pool is active".into()),
                 (0, true) => refuse("no pool is active"),
                 _ => Either,
@@ -414,7 +530,11 @@ impl<'a> Model<'a> {
             Some("ONLINE") => {}
             Some(health) => return refuse(format!("the pool is {health}")),
         }
-        let silent = self.before.pools.values().any(|health| health == "SUSPENDED");
+        let silent = self
+            .before
+            .pools
+            .values()
+            .any(|health| health == "SUSPENDED");
         if silent && self.before.active.is_empty() {
             return refuse("a pool does not answer, and may be the active one");
         }
@@ -435,16 +555,29 @@ impl<'a> Model<'a> {
         if !self.before.active.contains(wanted) {
             return refuse("the pool is not active");
         }
-        match self.jobs_run || self.before.pools.values().any(|health| health == "SUSPENDED") {
+        match self.jobs_run
+            || self
+                .before
+                .pools
+                .values()
+                .any(|health| health == "SUSPENDED")
+        {
             true => Either,
             false => Work("the pool is active".into()),
         }
     }
 
     /// Why these may not be destroyed; none if nothing is in the way.
-    fn in_the_way(&self, meant: &[String], clones: bool, force: bool, sweeps: bool) -> Option<String> {
+    fn in_the_way(
+        &self,
+        meant: &[String],
+        clones: bool,
+        force: bool,
+        sweeps: bool,
+    ) -> Option<String> {
         let doomed = doomed(self.before, meant);
-        let is_jail = |unit: &&String| unit.contains("/iocage/jails/") || unit.contains("/iocage/templates/");
+        let is_jail =
+            |unit: &&String| unit.contains("/iocage/jails/") || unit.contains("/iocage/templates/");
         let strangers = doomed.others.iter().find(|unit| !is_jail(unit));
         if let Some(stranger) = strangers.filter(|_| !sweeps || !clones) {
             return Some(format!("{stranger} was cloned from there"));
@@ -453,14 +586,21 @@ impl<'a> Model<'a> {
             return Some(format!("{other} was cloned from there"));
         }
         for unit in &doomed.units {
-            if let Some(held) = self.before.snapshots_below(unit).find(|name| self.before.snapshots[*name].holds > 0) {
+            if let Some(held) = self
+                .before
+                .snapshots_below(unit)
+                .find(|name| self.before.snapshots[*name].holds > 0)
+            {
                 return Some(format!("{held} is held"));
             }
         }
         let goes = |jail: &Jail| doomed.units.contains(&jail.dataset);
-        let folders: Vec<String> = doomed.units.iter().filter(|unit| !unit.contains("/download/")).filter_map(|unit| {
-            self.before.datasets.get(unit)?.mountpoint.clone()
-        }).collect();
+        let folders: Vec<String> = doomed
+            .units
+            .iter()
+            .filter(|unit| !unit.contains("/download/"))
+            .filter_map(|unit| self.before.datasets.get(unit)?.mountpoint.clone())
+            .collect();
         for jail in self.before.jails() {
             if goes(&jail) {
                 if jail.is_up() && (!force || (clones && sweeps)) {
@@ -470,7 +610,11 @@ impl<'a> Model<'a> {
             }
             let sources = jail.sources().unwrap_or_default();
             let mounts = sources.iter().any(|source| {
-                folders.iter().any(|folder| source.strip_prefix(&**folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+                folders.iter().any(|folder| {
+                    source
+                        .strip_prefix(&**folder)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
             });
             if mounts && jail.is_up() {
                 return Some(format!("{} runs and mounts files of it", jail.place()));
@@ -511,11 +655,40 @@ impl<'a> Model<'a> {
             };
             let unit = unit_of(pool, name);
             let is_root = *name == format!("{unit}/root") || *name == unit;
-            doomed.units.contains(&unit_of(pool, origin)) && unit_of(pool, origin) != unit && !is_root
+            doomed.units.contains(&unit_of(pool, origin))
+                && unit_of(pool, origin) != unit
+                && !is_root
         });
-        let names = |jail: &Jail| jail.is_up() == self.before.running.contains_key(&jail.in_kernel());
+        // A mount of a folder above may be of it or not.
+        let folders: Vec<&String> = doomed
+            .units
+            .iter()
+            .filter_map(|unit| self.before.datasets.get(unit)?.mountpoint.as_ref())
+            .collect();
+        let is_around = |source: &String| {
+            let above = source.trim_end_matches('/');
+            folders.iter().any(|folder| {
+                folder
+                    .strip_prefix(above)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            })
+        };
+        let around = self
+            .before
+            .jails()
+            .iter()
+            .any(|jail| jail.sources().unwrap_or_default().iter().any(is_around));
+        let odd = odd || around;
+        let names =
+            |jail: &Jail| jail.is_up() == self.before.running.contains_key(&jail.in_kernel());
         let twins = self.before.jails();
-        let is_alone = |jail: &Jail| twins.iter().filter(|other| other.in_kernel() == jail.in_kernel()).count() == 1;
+        let is_alone = |jail: &Jail| {
+            twins
+                .iter()
+                .filter(|other| other.in_kernel() == jail.in_kernel())
+                .count()
+                == 1
+        };
         !odd && twins.iter().all(|jail| names(jail) && is_alone(jail))
     }
 
@@ -524,14 +697,23 @@ impl<'a> Model<'a> {
             return Either;
         }
         let release = self.text("release").unwrap_or_default();
-        let units = ["releases", "download"].map(|family| format!("{}/{release}", self.family(family)));
-        let there: Vec<String> = units.into_iter().filter(|unit| self.before.datasets.contains_key(unit)).collect();
+        let units =
+            ["releases", "download"].map(|family| format!("{}/{release}", self.family(family)));
+        let there: Vec<String> = units
+            .into_iter()
+            .filter(|unit| self.before.datasets.contains_key(unit))
+            .collect();
         if there.is_empty() {
             return refuse("there is no such release");
         }
         match self.in_the_way(&there, self.flag("recursive"), self.flag("force"), false) {
             Some(why) => refuse(why),
-            None if self.is_calm() && self.are_all_sound() && !self.jobs_run && self.is_tame(&there) && self.args["template"].is_null() => {
+            None if self.is_calm()
+                && self.are_all_sound()
+                && !self.jobs_run
+                && self.is_tame(&there)
+                && self.args["template"].is_null() =>
+            {
                 Work("nothing uses the release".into())
             }
             None => Either,
@@ -551,7 +733,10 @@ impl<'a> Model<'a> {
             return refuse("the jail has no name");
         };
         let bases = ["release", "template", "empty"];
-        let given = bases.iter().filter(|key| self.text(key).is_some() || self.flag(key)).count();
+        let given = bases
+            .iter()
+            .filter(|key| self.text(key).is_some() || self.flag(key))
+            .count();
         if given != 1 {
             return refuse("it is made from nothing, or from two things");
         }
@@ -572,12 +757,32 @@ impl<'a> Model<'a> {
                 return refuse(format!("{there} is there already"));
             }
         }
-        let plain = ["properties", "packages", "net_device", "ip4", "ip6", "dhcp", "thick", "basejail", "boot", "template"];
+        let plain = [
+            "properties",
+            "packages",
+            "net_device",
+            "ip4",
+            "ip6",
+            "dhcp",
+            "thick",
+            "basejail",
+            "boot",
+            "template",
+        ];
         let is_plain = plain.iter().all(|key| self.args[*key].is_null());
-        let runs = self.before.running.contains_key(&format!("ioc-{}", in_kernel(name)));
+        let runs = self
+            .before
+            .running
+            .contains_key(&format!("ioc-{}", in_kernel(name)));
         let root = format!("{source}/root");
         let has_root = source.is_empty() || self.before.file(&root, "etc/hosts").is_some();
-        match is_plain && has_root && !runs && self.is_calm() && self.are_all_sound() && !self.jobs_run {
+        match is_plain
+            && has_root
+            && !runs
+            && self.is_calm()
+            && self.are_all_sound()
+            && !self.jobs_run
+        {
             true => Work("the name is free and the release is there".into()),
             false => Either,
         }
@@ -585,14 +790,23 @@ impl<'a> Model<'a> {
 
     fn must_with(&self, jail: &Jail) -> Must {
         let calm = self.is_calm() && jail.is_sound() && !self.jobs_run;
-        let alone = self.before.jails().iter().filter(|other| other.in_kernel() == jail.in_kernel()).count() == 1;
+        let alone = self
+            .before
+            .jails()
+            .iter()
+            .filter(|other| other.in_kernel() == jail.in_kernel())
+            .count()
+            == 1;
         let calm = calm && alone && jail.is_up() != jail.is_down();
         let work = |is_sure: bool, why: &str| match is_sure {
             true => Work(why.into()),
             false => Either,
         };
         let of_snapshot = |name: &str| -> Vec<&String> {
-            self.before.below(&jail.dataset).filter(|one| self.before.snapshots.contains_key(&format!("{one}@{name}"))).collect()
+            self.before
+                .below(&jail.dataset)
+                .filter(|one| self.before.snapshots.contains_key(&format!("{one}@{name}")))
+                .collect()
         };
         match self.action {
             "startjail" => match jail.family {
@@ -601,7 +815,10 @@ impl<'a> Model<'a> {
             },
             "stopjail" => match jail.family {
                 "templates" => refuse("it is a template"),
-                _ => work(calm && (jail.is_down() || self.flag("force")), "it can be stopped"),
+                _ => work(
+                    calm && (jail.is_down() || self.flag("force")),
+                    "it can be stopped",
+                ),
             },
             "execjail" | "capjail" if jail.is_down() => refuse("it is down"),
             "snapshotjail" => {
@@ -610,7 +827,10 @@ impl<'a> Model<'a> {
                 };
                 match of_snapshot(name).first() {
                     Some(there) => refuse(format!("{there}@{name} is there")),
-                    None => work(!self.jobs_run && self.is_calm(), "there is no such snapshot"),
+                    None => work(
+                        !self.jobs_run && self.is_calm(),
+                        "there is no such snapshot",
+                    ),
                 }
             }
             "removesnapshot" => {
@@ -628,7 +848,10 @@ impl<'a> Model<'a> {
                         return refuse(format!("{snapshot} is held"));
                     }
                 }
-                work(!self.jobs_run && self.is_calm(), "nothing uses the snapshot")
+                work(
+                    !self.jobs_run && self.is_calm(),
+                    "nothing uses the snapshot",
+                )
             }
             "rollbackjail" => self.must_roll_back(jail),
             "renamejail" => self.must_rename(jail, calm),
@@ -655,7 +878,9 @@ impl<'a> Model<'a> {
             "exportjail" if jail.is_up() => refuse("it is running"),
             "exportjail" if jail.family == "templates" => refuse("it is a template"),
             "addmount" | "removemount" if jail.family == "templates" => refuse("it is a template"),
-            "updatejail" | "upgradejail" if jail.family == "templates" => refuse("it is a template"),
+            "updatejail" | "upgradejail" if jail.family == "templates" => {
+                refuse("it is a template")
+            }
             _ => Either,
         }
     }
@@ -674,7 +899,8 @@ impl<'a> Model<'a> {
                 return refuse(format!("{one} has no such snapshot"));
             };
             let all = self.before.snapshots.iter();
-            let of_it = all.filter(|(other, of)| other.split('@').next() == Some(one) && of.made > to.made);
+            let of_it =
+                all.filter(|(other, of)| other.split('@').next() == Some(one) && of.made > to.made);
             later.extend(of_it.map(|(other, _)| other));
         }
         for snapshot in &later {
@@ -713,27 +939,55 @@ impl<'a> Model<'a> {
         // On a release, where iocage renames all that are called like the jail; and where it is from.
         let releases = self.family("releases");
         for dataset in self.before.below(&releases) {
-            let has = |name: &str| self.before.snapshots.contains_key(&format!("{dataset}@{name}"));
+            let has = |name: &str| {
+                self.before
+                    .snapshots
+                    .contains_key(&format!("{dataset}@{name}"))
+            };
             if has(&jail.name) && has(new) {
                 return refuse(format!("{dataset}@{new} is there already"));
             }
         }
         let folder = jail.folder.clone().unwrap_or_default();
-        for other in self.before.jails().iter().filter(|other| other.place() != jail.place()) {
-            let mounts = |source: &String| source.strip_prefix(&*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        for other in self
+            .before
+            .jails()
+            .iter()
+            .filter(|other| other.place() != jail.place())
+        {
+            let mounts = |source: &String| {
+                source
+                    .strip_prefix(&*folder)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
             if !folder.is_empty() && other.sources().unwrap_or_default().iter().any(mounts) {
                 return refuse(format!("{} mounts something of it", other.place()));
             }
         }
-        let origin = jail.origin.as_deref().and_then(|origin| origin.split_once('@'));
+        let origin = jail
+            .origin
+            .as_deref()
+            .and_then(|origin| origin.split_once('@'));
         let free = origin.is_none_or(|(root, _)| {
             let parent = root.strip_suffix("/root").unwrap_or(root);
             let mut snapshots = self.before.snapshots_below(parent);
             !snapshots.any(|one| one.ends_with(&format!("@{new}")))
         });
-        let at_releases = self.before.snapshots_below(&releases).any(|one| one.ends_with(&format!("@{new}")));
-        let runs = self.before.running.contains_key(&format!("ioc-{}", in_kernel(new)));
-        match calm && free && !at_releases && !runs && self.are_all_sound() && jail.family == "jails" {
+        let at_releases = self
+            .before
+            .snapshots_below(&releases)
+            .any(|one| one.ends_with(&format!("@{new}")));
+        let runs = self
+            .before
+            .running
+            .contains_key(&format!("ioc-{}", in_kernel(new)));
+        match calm
+            && free
+            && !at_releases
+            && !runs
+            && self.are_all_sound()
+            && jail.family == "jails"
+        {
             true => Work("the new name is free".into()),
             false => Either,
         }
@@ -744,7 +998,9 @@ impl<'a> Model<'a> {
             return Either;
         }
         let meant = [jail.dataset.clone()];
-        if let Some(why) = self.in_the_way(&meant, self.flag("recursive"), self.flag("force"), false) {
+        if let Some(why) =
+            self.in_the_way(&meant, self.flag("recursive"), self.flag("force"), false)
+        {
             return refuse(why);
         }
         match calm && self.are_all_sound() && self.is_tame(&meant) {
@@ -758,14 +1014,19 @@ impl<'a> Model<'a> {
         if self.is_dry() {
             return None;
         }
-        let answers: Vec<(String, &Value)> = match (&answer["jails"], self.args["jails"].is_null()) {
-            (Value::Object(each), false) => self.labels().into_iter().filter_map(|label| {
-                let Found::One(jail) = find(self.before, &label) else {
-                    return None;
-                };
-                let of_it = each.get(&jail.name)?;
-                of_it["error"].is_null().then_some((label, of_it))
-            }).collect(),
+        let answers: Vec<(String, &Value)> = match (&answer["jails"], self.args["jails"].is_null())
+        {
+            (Value::Object(each), false) => self
+                .labels()
+                .into_iter()
+                .filter_map(|label| {
+                    let Found::One(jail) = find(self.before, &label) else {
+                        return None;
+                    };
+                    let of_it = each.get(&jail.name)?;
+                    of_it["error"].is_null().then_some((label, of_it))
+                })
+                .collect(),
             _ => vec![(self.labels().first().cloned().unwrap_or_default(), answer)],
         };
         for (label, answer) in answers {
@@ -788,10 +1049,16 @@ impl<'a> Model<'a> {
         let is_left = |families: &[&str]| {
             let parents = families.iter().map(|family| self.family(family));
             let there = parents.flat_map(|parent| {
-                let all = after.below(&parent).filter(|name| **name != parent).cloned();
+                let all = after
+                    .below(&parent)
+                    .filter(|name| **name != parent)
+                    .cloned();
                 all.collect::<Vec<_>>()
             });
-            there.collect::<Vec<_>>().first().map(|name| format!("{name} is there still"))
+            there
+                .collect::<Vec<_>>()
+                .first()
+                .map(|name| format!("{name} is there still"))
         };
         match self.action {
             "activatepool" => {
@@ -801,12 +1068,16 @@ impl<'a> Model<'a> {
             }
             "deactivatepool" => {
                 let wanted = self.text("pool")?;
-                after.active.contains(wanted).then(|| format!("{wanted} is active still"))
+                after
+                    .active
+                    .contains(wanted)
+                    .then(|| format!("{wanted} is active still"))
             }
             "activatestatus" => {
                 let says = answer["pool"].as_str();
                 let suspended = after.pools.values().any(|health| health == "SUSPENDED");
-                (says != after.pool() && !suspended).then(|| format!("active are {:?}", after.active))
+                (says != after.pool() && !suspended)
+                    .then(|| format!("active are {:?}", after.active))
             }
             "cleanjails" => is_left(&["jails"]),
             "cleantemplates" => is_left(&["templates"]),
@@ -814,8 +1085,12 @@ impl<'a> Model<'a> {
             "cleanall" => is_left(&["jails", "templates", "releases", "download"]),
             "destroyjail" => {
                 let release = self.text("release")?;
-                let units = ["releases", "download"].map(|family| format!("{}/{release}", self.family(family)));
-                units.into_iter().find(|unit| after.datasets.contains_key(unit)).map(|unit| format!("{unit} is there"))
+                let units = ["releases", "download"]
+                    .map(|family| format!("{}/{release}", self.family(family)));
+                units
+                    .into_iter()
+                    .find(|unit| after.datasets.contains_key(unit))
+                    .map(|unit| format!("{unit} is there"))
             }
             "setjailsettings" => {
                 let file = after.file(&format!("{}/iocage", self.pool()), "defaults.json")?;
@@ -824,7 +1099,11 @@ impl<'a> Model<'a> {
                 self.is_not_set(object, &config)
             }
             "listreleases" => {
-                let local: BTreeSet<&str> = answer["local"].as_array()?.iter().filter_map(Value::as_str).collect();
+                let local: BTreeSet<&str> = answer["local"]
+                    .as_array()?
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .collect();
                 let there = after.members("releases");
                 let there: BTreeSet<&str> = there.iter().map(String::as_str).collect();
                 (local != there).then(|| format!("there are {there:?}"))
@@ -833,7 +1112,11 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn is_not_set(&self, asked: &Map<String, Value>, config: &Map<String, Value>) -> Option<String> {
+    fn is_not_set(
+        &self,
+        asked: &Map<String, Value>,
+        config: &Map<String, Value>,
+    ) -> Option<String> {
         for (key, value) in asked {
             let wanted = match value {
                 Value::String(text) => text.clone(),
@@ -864,12 +1147,16 @@ impl<'a> Model<'a> {
             "destroyjail" => not(after.below(dataset).next().is_none(), "it is there"),
             "snapshotjail" => {
                 let name = answer["snapshot"].as_str()?;
-                let lacks = after.below(dataset).find(|one| !after.snapshots.contains_key(&format!("{one}@{name}")));
+                let lacks = after
+                    .below(dataset)
+                    .find(|one| !after.snapshots.contains_key(&format!("{one}@{name}")));
                 lacks.map(|one| format!("{one} has no snapshot {name}"))
             }
             "removesnapshot" => {
                 let name = self.text("snapshot")?;
-                let has = after.below(dataset).find(|one| after.snapshots.contains_key(&format!("{one}@{name}")));
+                let has = after
+                    .below(dataset)
+                    .find(|one| after.snapshots.contains_key(&format!("{one}@{name}")));
                 has.map(|one| format!("{one}@{name} is there"))
             }
             "rollbackjail" => {
@@ -878,10 +1165,14 @@ impl<'a> Model<'a> {
                     let Some(to) = after.snapshots.get(&format!("{one}@{name}")) else {
                         return Some(format!("{one}@{name} is gone"));
                     };
-                    if to.tree.as_ref().is_some_and(|tree| without_folders(tree) != without_folders(&after.datasets[one].tree)) {
+                    if to.tree.as_ref().is_some_and(|tree| {
+                        without_folders(tree) != without_folders(&after.datasets[one].tree)
+                    }) {
                         return Some(format!("{one} is not as {name} has it"));
                     }
-                    let later = after.snapshots.iter().find(|(other, of)| other.split('@').next() == Some(one) && of.made > to.made);
+                    let later = after.snapshots.iter().find(|(other, of)| {
+                        other.split('@').next() == Some(one) && of.made > to.made
+                    });
                     if let Some((later, _)) = later {
                         return Some(format!("the later {later} is there"));
                     }
@@ -896,7 +1187,12 @@ impl<'a> Model<'a> {
             "addmount" => {
                 let sources = now?.sources()?;
                 let source = self.text("source")?;
-                not(sources.iter().any(|one| one == source || one == source.trim_end_matches('/')), "it is not in the fstab")
+                not(
+                    sources
+                        .iter()
+                        .any(|one| one == source || one == source.trim_end_matches('/')),
+                    "it is not in the fstab",
+                )
             }
             _ => None,
         }
@@ -921,7 +1217,13 @@ impl<'a> Model<'a> {
         let now = after.jail(jail.family, new)?;
         let config = now.config.as_ref()?;
         for (key, value) in jail.config.as_ref()? {
-            let is_name = ["host_hostuuid", "host_hostname", "jail_zfs_dataset", "source_template"].contains(&&**key);
+            let is_name = [
+                "host_hostuuid",
+                "host_hostname",
+                "jail_zfs_dataset",
+                "source_template",
+            ]
+            .contains(&&**key);
             if !is_name && config.get(key) != Some(value) {
                 return Some(format!("{key} was {value} and is {:?}", config.get(key)));
             }
@@ -934,5 +1236,7 @@ use super::zfs::{Node, Tree};
 
 /// Without the folders, which no snapshot of this world keeps apart.
 fn without_folders(tree: &Tree) -> Vec<(&String, &Node)> {
-    tree.iter().filter(|(_, node)| **node != Node::Folder).collect()
+    tree.iter()
+        .filter(|(_, node)| **node != Node::Folder)
+        .collect()
 }

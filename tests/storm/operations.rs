@@ -11,7 +11,11 @@ use sysadm_iocage::actions::ACTIONS;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Operation {
     /// A client asks for something; perhaps something goes wrong with a command of it.
-    Ask(usize, Value, #[serde(default, skip_serializing_if = "Option::is_none")] Option<Trouble>),
+    Ask(
+        usize,
+        Value,
+        #[serde(default, skip_serializing_if = "Option::is_none")] Option<Trouble>,
+    ),
     /// A command that somebody types; `{0}` and `{1}` are the pools.
     Zfs(String),
     Iocage(String),
@@ -70,7 +74,12 @@ pub enum Harm {
 pub const JAILS: [&str; 7] = ["a", "b", "ab", "c.d", "c_d", "base", "t"];
 const NEW: [&str; 6] = ["n", "n2", "a", "c_d", "x", "t2"];
 const SNAPSHOTS: [&str; 5] = ["s1", "s2", "s3", "n", "a"];
-const RELEASES: [&str; 4] = ["12.4-RELEASE", "13.2-RELEASE", "13.1-RELEASE", "14.1-RELEASE"];
+const RELEASES: [&str; 4] = [
+    "12.4-RELEASE",
+    "13.2-RELEASE",
+    "13.1-RELEASE",
+    "14.1-RELEASE",
+];
 
 fn one_of(all: &'static [&'static str]) -> BoxedStrategy<Value> {
     select(all).prop_map(Value::from).boxed()
@@ -99,7 +108,8 @@ fn settings() -> BoxedStrategy<Value> {
         select(&["deny=10", "deny=20", "off"][..]).prop_map(|limit| ("maxproc", json!(limit))),
         select(&["none", "1G", "2G", "30"][..]).prop_map(|quota| ("quota", json!(quota))),
         (1..100u32).prop_map(|number| ("priority", json!(number))),
-        select(&["none", "re0|10.0.0.1/24", "re0|10.0.0.2/24"][..]).prop_map(|ip| ("ip4_addr", json!(ip))),
+        select(&["none", "re0|10.0.0.1/24", "re0|10.0.0.2/24"][..])
+            .prop_map(|ip| ("ip4_addr", json!(ip))),
         select(&["none", "a", "b", "c.d", "zz"][..]).prop_map(|jail| ("depends", json!(jail))),
         select(&["4", "77"][..]).prop_map(|number| ("devfs_ruleset", json!(number))),
         Just(("template", json!(true))),
@@ -138,7 +148,8 @@ fn values(action: &str, field: &str) -> BoxedStrategy<Value> {
         "snapshot" => one_of(&SNAPSHOTS),
         "force" | "recursive" => truth(),
         "dryrun" => prop_oneof![2 => Just(json!(true)), 1 => Just(json!(false))].boxed(),
-        "empty" | "basejail" | "thick" | "boot" | "dhcp" | "detail" | "keep_mac" | "soft" | "verify" | "packages"
+        "empty" | "basejail" | "thick" | "boot" | "dhcp" | "detail" | "keep_mac" | "soft"
+        | "verify" | "packages"
             if !(action == "createjail" && field == "packages") =>
         {
             truth()
@@ -150,7 +161,12 @@ fn values(action: &str, field: &str) -> BoxedStrategy<Value> {
         "ip4" => one_of(&["10.0.0.1", "10.0.0.3/24", "x"]),
         "ip6" => one_of(&["2001:db8::1/64"]),
         "plugin" => one_of(&["gitlab", "n"]),
-        "source" => one_of(&["/", "/nonexistent", "{root}/jails/b/root", "{root}/releases/13.2-RELEASE/root"]),
+        "source" => one_of(&[
+            "/",
+            "/nonexistent",
+            "{root}/jails/b/root",
+            "{root}/releases/13.2-RELEASE/root",
+        ]),
         "destination" => one_of(&["/mnt", "mnt/x", "/etc", "{root}/jails/a/root/mnt", "../x"]),
         "type" if action == "addmount" => one_of(&["nullfs", "tmpfs"]),
         "type" => one_of(&["jail", "template"]),
@@ -159,7 +175,13 @@ fn values(action: &str, field: &str) -> BoxedStrategy<Value> {
         "user" => one_of(&["root", "nobody"]),
         "timeout_seconds" => Just(json!(5)).boxed(),
         "compression" => one_of(&["zip", "lzma"]),
-        "image" => one_of(&["a_{day}.zip", "b_{day}.tar.xz", "n_{day}.zip", "c.d_{day}.zip", "x_2020-01-01.zip"]),
+        "image" => one_of(&[
+            "a_{day}.zip",
+            "b_{day}.tar.xz",
+            "n_{day}.zip",
+            "c.d_{day}.zip",
+            "x_2020-01-01.zip",
+        ]),
         "job" => one_of(&["{job}", "sysadm_iocage_create_jail_n", "nosuch"]),
         "prop" => one_of(&["notes", "all", "nosuch"]),
         "state" => one_of(&["up", "down", "CORRUPT"]),
@@ -183,7 +205,11 @@ fn weight(action: &str, field: &str) -> u32 {
         (_, "jail_uuid") => 4,
         (_, "jails") => 6,
         (_, "snapshot") => 93,
-        (_, "name" | "releases" | "settings" | "source" | "destination" | "command" | "user" | "image" | "job") => 97,
+        (
+            _,
+            "name" | "releases" | "settings" | "source" | "destination" | "command" | "user"
+            | "image" | "job",
+        ) => 97,
         ("upgradejail", "release") => 97,
         (_, "dryrun") => 12,
         (_, "force" | "recursive") => 40,
@@ -207,8 +233,10 @@ pub fn request() -> BoxedStrategy<Value> {
                 let mut args = json!({ "action": name });
                 for (field, value) in fields {
                     // Of three ways to say which, one at a time, or nearly nothing would be asked for.
-                    let is_second = ["jail_uuid", "jails"].contains(&field) && args["jail"].is_string();
-                    let is_other = name == "destroyjail" && field == "release" && args["jail"].is_string();
+                    let is_second =
+                        ["jail_uuid", "jails"].contains(&field) && args["jail"].is_string();
+                    let is_other =
+                        name == "destroyjail" && field == "release" && args["jail"].is_string();
                     if let Some(value) = value.filter(|_| !is_second && !is_other) {
                         args[field] = value;
                     }
@@ -230,7 +258,12 @@ pub fn request() -> BoxedStrategy<Value> {
 }
 
 fn words(lines: &'static [&'static str]) -> BoxedStrategy<String> {
-    (select(lines), select(&JAILS[..]), select(&SNAPSHOTS[..]), select(&NEW[..]))
+    (
+        select(lines),
+        select(&JAILS[..]),
+        select(&SNAPSHOTS[..]),
+        select(&NEW[..]),
+    )
         .prop_map(|(line, jail, snapshot, new)| {
             let line = line.replace("JAIL", jail).replace("SNAPSHOT", snapshot);
             line.replace("NEW", new)
@@ -295,7 +328,11 @@ pub fn by_hand() -> BoxedStrategy<Operation> {
         Just(Harm::Set("host_hostuuid".into(), "b".into())),
         Just(Harm::Set("depends".into(), "b".into())),
     ];
-    let file = (select(&JAILS[..]), select(&["config.json", "config.json", "fstab"][..]), harm);
+    let file = (
+        select(&JAILS[..]),
+        select(&["config.json", "config.json", "fstab"][..]),
+        harm,
+    );
     prop_oneof![
         12 => zfs.prop_map(Operation::Zfs),
         5 => iocage.prop_map(Operation::Iocage),
@@ -316,7 +353,9 @@ fn trouble() -> BoxedStrategy<Trouble> {
         3 => Just(Wrong::Killed),
         8 => by_hand().prop_map(|hand| Wrong::Meanwhile(Box::new(hand))),
     ];
-    (0..25usize, what).prop_map(|(at, what)| Trouble { at, what }).boxed()
+    (0..25usize, what)
+        .prop_map(|(at, what)| Trouble { at, what })
+        .boxed()
 }
 
 pub fn operation() -> BoxedStrategy<Operation> {
@@ -331,6 +370,27 @@ pub fn operation() -> BoxedStrategy<Operation> {
         1 => client.prop_map(Operation::Kill),
         1 => (0..2usize, 0..3usize).prop_map(|(pool, health)| Operation::Pool(pool, health)),
         1 => select(&JAILS[..]).prop_map(|jail| Operation::Stubborn(jail.into())),
+    ]
+    .boxed()
+}
+
+/// What both worlds can do: nothing goes wrong, and jobs go on to their end.
+pub fn tame() -> BoxedStrategy<Operation> {
+    let lines = words(&[
+        "snapshot -r {0}/iocage/jails/JAIL@SNAPSHOT",
+        "destroy {0}/iocage/jails/JAIL/root@SNAPSHOT",
+        "clone {0}/iocage/jails/JAIL/root@SNAPSHOT {0}/data",
+        "promote {0}/data",
+        "rename {0}/iocage/jails/JAIL {0}/iocage/jails/NEW",
+        "unmount {0}/iocage/jails/JAIL/root",
+        "mount {0}/iocage/jails/JAIL/root",
+        "hold keep {0}/iocage/jails/JAIL/root@SNAPSHOT",
+        "create {0}/iocage/jails/JAIL/root/data",
+    ]);
+    prop_oneof![
+        12 => (0..2usize, request()).prop_map(|(client, args)| Operation::Ask(client, args, None)),
+        3 => lines.prop_map(Operation::Zfs),
+        4 => (0..3usize).prop_map(|job| Operation::Job(job, usize::MAX)),
     ]
     .boxed()
 }

@@ -93,7 +93,11 @@ impl Picture {
             note("mark", pool.clone());
         }
         for (name, before) in &self.datasets {
-            let Some(now) = after.datasets.get(name).filter(|now| now.guid == before.guid) else {
+            let Some(now) = after
+                .datasets
+                .get(name)
+                .filter(|now| now.guid == before.guid)
+            else {
                 note("dataset-", name.clone());
                 continue;
             };
@@ -115,7 +119,8 @@ impl Picture {
                 let paths: BTreeSet<&String> = before.tree.keys().chain(now.tree.keys()).collect();
                 for path in paths {
                     let (one, other) = (before.tree.get(path), now.tree.get(path));
-                    let is_folder = |node: Option<&Node>| node.is_none() || node == Some(&Node::Folder);
+                    let is_folder =
+                        |node: Option<&Node>| node.is_none() || node == Some(&Node::Folder);
                     if one != other && !(is_folder(one) && is_folder(other)) {
                         note("file", format!("{name}:{path}"));
                     }
@@ -123,7 +128,11 @@ impl Picture {
             }
         }
         for (name, now) in &after.datasets {
-            if self.datasets.get(name).is_none_or(|before| before.guid != now.guid) {
+            if self
+                .datasets
+                .get(name)
+                .is_none_or(|before| before.guid != now.guid)
+            {
                 note("dataset+", name.clone());
             }
         }
@@ -138,7 +147,11 @@ impl Picture {
             }
         }
         for (name, now) in &after.snapshots {
-            if self.snapshots.get(name).is_none_or(|before| before.guid != now.guid) {
+            if self
+                .snapshots
+                .get(name)
+                .is_none_or(|before| before.guid != now.guid)
+            {
                 note("snapshot+", name.clone());
             }
         }
@@ -173,13 +186,15 @@ impl Picture {
     pub fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> {
         let all = self.datasets.range(name.to_string()..);
         let near = all.take_while(move |(other, _)| other.starts_with(name));
-        near.map(|(other, _)| other).filter(move |other| is_below(other, name))
+        near.map(|(other, _)| other)
+            .filter(move |other| is_below(other, name))
     }
 
     pub fn snapshots_below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> {
         let all = self.snapshots.range(name.to_string()..);
         let near = all.take_while(move |(other, _)| other.starts_with(name));
-        near.map(|(other, _)| other).filter(move |other| is_below(other, name))
+        near.map(|(other, _)| other)
+            .filter(move |other| is_below(other, name))
     }
 
     /// What was cloned from a snapshot.
@@ -204,16 +219,24 @@ impl Picture {
             return Vec::new();
         };
         let parent = format!("{pool}/iocage/{family}");
-        let below = self.below(&parent).filter_map(|name| name[parent.len()..].strip_prefix('/'));
-        below.filter(|rest| !rest.contains('/')).map(String::from).collect()
+        let below = self
+            .below(&parent)
+            .filter_map(|name| name[parent.len()..].strip_prefix('/'));
+        below
+            .filter(|rest| !rest.contains('/'))
+            .map(String::from)
+            .collect()
     }
 
     pub fn jail(&self, family: &'static str, name: &str) -> Option<Jail<'_>> {
         let dataset = format!("{}/iocage/{family}/{name}", self.pool()?);
         let own = self.datasets.get(&dataset)?;
         let config = self.file(&dataset, "config.json");
-        let config: Option<Map<String, Value>> = config.and_then(|bytes| serde_json::from_slice(bytes).ok());
-        let uuid = config.as_ref().and_then(|config| text(config, "host_hostuuid"));
+        let config: Option<Map<String, Value>> =
+            config.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let uuid = config
+            .as_ref()
+            .and_then(|config| text(config, "host_hostuuid"));
         let root = self.datasets.get(&format!("{dataset}/root"));
         Some(Jail {
             picture: self,
@@ -231,7 +254,11 @@ impl Picture {
     pub fn jails(&self) -> Vec<Jail<'_>> {
         let mut all = Vec::new();
         for family in ["jails", "templates"] {
-            all.extend(self.members(family).iter().filter_map(|name| self.jail(family, name)));
+            all.extend(
+                self.members(family)
+                    .iter()
+                    .filter_map(|name| self.jail(family, name)),
+            );
         }
         all
     }
@@ -274,8 +301,12 @@ impl Jail<'_> {
 
     /// Whether nobody can say that it runs.
     pub fn is_down(&self) -> bool {
-        let name = self.in_kernel();
-        !self.is_up() && !self.picture.running.contains_key(&name)
+        let uuid = format!("ioc-{}", self.uuid.replace('.', "_"));
+        let names = [self.in_kernel(), uuid];
+        !self.is_up()
+            && !names
+                .iter()
+                .any(|name| self.picture.running.contains_key(name))
     }
 
     /// What its fstab mounts; none if that cannot be read.
@@ -283,7 +314,12 @@ impl Jail<'_> {
         let text = self.picture.file(&self.dataset, "fstab")?;
         let text = String::from_utf8_lossy(text);
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        Some(lines.filter_map(|line| line.split_whitespace().next()).map(String::from).collect())
+        Some(
+            lines
+                .filter_map(|line| line.split_whitespace().next())
+                .map(String::from)
+                .collect(),
+        )
     }
 
     /// Whether it is as iocage makes one: everything there, at home, and readable.
@@ -294,6 +330,10 @@ impl Jail<'_> {
         let home = home.map(|home| format!("{home}/{}/{}", self.family, self.name));
         let is_home = home.is_some() && self.folder == home;
         let has_root = self.root == home.map(|home| format!("{home}/root"));
-        is_home && has_root && self.config.is_some() && self.uuid == self.name && self.sources().is_some()
+        is_home
+            && has_root
+            && self.config.is_some()
+            && self.uuid == self.name
+            && self.sources().is_some()
     }
 }

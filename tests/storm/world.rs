@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::symlink;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
@@ -17,18 +18,23 @@ use std::time::{Duration, Instant};
 use serde_json::{json, Map, Value};
 use sysadm_iocage::configuration::{Configuration, Program};
 use sysadm_iocage::error::{Code, Error, Result};
-use sysadm_iocage::system::{utc_time_in, Child, Mount, Order, Output, Process, Runner};
+use sysadm_iocage::system::{utc_time_in, Child, Mount, Mounts, Order, Output, Process, Runner};
+
+use sysadm_iocage::system::RealHost;
+use sysadm_iocage_lab::Lab;
 
 use super::host::Host;
 use super::iocage::{as_iocage_writes, Gate, Iocage};
 use super::operations::{Harm, Operation, Trouble, Wrong};
 use super::picture::{Dataset, Picture, Snapshot};
-use super::zfs::{Health, Zfs};
+use super::zfs::{read_tree, Health, Places, Zfs};
 
 /// What a thread of the host program ends with where that is killed.
 pub struct HostKilled;
 
 pub struct World {
+    /// The lab, where this is the real world.
+    lab: Option<Lab>,
     pub home: PathBuf,
     pub host: Arc<Mutex<Host>>,
     pub pools: Vec<String>,
@@ -53,7 +59,7 @@ struct Plan {
     /// How the host was before and after what somebody else did.
     meanwhile: Vec<Picture>,
     /// What is done later.
-    later: Vec<(Program, Vec<String>)>,
+    later: Vec<Order>,
     had_mark: bool,
     commands: Vec<String>,
 }
@@ -62,7 +68,7 @@ struct Plan {
 pub struct Came {
     pub has_come: bool,
     pub meanwhile: Vec<Picture>,
-    pub later: Vec<(Program, Vec<String>)>,
+    pub later: Vec<Order>,
     pub commands: Vec<String>,
 }
 
@@ -78,6 +84,8 @@ pub struct Job {
     pub is_abandoned: AtomicBool,
     /// What it has printed, for a dispatcher.
     pub output: Mutex<String>,
+    /// What a real process waits for.
+    gate: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -124,6 +132,15 @@ impl Job {
 
     /// Lets it take some steps, and waits until it has.
     pub fn go(&self, steps: usize) {
+        if let Some(gate) = &self.gate {
+            // To its end, which whoever watches it sees.
+            let opened = fs::write(gate, "go\n");
+            let mut state = self.state.lock().unwrap();
+            while opened.is_ok() && state.code.is_none() {
+                state = self.changed.wait(state).unwrap();
+            }
+            return;
+        }
         let mut state = self.state.lock().unwrap();
         state.granted = steps;
         state.waits = false;
@@ -134,6 +151,9 @@ impl Job {
     }
 
     pub fn kill(&self) {
+        if self.gate.is_some() {
+            return self.go(1);
+        }
         let mut state = self.state.lock().unwrap();
         state.killed = true;
         self.changed.notify_all();
@@ -203,6 +223,7 @@ impl World {
         let pools = ["tank", "dozer"];
         let host = Host::new(home, &pools);
         let world = Arc::new(World {
+            lab: None,
             home: home.into(),
             host: Arc::new(Mutex::new(host)),
             pools: pools.map(String::from).to_vec(),
@@ -214,6 +235,30 @@ impl World {
         });
         world.furnish();
         world
+    }
+
+    /// The real world: a ZFS of its own, and an iocage on it.
+    pub fn real(lab: Lab) -> Arc<Self> {
+        let pools = [0, 1].map(|pool| lab.pool(pool).to_string());
+        lab.set_remote_releases(&["12.4-RELEASE", "13.1-RELEASE", "13.2-RELEASE"]);
+        lab.set_patches(&["12.4-RELEASE-p9", "13.1-RELEASE-p9", "13.2-RELEASE-p9"]);
+        let world = Arc::new(World {
+            home: lab.dir().into(),
+            host: Arc::new(Mutex::new(Host::new(&lab.dir().join("none"), &[]))),
+            pools: pools.to_vec(),
+            asks: std::thread::current().id(),
+            plan: Mutex::default(),
+            jobs: Mutex::default(),
+            hurry: AtomicBool::new(false),
+            unmarked: AtomicUsize::new(0),
+            lab: Some(lab),
+        });
+        world.furnish();
+        world
+    }
+
+    pub fn is_real(&self) -> bool {
+        self.lab.is_some()
     }
 
     /// A small household, made by iocage itself.
@@ -234,15 +279,28 @@ impl World {
             assert_eq!(self.hand_iocage(line), 0, "{line}");
         }
         self.hand_zfs("snapshot -r {0}/iocage/jails/a@s1");
-        for part in ["", "/jails", "/releases", "/templates", "/download", "/images", "/log"] {
+        for part in [
+            "",
+            "/jails",
+            "/releases",
+            "/templates",
+            "/download",
+            "/images",
+            "/log",
+        ] {
             self.hand_zfs(&format!("create {{1}}/iocage{part}"));
         }
     }
 
     pub fn placed(&self, text: &str) -> String {
-        let text = text.replace("{0}", &self.pools[0]).replace("{1}", &self.pools[1]);
+        let text = text
+            .replace("{0}", &self.pools[0])
+            .replace("{1}", &self.pools[1]);
         let text = text.replace("{home}", &self.home.display().to_string());
-        let root = self.home.join("mnt").join(&self.pools[0]).join("iocage");
+        let root = match &self.lab {
+            Some(lab) => lab.iocage_root(&self.pools[0]),
+            None => self.home.join("mnt").join(&self.pools[0]).join("iocage"),
+        };
         let text = text.replace("{root}", &root.display().to_string());
         let day = utc_time_in(0).unwrap_or_default();
         text.replace("{day}", day.get(..10).unwrap_or_default())
@@ -251,11 +309,21 @@ impl World {
     fn hand_zfs(&self, line: &str) {
         let line = self.placed(line);
         let words: Vec<&str> = line.split(' ').collect();
-        self.host.lock().unwrap().zfs.run(&words);
+        match &self.lab {
+            Some(lab) => drop(lab.try_zfs(&words)),
+            None => drop(self.host.lock().unwrap().zfs.run(&words)),
+        }
     }
 
     fn hand_iocage(&self, line: &str) -> i32 {
         let words: Vec<&str> = line.split(' ').collect();
+        if let Some(lab) = &self.lab {
+            let iocage = Command::new(lab.dir().join("real/iocage"))
+                .args(words)
+                .current_dir("/")
+                .output();
+            return iocage.map_or(1, |output| output.status.code().unwrap_or(1));
+        }
         let budget = Budget(AtomicUsize::new(usize::MAX));
         Iocage {
             host: &self.host,
@@ -273,9 +341,15 @@ impl World {
             Operation::Zfs(line) => self.hand_zfs(line),
             Operation::Iocage(line) => drop(self.hand_iocage(line)),
             Operation::File(of, harm) => self.harm(of, harm),
+            Operation::Pool(..) | Operation::Stubborn(_) if self.is_real() => {}
             Operation::Pool(pool, health) => {
                 let health = [Health::Online, Health::Degraded, Health::Suspended][*health].clone();
-                self.host.lock().unwrap().zfs.pools.insert(self.pools[*pool].clone(), health);
+                self.host
+                    .lock()
+                    .unwrap()
+                    .zfs
+                    .pools
+                    .insert(self.pools[*pool].clone(), health);
             }
             Operation::Stubborn(jail) => {
                 let stubborn = &mut self.host.lock().unwrap().stubborn;
@@ -289,10 +363,10 @@ impl World {
 
     fn harm(&self, of: &str, harm: &Harm) {
         let (jail, file) = of.split_once('/').unwrap_or((of, "config.json"));
-        let host = self.host.lock().unwrap();
         for family in ["jails", "templates"] {
             let dataset = format!("{}/iocage/{family}/{jail}", self.pools[0]);
-            let Some(folder) = host.zfs.mountpoint(&dataset) else {
+            let mounts = Mounts::of(self.mount_table());
+            let Some(folder) = mounts.mountpoint(&dataset) else {
                 continue;
             };
             let path = folder.join(file);
@@ -304,7 +378,8 @@ impl World {
                 Harm::Link => symlink("/etc/passwd", &path),
                 Harm::Remove => Ok(()),
                 Harm::Set(key, text) => {
-                    let config: std::result::Result<Map<String, Value>, _> = serde_json::from_slice(&before);
+                    let config: std::result::Result<Map<String, Value>, _> =
+                        serde_json::from_slice(&before);
                     match config {
                         Ok(mut config) => {
                             config.insert(key.clone(), text.as_str().into());
@@ -317,7 +392,115 @@ impl World {
         }
     }
 
+    fn mount_table(&self) -> Vec<Mount> {
+        match self.is_real() {
+            true => RealHost.mount_table().unwrap_or_default(),
+            false => self.host.lock().unwrap().mount_table(),
+        }
+    }
+
+    fn active(&self) -> Vec<String> {
+        match &self.lab {
+            Some(lab) => lab.active_pools(),
+            None => self.host.lock().unwrap().active(),
+        }
+    }
+
+    /// The real world as `zfs` and the files show it.
+    fn real_picture(&self, lab: &Lab) -> Picture {
+        const COLUMNS: &str =
+            "creation,origin,mounted,mountpoint,userrefs,quota,sysadm-iocage:origin";
+        let mut picture = Picture {
+            active: lab.active_pools().into_iter().collect(),
+            rctl: lab.rctl_rules().into_iter().collect(),
+            ..Picture::default()
+        };
+        let mut rows: Vec<(String, Map<String, Value>)> = Vec::new();
+        for pool in &self.pools {
+            picture.pools.insert(pool.clone(), "ONLINE".into());
+            let output = lab.try_zfs(&[
+                "get",
+                "-H",
+                "-p",
+                "-r",
+                "-o",
+                "name,property,value",
+                COLUMNS,
+                pool,
+            ]);
+            for line in String::from_utf8_lossy(&output.stdout).lines() {
+                let mut words = line.split('\t');
+                let [Some(name), Some(property), Some(value)] =
+                    [words.next(), words.next(), words.next()]
+                else {
+                    continue;
+                };
+                if rows.last().is_none_or(|(other, _)| other != name) {
+                    rows.push((name.into(), Map::new()));
+                }
+                if let Some((_, of)) = rows.last_mut() {
+                    of.insert(property.into(), value.into());
+                }
+            }
+        }
+        let mounts = Mounts::of(self.mount_table());
+        let places = rows.iter().filter_map(|(name, _)| mounts.mountpoint(name));
+        let places: Places = places
+            .map(|path| path.as_os_str().as_encoded_bytes().to_vec())
+            .collect();
+        for (at, (name, of)) in rows.iter().enumerate() {
+            let get = |key: &str| {
+                of.get(key)
+                    .and_then(Value::as_str)
+                    .filter(|value| *value != "-")
+            };
+            let guid = get("creation")
+                .and_then(|time| time.parse().ok())
+                .unwrap_or_default();
+            if name.contains('@') {
+                let holds = get("userrefs")
+                    .and_then(|holds| holds.parse().ok())
+                    .unwrap_or_default();
+                let made = at as u64;
+                picture.snapshots.insert(
+                    name.clone(),
+                    Snapshot {
+                        guid,
+                        made,
+                        holds,
+                        tree: None,
+                    },
+                );
+                continue;
+            }
+            let mountpoint = mounts.mountpoint(name);
+            let properties = ["quota", "sysadm-iocage:origin"].iter().filter_map(|key| {
+                let value = get(key).filter(|value| *value != "0")?;
+                Some((key.to_string(), value.to_string()))
+            });
+            let described = Dataset {
+                guid,
+                origin: get("origin").map(String::from),
+                properties: properties.collect(),
+                tree: mountpoint
+                    .map(|path| read_tree(path, &places))
+                    .unwrap_or_default(),
+                mountpoint: mountpoint.map(|path| path.display().to_string()),
+            };
+            picture.datasets.insert(name.clone(), described);
+        }
+        for (jid, name, path) in lab.running() {
+            picture
+                .running
+                .insert(name, (jid.to_string(), path.display().to_string()));
+        }
+        picture
+    }
+
     pub fn picture(&self) -> Picture {
+        if let Some(lab) = &self.lab {
+            return self.real_picture(lab);
+        }
         let host = self.host.lock().unwrap();
         let zfs = &host.zfs;
         let mut picture = Picture {
@@ -347,19 +530,29 @@ impl World {
                     holds: snapshot.holds.len(),
                     tree: Some(Arc::clone(&snapshot.tree)),
                 };
-                picture.snapshots.insert(format!("{name}@{}", snapshot.name), described);
+                picture
+                    .snapshots
+                    .insert(format!("{name}@{}", snapshot.name), described);
             }
         }
         for one in &host.running {
             let run = (one.jid.to_string(), one.path.display().to_string());
             picture.running.insert(one.name.clone(), run);
         }
-        let mounts = host.mounts.iter().map(|(_, mount)| mount.mountpoint.display().to_string());
+        let mounts = host
+            .mounts
+            .iter()
+            .map(|(_, mount)| mount.mountpoint.display().to_string());
         picture.mounts = mounts.collect::<BTreeSet<_>>();
         picture
     }
 
     pub fn configuration(&self) -> Configuration {
+        if let Some(lab) = &self.lab {
+            let mut config = lab.config();
+            config["command_timeout_seconds"] = 60.into();
+            return Configuration::parse(&config.to_string()).unwrap();
+        }
         let config = json!({
             "commands": {
                 "zfs": "/nonexistent/zfs", "zpool": "/nonexistent/zpool", "jls": "/nonexistent/jls",
@@ -377,7 +570,7 @@ impl World {
 
     /// Says what goes wrong with the commands from now on.
     pub fn expect(&self, trouble: Option<Trouble>) {
-        let had_mark = !self.host.lock().unwrap().active().is_empty();
+        let had_mark = !self.active().is_empty();
         *self.plan.lock().unwrap() = Plan {
             trouble,
             had_mark,
@@ -398,13 +591,23 @@ impl World {
     }
 
     /// Does what a command does that has not ended in time.
-    pub fn do_later(&self, later: &[(Program, Vec<String>)]) {
-        for (program, words) in later {
-            self.execute(*program, words, usize::MAX);
+    pub fn do_later(&self, later: &[Order]) {
+        for order in later {
+            self.execute(order, usize::MAX);
         }
     }
 
-    fn execute(&self, program: Program, words: &[String], budget: usize) -> (i32, String, String) {
+    fn execute(&self, order: &Order, budget: usize) -> (i32, String, String) {
+        let (program, words) = (order.program, &order.argv[1..]);
+        if self.is_real() {
+            let run = RealHost.run(order, Duration::from_secs(120), &AtomicBool::new(false));
+            return match run {
+                // What is killed before its first step has done nothing.
+                _ if budget == 0 => (137, String::new(), String::new()),
+                Ok(output) => (output.exit_code, output.stdout, output.stderr),
+                Err(why) => (1, String::new(), why.message),
+            };
+        }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let said = |text: &str| (0, text.to_string(), String::new());
         let mut host = self.host.lock().unwrap();
@@ -419,7 +622,8 @@ impl World {
             Program::Rctl => match words[..] {
                 ["-a", rule] => {
                     let kind = rule.split('=').next().unwrap_or(rule).to_string();
-                    host.rctl.retain(|other| !other.starts_with(&format!("{kind}=")));
+                    host.rctl
+                        .retain(|other| !other.starts_with(&format!("{kind}=")));
                     host.rctl.insert(rule.into());
                     said("")
                 }
@@ -475,23 +679,34 @@ impl World {
 
     fn note_marks(&self) {
         let plan = self.plan.lock().unwrap();
-        if plan.had_mark && std::thread::current().id() == self.asks && self.host.lock().unwrap().active().is_empty() {
+        if plan.had_mark && std::thread::current().id() == self.asks && self.active().is_empty() {
             self.unmarked.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     /// Starts a job that goes no step yet.
-    pub fn start_job(self: &Arc<Self>, words: &[String], output: Option<File>, inherited: &[BorrowedFd<'_>]) -> Arc<Job> {
+    pub fn start_job(
+        self: &Arc<Self>,
+        words: &[String],
+        output: Option<File>,
+        inherited: &[BorrowedFd<'_>],
+    ) -> Arc<Job> {
         let mut jobs = self.jobs.lock().unwrap();
         let job = Arc::new(Job {
             number: jobs.len() as u32,
             words: words.to_vec(),
             state: Mutex::default(),
             changed: Condvar::new(),
-            locks: Mutex::new(inherited.iter().map(|lock| lock.try_clone_to_owned().unwrap()).collect()),
+            locks: Mutex::new(
+                inherited
+                    .iter()
+                    .map(|lock| lock.try_clone_to_owned().unwrap())
+                    .collect(),
+            ),
             theirs: inherited.iter().map(AsRawFd::as_raw_fd).collect(),
             is_abandoned: AtomicBool::new(false),
             output: Mutex::default(),
+            gate: None,
         });
         jobs.push(Arc::clone(&job));
         let (own, host) = (Arc::clone(&job), Arc::clone(&self.host));
@@ -503,7 +718,11 @@ impl World {
                     if let Some(mut output) = output.as_ref() {
                         let _ = output.write_all(b"fatal: unable to access\n");
                     }
-                    if own.pass() { 128 } else { 137 }
+                    if own.pass() {
+                        128
+                    } else {
+                        137
+                    }
                 }
                 _ => {
                     let mut iocage = Iocage {
@@ -531,6 +750,64 @@ impl World {
     }
 }
 
+/// A real process that is a job.
+struct RealWatched(Arc<Job>, Child);
+
+impl Process for RealWatched {
+    fn id(&self) -> u32 {
+        self.1.id()
+    }
+
+    fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>> {
+        let code = self.1.wait(patience)?;
+        if code.is_some() {
+            self.0.state.lock().unwrap().code = code;
+            self.0.changed.notify_all();
+        }
+        Ok(code)
+    }
+
+    fn end(&mut self) -> bool {
+        const SOON: Duration = Duration::from_secs(20);
+        let id = self.1.id() as i32;
+        // SAFETY: the group is that of this very process, which nobody has reaped.
+        unsafe { libc::kill(-id, libc::SIGKILL) };
+        let code = self.1.wait(SOON);
+        self.0.state.lock().unwrap().code = code.ok().flatten().or(Some(137));
+        self.0.changed.notify_all();
+        true
+    }
+}
+
+impl World {
+    /// A job of the real world, whose process waits until it may go on.
+    fn held_job(&self, order: &Order) -> (Arc<Job>, Order) {
+        let mut jobs = self.jobs.lock().unwrap();
+        let gate = self.home.join(format!("gate-{}", jobs.len()));
+        let path = std::ffi::CString::new(gate.display().to_string()).unwrap();
+        // SAFETY: the path is a string that lives on.
+        unsafe { libc::mkfifo(path.as_ptr(), 0o600) };
+        let job = Arc::new(Job {
+            number: jobs.len() as u32,
+            words: order.argv[1..].to_vec(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            locks: Mutex::default(),
+            theirs: Vec::new(),
+            is_abandoned: AtomicBool::new(false),
+            output: Mutex::default(),
+            gate: Some(gate.clone()),
+        });
+        jobs.push(Arc::clone(&job));
+        let mut order = order.clone();
+        let script = format!("read _ <'{}'; exec \"$@\"", gate.display());
+        order
+            .argv
+            .splice(0..0, ["/bin/sh", "-c", &script, "job"].map(String::from));
+        (job, order)
+    }
+}
+
 /// The world as an instance has it.
 pub struct Eyes(pub Arc<World>);
 
@@ -551,7 +828,7 @@ impl Runner for Eyes {
             stdout,
             stderr,
         };
-        let execute = |budget| output(world.execute(order.program, words, budget));
+        let execute = |budget| output(world.execute(order, budget));
         let trouble = world.next_trouble(order);
         let may_change = World::changes(order.program, words);
         let failed = || output((1, String::new(), "internal error: out of memory\n".into()));
@@ -580,13 +857,12 @@ impl Runner for Eyes {
             }
             Some(Wrong::Lingers) => {
                 if may_change {
-                    let later = (order.program, words.to_vec());
-                    world.plan.lock().unwrap().later.push(later);
+                    world.plan.lock().unwrap().later.push(order.clone());
                 }
                 Err(timeout(true))
             }
             Some(Wrong::Dies(steps)) => match order.program {
-                Program::Iocage => Ok(Output {
+                Program::Iocage if !world.is_real() => Ok(Output {
                     exit_code: 137,
                     ..execute(steps)
                 }),
@@ -597,21 +873,31 @@ impl Runner for Eyes {
                 resume_unwind(killed)
             }
         };
-        world.note_marks();
+        if may_change {
+            world.note_marks();
+        }
         done
     }
 
     fn spawn(&self, order: &Order, output: &File, inherited: &[BorrowedFd<'_>]) -> Result<Child> {
+        if self.0.is_real() {
+            let (job, order) = self.0.held_job(order);
+            let child = RealHost.spawn(&order, output, inherited)?;
+            return Ok(Child::new(RealWatched(job, child)));
+        }
         let output = output.try_clone().ok();
         let job = self.0.start_job(&order.argv[1..], output, inherited);
         Ok(Child::new(Watched(job, Arc::clone(&self.0))))
     }
 
     fn mount_table(&self) -> io::Result<Vec<Mount>> {
-        Ok(self.0.host.lock().unwrap().mount_table())
+        Ok(self.0.mount_table())
     }
 
     fn unmount(&self, place: &Path) -> io::Result<()> {
+        if self.0.is_real() {
+            return RealHost.unmount(place);
+        }
         match self.0.host.lock().unwrap().unmount(place) {
             true => Ok(()),
             false => Err(io::ErrorKind::NotFound.into()),
@@ -628,6 +914,9 @@ impl Runner for Eyes {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if self.is_real() {
+            return;
+        }
         let _ = fs::remove_dir_all(&self.home);
     }
 }

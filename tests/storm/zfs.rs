@@ -88,7 +88,7 @@ fn split(name: &str) -> (&str, Option<&str>) {
 }
 
 /// Paths, by their bytes: to compare them part by part takes far longer.
-type Places = HashSet<Vec<u8>>;
+pub type Places = HashSet<Vec<u8>>;
 
 /// Something on disk, as it was when it was read: its path, number, size and times.
 type Stamp = (PathBuf, u64, u64, i64, i64);
@@ -112,10 +112,14 @@ struct Seen {
 impl Seen {
     fn read(folder: &Path, except: &Places) -> Self {
         const TICK: i64 = 20_000_000;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_nanos() as i64);
         let (mut tree, mut stamps) = (Tree::new(), Vec::new());
         read_into(folder, "", except, &mut tree, &mut stamps);
-        let is_settled = stamps.iter().all(|(.., written, changed)| written.max(changed) + TICK < now);
+        let is_settled = stamps
+            .iter()
+            .all(|(.., written, changed)| written.max(changed) + TICK < now);
         Seen {
             stamps,
             is_settled,
@@ -125,8 +129,15 @@ impl Seen {
 
     fn holds(&self, folder: &Path) -> bool {
         let is_same = |one: &Stamp| stamp(&one.0).as_ref() == Some(one);
-        self.is_settled && self.stamps.first().is_some_and(|one| one.0 == folder) && self.stamps.iter().all(is_same)
+        self.is_settled
+            && self.stamps.first().is_some_and(|one| one.0 == folder)
+            && self.stamps.iter().all(is_same)
     }
+}
+
+/// What is in a folder, without what is mounted in it.
+pub fn read_tree(folder: &Path, except: &Places) -> Arc<Tree> {
+    Seen::read(folder, except).tree
 }
 
 fn read_into(folder: &Path, at: &str, except: &Places, tree: &mut Tree, stamps: &mut Vec<Stamp>) {
@@ -272,7 +283,10 @@ impl Zfs {
 
     /// Where a dataset is mounted when it is.
     pub fn folder(&self, name: &str) -> Option<PathBuf> {
-        let own = self.datasets.get(name).and_then(|one| one.properties.get("mountpoint"));
+        let own = self
+            .datasets
+            .get(name)
+            .and_then(|one| one.properties.get("mountpoint"));
         match (own.map(String::as_str), name.rsplit_once('/')) {
             (Some("none" | "legacy"), _) => None,
             (Some(path), _) => Some(path.into()),
@@ -287,8 +301,12 @@ impl Zfs {
     }
 
     fn mounted_places(&self) -> Places {
-        let all = self.datasets.values().filter_map(|one| one.mounted.as_ref());
-        all.map(|(path, _)| path.as_os_str().as_bytes().to_vec()).collect()
+        let all = self
+            .datasets
+            .values()
+            .filter_map(|one| one.mounted.as_ref());
+        all.map(|(path, _)| path.as_os_str().as_bytes().to_vec())
+            .collect()
     }
 
     /// What is in a dataset now.
@@ -317,7 +335,9 @@ impl Zfs {
         let tick = self.tick();
         let dataset = self.datasets.get_mut(name).unwrap();
         if dataset.mounted.is_some() {
-            return Err(format!("cannot mount '{name}': filesystem already mounted\n"));
+            return Err(format!(
+                "cannot mount '{name}': filesystem already mounted\n"
+            ));
         }
         let _ = fs::create_dir_all(&path);
         write_tree(&path, &dataset.stash);
@@ -387,7 +407,10 @@ impl Zfs {
             true => self.below(dataset),
             false => vec![dataset.into()],
         };
-        if let Some(there) = of.iter().find(|one| self.snapshot_of(one, snapshot).is_some()) {
+        if let Some(there) = of
+            .iter()
+            .find(|one| self.snapshot_of(one, snapshot).is_some())
+        {
             return Err(format!(
                 "cannot create snapshot '{there}@{snapshot}': dataset already exists\n"
             ));
@@ -459,7 +482,9 @@ impl Zfs {
 
     /// What depends on a dataset or snapshot and is not below `within`.
     fn dependents(&self, datasets: &[String], within: &str) -> Vec<String> {
-        let snapshots = datasets.iter().flat_map(|one| &self.datasets[one].snapshots);
+        let snapshots = datasets
+            .iter()
+            .flat_map(|one| &self.datasets[one].snapshots);
         let clones = snapshots.flat_map(|one| self.clones_of(one.guid));
         clones.filter(|clone| !is_below(clone, within)).collect()
     }
@@ -496,7 +521,10 @@ impl Zfs {
             }
         }
         let held = all.iter().find_map(|one| {
-            let held = self.datasets[one].snapshots.iter().find(|one| !one.holds.is_empty())?;
+            let held = self.datasets[one]
+                .snapshots
+                .iter()
+                .find(|one| !one.holds.is_empty())?;
             Some(format!("{one}@{}", held.name))
         });
         if let Some(held) = held {
@@ -516,14 +544,24 @@ impl Zfs {
         Ok(String::new())
     }
 
-    fn destroy_snapshot(&mut self, dataset: &str, name: &str, recursive: bool, clones_too: bool) -> Said {
-        self.require(dataset)
-            .map_err(|_| "could not find any snapshots to destroy; check snapshot names.\n".to_string())?;
+    fn destroy_snapshot(
+        &mut self,
+        dataset: &str,
+        name: &str,
+        recursive: bool,
+        clones_too: bool,
+    ) -> Said {
+        self.require(dataset).map_err(|_| {
+            "could not find any snapshots to destroy; check snapshot names.\n".to_string()
+        })?;
         let of = match recursive {
             true => self.below(dataset),
             false => vec![dataset.into()],
         };
-        let of: Vec<String> = of.into_iter().filter(|one| self.snapshot_of(one, name).is_some()).collect();
+        let of: Vec<String> = of
+            .into_iter()
+            .filter(|one| self.snapshot_of(one, name).is_some())
+            .collect();
         if of.is_empty() {
             return Err("could not find any snapshots to destroy; check snapshot names.\n".into());
         }
@@ -562,7 +600,9 @@ impl Zfs {
                 true => self.below(dataset),
                 false => vec![dataset.into()],
             };
-            if of.iter().any(|one| self.snapshot_of(one, new).is_some() && self.snapshot_of(one, old).is_some()) {
+            if of.iter().any(|one| {
+                self.snapshot_of(one, new).is_some() && self.snapshot_of(one, old).is_some()
+            }) {
                 return Err(format!("cannot rename to '{to}': dataset already exists\n"));
             }
             for one in of {
@@ -586,7 +626,11 @@ impl Zfs {
             _ => return Err(format!("cannot rename '{from}': parent does not exist\n")),
         }
         let all = self.below(from);
-        let mounted: Vec<String> = all.iter().filter(|one| self.mountpoint(one).is_some()).cloned().collect();
+        let mounted: Vec<String> = all
+            .iter()
+            .filter(|one| self.mountpoint(one).is_some())
+            .cloned()
+            .collect();
         for one in mounted.iter().rev() {
             let place = self.mountpoint(one).map(Path::to_path_buf);
             self.unmount_one(one);
@@ -596,7 +640,8 @@ impl Zfs {
         }
         for one in all {
             let dataset = self.datasets.remove(&one).unwrap();
-            self.datasets.insert(format!("{to}{}", &one[from.len()..]), dataset);
+            self.datasets
+                .insert(format!("{to}{}", &one[from.len()..]), dataset);
         }
         for one in mounted {
             let _ = self.mount(&format!("{to}{}", &one[from.len()..]));
@@ -607,15 +652,25 @@ impl Zfs {
     pub fn promote(&mut self, name: &str) -> Said {
         self.require(name)?;
         let Some(guid) = self.datasets[name].origin else {
-            return Err(format!("cannot promote '{name}': not a cloned filesystem\n"));
+            return Err(format!(
+                "cannot promote '{name}': not a cloned filesystem\n"
+            ));
         };
         let Some(origin) = self.name_of(guid) else {
             return Err(format!("cannot promote '{name}': no origin\n"));
         };
         let (source, _) = split(&origin);
-        let moved: Vec<Snapshot> = self.datasets[source].snapshots.iter().filter(|one| one.guid <= guid).cloned().collect();
+        let moved: Vec<Snapshot> = self.datasets[source]
+            .snapshots
+            .iter()
+            .filter(|one| one.guid <= guid)
+            .cloned()
+            .collect();
         let own = &self.datasets[name].snapshots;
-        if let Some(twin) = moved.iter().find(|one| own.iter().any(|other| other.name == one.name)) {
+        if let Some(twin) = moved
+            .iter()
+            .find(|one| own.iter().any(|other| other.name == one.name))
+        {
             return Err(format!(
                 "cannot promote '{name}': snapshot name '{}' from origin \nconflicts with '{}' from target\n",
                 twin.name, twin.name
@@ -636,7 +691,12 @@ impl Zfs {
         };
         self.require(name)?;
         let snapshot = self.snapshot_of(dataset, to).unwrap().clone();
-        let later: Vec<Snapshot> = self.datasets[dataset].snapshots.iter().filter(|one| one.guid > snapshot.guid).cloned().collect();
+        let later: Vec<Snapshot> = self.datasets[dataset]
+            .snapshots
+            .iter()
+            .filter(|one| one.guid > snapshot.guid)
+            .cloned()
+            .collect();
         if !later.is_empty() && !recursive {
             return Err(format!(
                 "cannot rollback to '{name}': more recent snapshots or bookmarks exist\nuse '-r' to force deletion of the following snapshots and bookmarks:\n{}\n",
@@ -649,7 +709,10 @@ impl Zfs {
             ));
         }
         if let Some(held) = later.iter().find(|one| !one.holds.is_empty()) {
-            return Err(format!("cannot destroy snapshot {dataset}@{}: it's being held\n", held.name));
+            return Err(format!(
+                "cannot destroy snapshot {dataset}@{}: it's being held\n",
+                held.name
+            ));
         }
         let others = self.mounted_places();
         let of = self.datasets.get_mut(dataset).unwrap();
@@ -682,11 +745,16 @@ impl Zfs {
         self.require(name)?;
         let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
         if key == "quota" && value != "none" && !value.ends_with(['M', 'G', 'T', 'm', 'g', 't']) {
-            return Err(format!("cannot set property for '{name}': bad numeric value '{value}'\n"));
+            return Err(format!(
+                "cannot set property for '{name}': bad numeric value '{value}'\n"
+            ));
         }
         let remount = key == "mountpoint";
         let below = self.below(name);
-        let mounted: Vec<String> = below.into_iter().filter(|one| remount && self.mountpoint(one).is_some()).collect();
+        let mounted: Vec<String> = below
+            .into_iter()
+            .filter(|one| remount && self.mountpoint(one).is_some())
+            .collect();
         for one in mounted.iter().rev() {
             self.unmount_one(one);
         }
@@ -718,21 +786,32 @@ impl Zfs {
             ("createtxg", None) => of.guid.to_string(),
             ("creation", Some(snapshot)) => (1_700_000_000 + snapshot.guid).to_string(),
             ("creation", None) => (1_700_000_000 + of.guid).to_string(),
-            ("used" | "referenced" | "usedbydataset" | "usedbychildren" | "usedbysnapshots", _) => "4096".into(),
+            ("used" | "referenced" | "usedbydataset" | "usedbychildren" | "usedbysnapshots", _) => {
+                "4096".into()
+            }
             ("available", None) => "1000000000".into(),
             ("compressratio", _) => "1.00x".into(),
             ("quota" | "reservation", None) => {
                 let value = of.properties.get(column).map_or("0", String::as_str);
-                if value == "none" { "0".into() } else { value.into() }
+                if value == "none" {
+                    "0".into()
+                } else {
+                    value.into()
+                }
             }
             ("mounted", None) => if of.mounted.is_some() { "yes" } else { "no" }.into(),
-            ("mountpoint", None) => or_none(self.folder(dataset).map(|path| path.display().to_string())),
+            ("mountpoint", None) => {
+                or_none(self.folder(dataset).map(|path| path.display().to_string()))
+            }
             ("canmount", None) => "on".into(),
             ("keystatus", None) => "-".into(),
             _ => {
                 let mut at = Some(dataset);
                 while let Some(name) = at {
-                    let here = self.datasets.get(name).and_then(|one| one.properties.get(column));
+                    let here = self
+                        .datasets
+                        .get(name)
+                        .and_then(|one| one.properties.get(column));
                     if let Some(value) = here {
                         return value.clone();
                     }
@@ -769,7 +848,12 @@ impl Zfs {
         let mut names = options.operands.clone();
         let is_of_all = names.is_empty();
         if is_of_all {
-            names = self.pools.keys().filter(|pool| !self.is_silent(pool)).cloned().collect();
+            names = self
+                .pools
+                .keys()
+                .filter(|pool| !self.is_silent(pool))
+                .cloned()
+                .collect();
         }
         let mut printed = String::new();
         let mut wrong = String::new();
@@ -785,7 +869,10 @@ impl Zfs {
             };
             let kinds = options.kinds.as_deref().unwrap_or("filesystem");
             for row in self.rows(&name, kinds, depth) {
-                let columns = options.columns.split(',').map(|column| self.column(&row, column));
+                let columns = options
+                    .columns
+                    .split(',')
+                    .map(|column| self.column(&row, column));
                 printed.push_str(&columns.collect::<Vec<_>>().join("\t"));
                 printed.push('\n');
             }
@@ -811,7 +898,11 @@ impl Zfs {
                 false => options.depth.unwrap_or(0),
             };
             let kinds = options.kinds.as_deref().unwrap_or("filesystem,snapshot");
-            let kinds = if options.recursive { kinds } else { "filesystem" };
+            let kinds = if options.recursive {
+                kinds
+            } else {
+                "filesystem"
+            };
             for row in self.rows(name, kinds, depth) {
                 let properties: Vec<&str> = match &*asked {
                     "all" => vec!["mounted", "mountpoint", "canmount", "keystatus"],
@@ -871,7 +962,8 @@ impl Zfs {
 
     pub fn health(&self) -> String {
         let rows = self.pools.iter();
-        rows.map(|(pool, health)| format!("{pool}\t{}\n", health.as_str())).collect()
+        rows.map(|(pool, health)| format!("{pool}\t{}\n", health.as_str()))
+            .collect()
     }
 }
 
