@@ -111,7 +111,7 @@ pub struct Bench {
     jobs: Vec<Started>,
     now: Picture,
     /// Whether something may have changed that leaves no trace for half a minute.
-    stale: bool,
+    stale: [bool; 3],
     pub trace: Vec<String>,
     pub is_told: bool,
     /// How the last request was answered.
@@ -152,7 +152,7 @@ impl Bench {
             clients: (0..3).map(client).collect(),
             jobs: Vec::new(),
             now: world.picture(),
-            stale: false,
+            stale: [false; 3],
             trace: Vec::new(),
             is_told: false,
             last: None,
@@ -191,9 +191,24 @@ impl Bench {
             by_hand => {
                 self.world.by_hand(by_hand);
                 self.now = self.world.picture();
-                self.stale = true;
+                let is_traced =
+                    !matches!(by_hand, Operation::Zfs(line) if line.starts_with("promote"));
+                self.note_traces(is_traced, None);
                 Ok(())
             }
+        }
+    }
+
+    /// What leaves no trace on disk or in the mount table is seen half a minute later by all but who has
+    /// done it.
+    fn note_traces(&mut self, is_traced: bool, by: Option<usize>) {
+        let is_mounted = self
+            .now
+            .datasets
+            .values()
+            .all(|one| one.mountpoint.is_some());
+        for client in (0..self.stale.len()).filter(|client| Some(*client) != by) {
+            self.stale[client] |= !is_traced || !is_mounted;
         }
     }
 
@@ -478,6 +493,13 @@ impl Bench {
         if reply.is_none() {
             self.kill(client);
         }
+        // Whoever comes next does what an orphan has left, and stopjob ends a job.
+        let others = self
+            .jobs
+            .iter()
+            .filter(|one| !one.is_settled && (!one.lives() || stops));
+        let of_others: Vec<Rule> = others.flat_map(|one| one.rules.clone()).collect();
+        let are_orphans = self.jobs.iter().any(|one| !one.is_settled && !one.lives());
         self.settle_orphans(&action);
         let after = world.picture();
         let points: Vec<&Picture> = [&before]
@@ -512,16 +534,11 @@ impl Bench {
                 action: &action,
                 args: &args,
                 busy: &busy,
-                jobs_run: unsettled,
+                jobs_run: unsettled || are_orphans,
             })
             .collect();
         let mut rules: Vec<Rule> = models.iter().flat_map(Model::footprint).collect();
-        // Whoever comes next does what an orphan has left, and stopjob ends a job.
-        let others = self
-            .jobs
-            .iter()
-            .filter(|one| !one.is_settled && (!one.lives() || stops));
-        rules.extend(others.flat_map(|one| one.rules.clone()));
+        rules.extend(of_others);
         let judged = Judged {
             model: &models[0],
             own: &own,
@@ -530,7 +547,8 @@ impl Bench {
             reply: reply.as_ref(),
             is_troubled: came.has_come,
             is_shared: !came.meanwhile.is_empty(),
-            stale: self.stale,
+            are_orphans,
+            stale: self.stale[client],
             jobs: &self.jobs,
         };
         let verdict = judged.judge();
@@ -545,17 +563,21 @@ impl Bench {
         }
         drop(models);
         verdict?;
+        let judged_well = reply
+            .as_ref()
+            .is_some_and(|reply| reply[&*action]["error"].is_null());
         if !came.later.is_empty() {
             world.do_later(&came.later);
-            self.stale = true;
+            self.stale = [true; 3];
         }
-        let changes_all = !LOOKS.contains(&&*action) && reply.is_some();
-        if changes_all && !came.has_come {
-            // What a client has changed itself it looks at anew.
-            self.stale &=
-                !["cleanall", "cleanjails", "cleanreleases", "cleantemplates"].contains(&&*action);
+        // What a client has changed itself it looks at anew.
+        let looks_anew = ["cleanall", "cleanjails", "cleanreleases", "cleantemplates"];
+        if looks_anew.contains(&&*action) && judged_well && !came.has_come {
+            self.stale[client] = false;
         }
         self.now = world.picture();
+        let is_shared = !came.meanwhile.is_empty();
+        self.note_traces(!is_shared, (!is_shared).then_some(client));
         if stops {
             for one in self
                 .jobs
@@ -735,6 +757,8 @@ struct Judged<'a> {
     reply: Option<&'a Value>,
     is_troubled: bool,
     is_shared: bool,
+    /// Whether a job of one that was killed had ended before.
+    are_orphans: bool,
     stale: bool,
     jobs: &'a [Started],
 }
@@ -828,8 +852,7 @@ impl Judged<'_> {
             "in_use",
         ]
         .contains(&code);
-        let unsettled = self.jobs.iter().any(|one| !one.is_settled && !one.lives());
-        if is_refusal && !self.is_troubled && !unsettled {
+        if is_refusal && !self.is_troubled && !self.are_orphans {
             if let Some(change) = self.own.first() {
                 return Err(format!(
                     "it was refused, and yet {change:?}: {code}: {text}"
@@ -852,7 +875,7 @@ impl Judged<'_> {
             let is_known = self
                 .jobs
                 .iter()
-                .any(|one| !one.is_settled && (one.id == first || one.id.starts_with("unnamed")));
+                .any(|one| one.id == first || one.id.starts_with("unnamed"));
             if !is_known {
                 return Err(format!("there is no such job: {text}"));
             }
@@ -862,8 +885,7 @@ impl Judged<'_> {
 
     /// Whether what the words of an error claim is so.
     fn judge_words(&self, text: &str) -> Outcome {
-        let unsettled = self.jobs.iter().any(|one| !one.is_settled && !one.lives());
-        if self.is_shared || unsettled {
+        if self.is_shared || self.are_orphans {
             return Ok(());
         }
         let gone = self
@@ -1049,9 +1071,7 @@ fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<Stri
         ["update", .., name] | ["upgrade", "-r", _, name] => {
             let dataset = format!("{iocage}/jails/{name}");
             rules.push(may("file", &dataset));
-            for one in before.below(&dataset) {
-                rules.push(may("snapshot+", format!("{one}@ioc_*")));
-            }
+            rules.push(may("snapshot+", &dataset));
             let jail = before.jail("jails", name);
             if jail
                 .as_ref()

@@ -20,8 +20,8 @@ mod zfs;
 use std::io::Write;
 use std::time::Instant;
 
-use operations::Operation;
 use bench::Bench;
+use operations::Operation;
 use proptest::collection::vec;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -51,8 +51,15 @@ fn runner(seed: u64, sequence: u64) -> TestRunner {
 
 fn world() -> String {
     let world = std::env::var("STORM_WORLD").unwrap_or_default();
-    let world = if world.is_empty() { "simulated".into() } else { world };
-    assert!(["simulated", "real", "both"].contains(&&*world), "there is no world {world:?}");
+    let world = if world.is_empty() {
+        "simulated".into()
+    } else {
+        world
+    };
+    assert!(
+        ["simulated", "real", "both"].contains(&&*world),
+        "there is no world {world:?}"
+    );
     world
 }
 
@@ -79,7 +86,10 @@ impl Storm {
             failures: 0,
             began: Instant::now(),
         };
-        say(&format!("{} operations, STORM_SEED={}", storm.wanted, storm.seed));
+        say(&format!(
+            "{} operations, STORM_SEED={}",
+            storm.wanted, storm.seed
+        ));
         storm
     }
 
@@ -99,16 +109,27 @@ impl Storm {
         self.failures += 1;
         say(&format!("{}: {why}", self.place()));
         let most = number("STORM_FAILURES", 1);
-        assert!(self.failures < most, "{}: found after {} operations", self.place(), self.done);
+        assert!(
+            self.failures < most,
+            "{}: found after {} operations",
+            self.place(),
+            self.done
+        );
     }
 
     fn end(&self) {
         if std::env::var_os("STORM_TALLY").is_some() {
             let tally = bench::TALLY.lock().unwrap();
-            tally.iter().for_each(|((what, how), count)| say(&format!("{count:8} {what}: {how}")));
+            tally
+                .iter()
+                .for_each(|((what, how), count)| say(&format!("{count:8} {what}: {how}")));
         }
         let sequences = self.sequence - self.first;
-        say(&format!("{} operations in {sequences} sequences, {:?}", self.done, self.began.elapsed()));
+        say(&format!(
+            "{} operations in {sequences} sequences, {:?}",
+            self.done,
+            self.began.elapsed()
+        ));
         assert_eq!(self.failures, 0, "STORM_SEED={}", self.seed);
     }
 }
@@ -148,7 +169,9 @@ fn simulated() {
             let text = serde_json::to_string(&operations).unwrap();
             let trace = bench::run(&operations, true).err();
             let trace = trace.map_or(String::new(), |(_, trace)| trace.join("\n"));
-            storm.fail(&format!("{why}\n{trace}\nFor tests/storm/regressions.txt:\nname: {text}\n"));
+            storm.fail(&format!(
+                "{why}\n{trace}\nFor tests/storm/regressions.txt:\nname: {text}\n"
+            ));
         }
         storm.sequence += 1;
     }
@@ -185,7 +208,10 @@ fn both() {
         let operations = storm.next(&strategy);
         let (mut real, mut made_up) = (Bench::on(World::real(lab)), Bench::new());
         storm.done += operations.len() as u64;
-        if let Some(why) = operations.iter().find_map(|one| difference(&mut real, &mut made_up, one)) {
+        if let Some(why) = operations
+            .iter()
+            .find_map(|one| difference(&mut real, &mut made_up, one))
+        {
             storm.fail(&why);
         }
         let _ = (real.end(), made_up.end());
@@ -206,11 +232,20 @@ fn difference(real: &mut Bench, made_up: &mut Bench, step: &Operation) -> Option
         return None;
     }
     let only = |those: &std::collections::BTreeSet<String>, others| {
-        those.difference(others).cloned().collect::<Vec<_>>().join(", ")
+        those
+            .difference(others)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     Some(format!(
         "{step:?}\n    real: {:?} {:?}; {}\n    simulated: {:?} {:?}; {}",
-        one.0, one.1, only(&one.2, &other.2), other.0, other.1, only(&other.2, &one.2)
+        one.0,
+        one.1,
+        only(&one.2, &other.2),
+        other.0,
+        other.1,
+        only(&other.2, &one.2)
     ))
 }
 

@@ -426,11 +426,12 @@ impl<'a> Model<'a> {
                     }
                 }
                 if jail.family == "templates" {
+                    let made_from_it = self.before.jails();
+                    let made_from_it = made_from_it
+                        .iter()
+                        .filter(|one| one.get("source_template").as_ref() == Some(&jail.name));
                     rules.extend(
-                        self.before
-                            .jails()
-                            .iter()
-                            .map(|one| may("file", format!("{}:config.json", one.dataset))),
+                        made_from_it.map(|one| may("file", format!("{}:config.json", one.dataset))),
                     );
                 }
             }
