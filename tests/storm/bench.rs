@@ -31,6 +31,8 @@ fn count(what: &str, how: &str) {
 pub type Outcome<T = ()> = Result<T, String>;
 
 const SOON: Duration = Duration::from_secs(120);
+/// What is done in the background takes so long at most.
+const MOMENT: Duration = Duration::from_millis(30);
 
 /// A host program: its log, and its dispatcher where it has one.
 pub struct Desk {
@@ -294,8 +296,11 @@ impl Bench {
             .progress(&id, Some(&log.to_string()))
             .ok()
             .flatten()?;
-        self.wait_for_verdict(&id);
-        self.jobs[at].is_settled = true;
+        // One whose host program was killed since is seen to by whoever makes the next change.
+        match self.has_verdict(&id) {
+            true => self.jobs[at].is_settled = true,
+            false => job.abandon(),
+        }
         serde_json::from_str(&event).ok()
     }
 
@@ -305,16 +310,18 @@ impl Bench {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
-    fn wait_for_verdict(&self, id: &str) -> bool {
-        let deadline = Instant::now() + SOON;
+    /// Whether a job is judged, or is within a moment.
+    fn has_verdict(&self, id: &str) -> bool {
+        let deadline = Instant::now() + MOMENT;
         loop {
-            match self.record(id) {
-                Some(record) if record["verdict"].is_null() && Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_micros(200));
-                }
-                Some(record) => return !record["verdict"].is_null(),
-                None => return true,
+            let record = self.record(id);
+            if record.is_none_or(|record| !record["verdict"].is_null()) {
+                return true;
             }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(200));
         }
     }
 
@@ -664,18 +671,8 @@ impl Bench {
             if one.is_settled || one.lives() || !one.job.is_abandoned.load(Ordering::SeqCst) {
                 continue;
             }
-            let deadline = Instant::now() + Duration::from_millis(30);
-            while Instant::now() < deadline {
-                let done = self
-                    .record(&self.jobs[at].id)
-                    .is_none_or(|record| !record["verdict"].is_null());
-                if done {
-                    // It may have just been told, and let go of its locks a moment later.
-                    self.jobs[at].is_settled = true;
-                    break;
-                }
-                std::thread::sleep(Duration::from_micros(300));
-            }
+            let id = self.jobs[at].id.clone();
+            self.jobs[at].is_settled = self.has_verdict(&id);
         }
     }
 

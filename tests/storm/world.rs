@@ -132,6 +132,9 @@ impl Job {
 
     /// Lets it take some steps, and waits until it has.
     pub fn go(&self, steps: usize) {
+        if self.is_done() {
+            return;
+        }
         if let Some(gate) = &self.gate {
             // To its end, which whoever watches it sees.
             let opened = fs::write(gate, "go\n");
