@@ -74,7 +74,37 @@ impl Host {
         self.running.retain(|one| one.name != name);
     }
 
+    /// Runs a command of zfs. What something else is mounted in cannot be unmounted.
+    pub fn run_zfs(&mut self, words: &[&str]) -> (i32, String, String) {
+        let unmounts = ["unmount", "destroy", "rename"].contains(&words[0])
+            || words
+                .get(1)
+                .is_some_and(|word| word.starts_with("mountpoint="));
+        let dataset = words[1..]
+            .iter()
+            .find(|word| !word.starts_with('-') && !word.contains('='));
+        let place = dataset.and_then(|dataset| self.zfs.mountpoint(dataset));
+        let is_busy = place.is_some_and(|place| {
+            let mut mounts = self.mounts.iter();
+            mounts.any(|(_, mount)| mount.mountpoint.starts_with(place))
+        });
+        match unmounts && is_busy {
+            true => {
+                let place = place
+                    .map(|place| place.display().to_string())
+                    .unwrap_or_default();
+                (
+                    1,
+                    String::new(),
+                    format!("cannot unmount '{place}': Device busy\n"),
+                )
+            }
+            false => self.zfs.run(words),
+        }
+    }
+
     pub fn mount(&mut self, source: &str, at: &Path, kind: &str) {
+        let _ = std::fs::create_dir_all(at);
         let tick = self.zfs.tick();
         let mount = Mount {
             source: source.into(),

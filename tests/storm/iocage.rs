@@ -178,7 +178,7 @@ impl Iocage<'_> {
 
     /// A command of zfs, whatever comes of it.
     fn zfs(&mut self, words: &[&str]) -> Step<Result<String, String>> {
-        let (code, out, err) = self.change(|host| host.zfs.run(words))?;
+        let (code, out, err) = self.change(|host| host.run_zfs(words))?;
         Ok(if code == 0 { Ok(out) } else { Err(err) })
     }
 

@@ -313,8 +313,17 @@ impl World {
         let line = self.placed(line);
         let words: Vec<&str> = line.split(' ').collect();
         match &self.lab {
-            Some(lab) => drop(lab.try_zfs(&words)),
-            None => drop(self.host.lock().unwrap().zfs.run(&words)),
+            // zfs-fuse says "busy" for a moment after an unmount.
+            Some(lab) => {
+                for _ in 0..20 {
+                    let output = lab.try_zfs(&words);
+                    if !String::from_utf8_lossy(&output.stderr).contains("busy") {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(250));
+                }
+            }
+            None => drop(self.host.lock().unwrap().run_zfs(&words)),
         }
     }
 
@@ -615,7 +624,7 @@ impl World {
         let said = |text: &str| (0, text.to_string(), String::new());
         let mut host = self.host.lock().unwrap();
         match program {
-            Program::Zfs => host.zfs.run(&words),
+            Program::Zfs => host.run_zfs(&words),
             Program::Zpool => (0, host.zfs.health(), String::new()),
             Program::Jls => (0, host.jls(), String::new()),
             Program::FreebsdVersion => said("13.2-RELEASE-p9\n"),
