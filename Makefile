@@ -8,6 +8,12 @@ PREFIX?=	/usr/local
 DESTDIR?=
 # For how long each fuzzer runs.
 FUZZ_SECONDS?=	60
+# How much happens in a storm (tests/storm), with which number it begins, and where: simulated, real (a
+# ZFS), or both.
+STORM_OPERATIONS?=	100000
+STORM_SEED?=
+STORM_WORLD?=	simulated
+STORM=	STORM_OPERATIONS=$(STORM_OPERATIONS) STORM_SEED=$(STORM_SEED) STORM_WORLD=$(STORM_WORLD)
 # How much is run on OpenZFS: short or full.
 OPENZFS?=	full
 
@@ -133,6 +139,14 @@ fuzz:
 	@CARGO="$(CARGO)" sh tests/setup fuzz
 	CARGO=$(CARGO) sh fuzz/run $(FUZZ_SECONDS)
 
+storm:
+	@CARGO="$(CARGO)" sh tests/setup test
+	$(STORM) STORM_TALLY=1 $(CARGO) test --profile storm --no-default-features --test storm -- --nocapture
+
+# Whether it is rough enough.
+storm-mutants:
+	CARGO="$(CARGO)" sh tests/storm/mutants
+
 bench:
 	CARGO_TARGET_DIR=$$PWD/target/benches $(CARGO) bench --manifest-path benches/Cargo.toml
 
@@ -172,4 +186,4 @@ clean:
 	$(CARGO) clean
 
 .PHONY: build command install install-header install-library install-command install-docs install-examples uninstall \
-	test demo openzfs sanitize fuzz bench pictures lint freebsd lint-freebsd package dist clean
+	test storm storm-mutants demo openzfs sanitize fuzz bench pictures lint freebsd lint-freebsd package dist clean

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::{Configuration, Program};
 use crate::error::Result;
-use crate::iocage::releases;
+use crate::iocage::{pools, releases};
 use crate::limits;
 use crate::names::{PoolName, Url};
 use crate::resources::{Resource, Resources};
@@ -40,8 +40,10 @@ pub struct Catalogue {
 }
 
 struct Shared {
+    configuration: Arc<Configuration>,
     system: Arc<System>,
     resources: Resources,
+    of_iocage: Resources,
     directory: PathBuf,
     /// Whose lists these are: another iocage may know of other releases.
     iocage: String,
@@ -99,12 +101,21 @@ pub struct Remote {
 }
 
 impl Catalogue {
-    pub fn new(configuration: &Configuration, system: Arc<System>, resources: Resources) -> Self {
+    /// `resources` are those of all who have this state directory, `of_iocage` those of all who work
+    /// with this iocage.
+    pub fn new(
+        configuration: &Arc<Configuration>,
+        system: Arc<System>,
+        resources: Resources,
+        of_iocage: Resources,
+    ) -> Self {
         Catalogue {
             shared: Arc::new(Shared {
                 iocage: system.path(Program::Iocage).display().to_string(),
+                configuration: Arc::clone(configuration),
                 system,
                 resources,
+                of_iocage,
                 directory: configuration.state_directory.clone(),
                 end_of_life_url: configuration.end_of_life_url.clone(),
                 state: Mutex::default(),
@@ -202,7 +213,7 @@ impl Shared {
 
     /// Asks iocage, and where that does not say what is at its end of life, FreeBSD.
     fn refresh(&self, pool: &PoolName) {
-        let releases = releases::remote(&self.system, pool, &self.closing);
+        let releases = self.ask_iocage(pool);
         let marked = |names: &Vec<String>| {
             names
                 .iter()
@@ -228,6 +239,16 @@ impl Shared {
         state.refreshing = false;
         state.refreshes += 1;
         self.refreshed.notify_all();
+    }
+
+    /// Nobody may switch the pool off meanwhile: without an active one, iocage would activate the
+    /// first that it finds.
+    fn ask_iocage(&self, pool: &PoolName) -> Result<Vec<String>> {
+        let marks = [Resource::Marks.shared()];
+        let held = self.of_iocage.take(&marks, limits::CATALOGUE_WRITING)?;
+        pools::require_active(&self.system, &self.configuration, pool)?;
+        let system = self.system.holding(held.locks());
+        releases::remote(&system, pool, &self.closing)
     }
 
     fn note(

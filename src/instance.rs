@@ -57,7 +57,12 @@ impl Instance {
         // All who have one state directory have one catalogue, whichever iocage they work with.
         let of_all = Resources::new(state, state, records.clone());
         let known = Arc::new(Known {
-            catalogue: Catalogue::new(&configuration, Arc::clone(&system), of_all),
+            catalogue: Catalogue::new(
+                &configuration,
+                Arc::clone(&system),
+                of_all,
+                resources.clone(),
+            ),
             indexes: Default::default(),
             installed: Default::default(),
             memory: Default::default(),

@@ -119,7 +119,8 @@ pub const PLUGINS_RETRY: Duration = Duration::from_secs(60);
 /// that.
 pub const INSTALLED_RETRY: Duration = Duration::from_secs(60);
 
-/// How long a refresh of the catalogue waits for another process that writes the file.
+/// How long a refresh of the catalogue waits for another process that writes the file, or that switches
+/// pools.
 pub const CATALOGUE_WRITING: Duration = Duration::from_secs(5);
 
 /// How long a dispatcher may take until it knows of a job that it has taken.

@@ -49,8 +49,20 @@ fn switch(context: &Context, wanted: &PoolName, before: &Pools) -> Result<()> {
         .filter(is_wanted)
         .filter(|pool| !pool.active);
     let to_unmark = before.active().filter(|pool| pool.name != *wanted);
-    for changing in to_mark.chain(to_unmark) {
-        pools::mark(&context.system, &changing.name, !changing.active)?;
+    for pool in to_mark {
+        pools::mark(&context.system, &pool.name, true)?;
+        // A command may say that it has done what it has not.
+        if !context
+            .pools()?
+            .find(wanted)
+            .is_some_and(|pool| pool.active)
+        {
+            let message = format!("pool {wanted} is still not marked active");
+            return Err(Error::new(Code::Failed, message));
+        }
+    }
+    for pool in to_unmark {
+        pools::mark(&context.system, &pool.name, false)?;
     }
     let after = context.pools()?;
     after.require_online(wanted)?;
@@ -87,7 +99,7 @@ fn give_up(context: &Context, wanted: &PoolName, before: &Pools, error: Error) -
 /// marked now: a command that failed may still have done its work.
 fn undo(context: &Context, before: &Pools) -> &'static str {
     // What has failed once may work the next time, and this matters.
-    const TRIES: usize = 3;
+    const TRIES: usize = 6;
     let differs = |now: &Pools| {
         let differs = |pool: &&Pool| now.find(&pool.name).is_some_and(|now| now != *pool);
         before
@@ -105,7 +117,15 @@ fn undo(context: &Context, before: &Pools) -> &'static str {
         if changed.is_empty() {
             return "nothing has changed";
         }
-        for pool in changed {
+        // What was active first, and the others when it is again: or there would be none for a while.
+        let (to_mark, to_unmark): (Vec<Pool>, Vec<Pool>) =
+            changed.into_iter().partition(|pool| pool.active);
+        let next = if to_mark.is_empty() {
+            to_unmark
+        } else {
+            to_mark
+        };
+        for pool in next {
             // Whether this helps is seen in the next round.
             let _ = pools::mark(&context.system, &pool.name, pool.active);
         }

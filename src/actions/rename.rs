@@ -18,7 +18,7 @@ use crate::iocage::mounting::{self, Reach, Targets};
 use crate::iocage::remains::Roots;
 use crate::iocage::renaming::{self, Moved, Origin};
 use crate::iocage::selection::Members;
-use crate::iocage::settings::{self, Key};
+use crate::iocage::settings::{self, Key, Settings};
 use crate::names::JailName;
 use crate::reply::Object;
 use crate::request::{Arguments, NAME};
@@ -26,7 +26,8 @@ use crate::resources::{Claim, Resource};
 use crate::system::last_words;
 
 /// The new name alone. A snapshot of what the jail was cloned from gets another name too, so nobody
-/// may roll that back meanwhile.
+/// may roll that back meanwhile. And iocage writes the new name of a template into the settings of all
+/// that was made from it (`iocage.py`, rename).
 pub fn needs(_: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Vec<Claim>> {
     let mut claims = vec![Resource::jail(&arguments.require(&NAME)?).alone()];
     let origin = origin(&chosen.member);
@@ -35,7 +36,18 @@ pub fn needs(_: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Vec<
             claims.push(Resource::Jail(source.replace('.', "_")).shared());
         }
     }
+    if chosen.member.family() == Family::Templates {
+        let made_from_it = chosen.members.all().filter(|one| is_made_from(one, chosen));
+        claims.extend(made_from_it.map(|one| Resource::Jail(one.in_kernel()).alone()));
+    }
     Ok(claims)
+}
+
+/// Whether the settings of a jail say that it was made from this template.
+fn is_made_from(one: &Member, chosen: &Chosen) -> bool {
+    let own = one.listing.settings(one.jail);
+    let source = own.and_then(|own| settings::text(own, Settings::none(), Key::SOURCE_TEMPLATE));
+    source.is_some_and(|source| source == chosen.member.jail.name)
 }
 
 pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result<Object> {

@@ -24,6 +24,7 @@ impl Key {
     pub const IP6_ADDR: Key = Key::of("ip6_addr");
     pub const PLUGIN_NAME: Key = Key::of("plugin_name");
     pub const RELEASE: Key = Key::of("release");
+    pub const SOURCE_TEMPLATE: Key = Key::of("source_template");
     pub const TYPE: Key = Key::of("type");
     pub const VNET_MACS: [Key; 4] = [
         Key::of("vnet0_mac"),

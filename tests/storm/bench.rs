@@ -1,0 +1,1152 @@
+//! Where a storm blows: clients with their instances, jobs that go on, and what must hold after each step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{json, Value};
+use sysadm_iocage::actions::{Access, ACTIONS};
+use sysadm_iocage::host::{Host, Level};
+use sysadm_iocage::instance::Instance;
+use sysadm_iocage::system::Runner;
+
+use super::model::{in_kernel, unit_of, Model, Must, LOOKS};
+use super::operations::{Operation, Trouble};
+use super::picture::{may, Change, Picture, Rule};
+use super::world::{Eyes, HostKilled, Job, World};
+
+/// How often each action was answered how.
+pub static TALLY: Mutex<BTreeMap<(String, String), u64>> = Mutex::new(BTreeMap::new());
+
+fn count(what: &str, how: &str) {
+    let mut tally = TALLY.lock().unwrap();
+    *tally.entry((what.into(), how.into())).or_default() += 1;
+}
+
+/// What went wrong, or how it went.
+pub type Outcome<T = ()> = Result<T, String>;
+
+const SOON: Duration = Duration::from_secs(120);
+/// What is done in the background takes so long at most.
+const MOMENT: Duration = Duration::from_millis(30);
+
+/// A host program: its log, and its dispatcher where it has one.
+pub struct Desk {
+    world: Arc<World>,
+    has_dispatcher: bool,
+    queued: Mutex<Vec<(String, Arc<Job>)>>,
+    ended: Mutex<Vec<(String, Value)>>,
+    came: Condvar,
+}
+
+struct At(Arc<Desk>);
+
+impl Host for At {
+    fn queue_process(&self, id: &str, argv: &[String]) -> Option<bool> {
+        if !self.0.has_dispatcher {
+            return None;
+        }
+        let job = self.0.world.start_job(&argv[1..], None, &[]);
+        self.0.queued.lock().unwrap().push((id.into(), job));
+        Some(true)
+    }
+
+    fn has_dispatcher(&self) -> bool {
+        self.0.has_dispatcher
+    }
+
+    fn is_job_active(&self, id: &str) -> Option<bool> {
+        if !self.0.has_dispatcher {
+            return None;
+        }
+        let queued = self.0.queued.lock().unwrap();
+        Some(
+            queued
+                .iter()
+                .any(|(other, job)| other == id && !job.is_done()),
+        )
+    }
+
+    fn log(&self, _: Level, _: &str) -> bool {
+        true
+    }
+
+    fn job_ended(&self, id: &str, event: &str) {
+        let event = serde_json::from_str(event).unwrap_or_default();
+        self.0.ended.lock().unwrap().push((id.into(), event));
+        self.0.came.notify_all();
+    }
+}
+
+struct Client {
+    instance: Option<Instance>,
+    desk: Arc<Desk>,
+}
+
+/// A job that was started.
+struct Started {
+    id: String,
+    client: usize,
+    job: Arc<Job>,
+    /// The host when it was started.
+    before: Picture,
+    rules: Vec<Rule>,
+    /// The names of the jails that it has alone.
+    names: BTreeSet<String>,
+    /// Whether the library has seen to its end.
+    is_settled: bool,
+}
+
+impl Started {
+    fn lives(&self) -> bool {
+        !self.job.is_done()
+    }
+}
+
+pub struct Bench {
+    pub world: Arc<World>,
+    clients: Vec<Client>,
+    jobs: Vec<Started>,
+    now: Picture,
+    /// Whether something may have changed that leaves no trace for half a minute.
+    stale: [bool; 3],
+    pub trace: Vec<String>,
+    pub is_told: bool,
+    /// How the last request was answered.
+    pub last: Option<String>,
+}
+
+fn scratch() -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::SeqCst);
+    let shm = PathBuf::from("/dev/shm");
+    let top = if shm.is_dir() {
+        shm
+    } else {
+        std::env::temp_dir()
+    };
+    let top = top.canonicalize().unwrap();
+    top.join(format!("sysadm-storm-{}-{number}", std::process::id()))
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self::on(World::new(&scratch()))
+    }
+
+    pub fn on(world: Arc<World>) -> Self {
+        let client = |index| Client {
+            instance: None,
+            desk: Arc::new(Desk {
+                world: Arc::clone(&world),
+                // A dispatcher's jobs go step by step, which real ones do not.
+                has_dispatcher: index == 2 && !world.is_real(),
+                queued: Mutex::default(),
+                ended: Mutex::default(),
+                came: Condvar::new(),
+            }),
+        };
+        Bench {
+            clients: (0..3).map(client).collect(),
+            jobs: Vec::new(),
+            now: world.picture(),
+            stale: [false; 3],
+            trace: Vec::new(),
+            is_told: false,
+            last: None,
+            world,
+        }
+    }
+
+    fn tell(&mut self, line: impl FnOnce() -> String) {
+        if self.is_told {
+            let line = line();
+            self.trace.push(line);
+        }
+    }
+
+    fn instance(&mut self, client: usize) -> &Instance {
+        let (world, client) = (&self.world, &mut self.clients[client]);
+        client.instance.get_or_insert_with(|| {
+            let runner: Arc<dyn Runner> = Arc::new(Eyes(Arc::clone(world)));
+            let host = Box::new(At(Arc::clone(&client.desk)));
+            Instance::with_runner(world.configuration(), host, runner)
+        })
+    }
+
+    /// Does one step, and sees whether all is well.
+    pub fn step(&mut self, operation: &Operation) -> Outcome {
+        self.tell(|| format!("{operation:?}"));
+        match operation {
+            Operation::Ask(client, args, trouble) => self.ask(*client, args, trouble.clone()),
+            Operation::Job(index, steps) => self.advance(*index, Some(*steps)),
+            Operation::KillJob(index) => self.advance(*index, None),
+            Operation::Close(client) => self.close(*client),
+            Operation::Kill(client) => {
+                self.kill(*client);
+                self.expect_no_change("a client was killed")
+            }
+            by_hand => {
+                self.world.by_hand(by_hand);
+                self.now = self.world.picture();
+                let is_traced =
+                    !matches!(by_hand, Operation::Zfs(line) if line.starts_with("promote"));
+                self.note_traces(is_traced, None);
+                Ok(())
+            }
+        }
+    }
+
+    /// What leaves no trace on disk or in the mount table is seen half a minute later by all but who has
+    /// done it.
+    fn note_traces(&mut self, is_traced: bool, by: Option<usize>) {
+        let is_mounted = self
+            .now
+            .datasets
+            .values()
+            .all(|one| one.mountpoint.is_some());
+        for client in (0..self.stale.len()).filter(|client| Some(*client) != by) {
+            self.stale[client] |= !is_traced || !is_mounted;
+        }
+    }
+
+    fn expect_no_change(&mut self, why: &str) -> Outcome {
+        let after = self.world.picture();
+        let changes = self.now.changes(&after);
+        self.now = after;
+        match changes.first() {
+            None => Ok(()),
+            Some(change) => Err(format!("{why}, and {change:?}")),
+        }
+    }
+
+    // Jobs.
+
+    fn living(&self, index: usize) -> Option<usize> {
+        let living: Vec<usize> = (0..self.jobs.len())
+            .filter(|at| self.jobs[*at].lives())
+            .collect();
+        (!living.is_empty()).then(|| living[index % living.len()])
+    }
+
+    /// Lets a job go on, or kills it.
+    fn advance(&mut self, index: usize, steps: Option<usize>) -> Outcome {
+        let Some(at) = self.living(index) else {
+            return Ok(());
+        };
+        let job = Arc::clone(&self.jobs[at].job);
+        let ended = self.ended_of(at);
+        match steps {
+            Some(steps) => job.go(steps),
+            None => job.kill(),
+        }
+        let event = match job.is_done() {
+            true => self.settle(at, ended)?,
+            false => None,
+        };
+        self.judge_job(at, event.as_ref())
+    }
+
+    /// How many ends of jobs its host program has heard of.
+    fn ended_of(&self, at: usize) -> usize {
+        let desk = &self.clients[self.jobs[at].client].desk;
+        desk.ended.lock().unwrap().len()
+    }
+
+    /// Waits until the library has seen to the end of a job, where somebody watches it.
+    fn settle(&mut self, at: usize, ended: usize) -> Outcome<Option<Value>> {
+        let (client, id) = (self.jobs[at].client, self.jobs[at].id.clone());
+        let job = Arc::clone(&self.jobs[at].job);
+        if job.is_abandoned.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        if self.clients[client].desk.has_dispatcher {
+            return Ok(self.settle_queued(at));
+        }
+        let desk = Arc::clone(&self.clients[client].desk);
+        let all = desk.ended.lock().unwrap();
+        let (all, waited) = desk
+            .came
+            .wait_timeout_while(all, SOON, |all| all.len() <= ended)
+            .unwrap();
+        if waited.timed_out() {
+            return Err(format!("nobody says that job {id} has ended"));
+        }
+        self.jobs[at].is_settled = true;
+        let event = all.iter().skip(ended).find(|(other, _)| *other == id);
+        Ok(event.map(|(_, event)| event.clone()))
+    }
+
+    /// A dispatcher tells the library of the end of a job.
+    fn settle_queued(&mut self, at: usize) -> Option<Value> {
+        let (client, id) = (self.jobs[at].client, self.jobs[at].id.clone());
+        let job = Arc::clone(&self.jobs[at].job);
+        let command = format!("iocage {}", job.words.join(" "));
+        let log = json!({
+            "state": "finished", "cmd_list": [command.clone()], "current_cmd": command.clone(),
+            command.clone(): job.output.lock().unwrap().clone(),
+            format!("return_codes/{command}"): job.code().unwrap_or(1).to_string(),
+        });
+        let instance = self.clients[client].instance.as_ref()?;
+        let event = instance
+            .progress(&id, Some(&log.to_string()))
+            .ok()
+            .flatten()?;
+        // One whose host program was killed since is seen to by whoever makes the next change.
+        match self.has_verdict(&id) {
+            true => self.jobs[at].is_settled = true,
+            false => job.abandon(),
+        }
+        serde_json::from_str(&event).ok()
+    }
+
+    fn record(&self, id: &str) -> Option<Value> {
+        let run = self.world.configuration().run_directory();
+        let path = run.join("jobs").join(format!("{id}.json"));
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    /// Whether a job is judged, or is within a moment.
+    fn has_verdict(&self, id: &str) -> bool {
+        let deadline = Instant::now() + MOMENT;
+        loop {
+            let record = self.record(id);
+            if record.is_none_or(|record| !record["verdict"].is_null()) {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// Whether what a job has changed is its own, and what is said of it is so.
+    fn judge_job(&mut self, at: usize, event: Option<&Value>) -> Outcome {
+        let after = self.world.picture();
+        let changes = self.now.changes(&after);
+        let id = self.jobs[at].id.clone();
+        self.tell(|| format!("  job {id}: {changes:?} {event:?}"));
+        let started = &self.jobs[at];
+        let is_moved = started.before.active != self.now.active;
+        if !is_moved {
+            for change in &changes {
+                if !started.rules.iter().any(|rule| rule.allows(change)) {
+                    return Err(format!(
+                        "job {} ({}) has done {change:?}",
+                        started.id,
+                        started.job.words.join(" ")
+                    ));
+                }
+                let was_there = started
+                    .before
+                    .snapshots
+                    .get(&change.what)
+                    .map(|one| one.guid);
+                let is_now = self.now.snapshots.get(&change.what).map(|one| one.guid);
+                if change.kind == "snapshot-" && was_there.is_some() && was_there == is_now {
+                    return Err(format!(
+                        "job {} has destroyed {}, which was there before",
+                        started.id, change.what
+                    ));
+                }
+            }
+        }
+        if let Some(event) = event {
+            let word = started.job.words.first().cloned().unwrap_or_default();
+            count(
+                &format!("job {word}"),
+                &format!("success {}", event["success"]),
+            );
+        }
+        let lie = event
+            .filter(|event| event["success"] == "true" && !is_moved)
+            .and_then(|event| {
+                let lie = what_is_missing(&started.job.words, &after)?;
+                Some(format!("job {} says {event}, but {lie}", started.id))
+            });
+        if let Some(lie) = lie {
+            return Err(lie);
+        }
+        self.now = after;
+        Ok(())
+    }
+
+    // Clients.
+
+    fn close(&mut self, client: usize) -> Outcome {
+        let Some(instance) = self.clients[client].instance.take() else {
+            return Ok(());
+        };
+        self.world.hurry.store(true, Ordering::SeqCst);
+        instance.close();
+        drop(instance);
+        self.world.hurry.store(false, Ordering::SeqCst);
+        // Its jobs have ended with it, and were seen to as far as that does not take time.
+        let rules: Vec<Rule> = self
+            .of_client(client)
+            .flat_map(|one| one.rules.clone())
+            .collect();
+        let has_dispatcher = self.clients[client].desk.has_dispatcher;
+        if let Some(lives) = self
+            .of_client(client)
+            .find(|one| one.lives())
+            .filter(|_| !has_dispatcher)
+        {
+            return Err(format!("job {} outlives its instance", lives.id));
+        }
+        let after = self.world.picture();
+        let changes = self.now.changes(&after);
+        self.now = after;
+        for change in changes {
+            if !rules.iter().any(|rule| rule.allows(&change)) {
+                return Err(format!("an instance was closed, and {change:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn of_client(&self, client: usize) -> impl Iterator<Item = &Started> {
+        let all = self.jobs.iter();
+        all.filter(move |one| one.client == client && !one.job.is_abandoned.load(Ordering::SeqCst))
+    }
+
+    fn kill(&mut self, client: usize) {
+        if self.world.is_real() {
+            // What only a process of its own can die of.
+            let _ = self.close(client);
+            return;
+        }
+        if !self.clients[client].desk.has_dispatcher {
+            for one in self.of_client(client).filter(|one| !one.is_settled) {
+                one.job.abandon();
+            }
+        }
+        // Nobody watches the jobs any more, so none is ended.
+        self.clients[client].instance = None;
+    }
+
+    // Requests.
+
+    fn placed(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => {
+                let job = self.jobs.last().map_or("sysadm_iocage_none", |one| &one.id);
+                Value::String(self.world.placed(text).replace("{job}", job))
+            }
+            Value::Array(all) => all.iter().map(|one| self.placed(one)).collect(),
+            Value::Object(all) => {
+                let all = all
+                    .iter()
+                    .map(|(key, value)| (key.clone(), self.placed(value)));
+                Value::Object(all.collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn ask(&mut self, client: usize, args: &Value, trouble: Option<Trouble>) -> Outcome {
+        let args = self.placed(args);
+        let action = args["action"].as_str().unwrap_or_default().to_string();
+        let first_job = self.world.jobs.lock().unwrap().len();
+        let before = std::mem::take(&mut self.now);
+        let stops = action == "stopjob";
+        let world = Arc::clone(&self.world);
+        let ended = self.clients[client].desk.ended.lock().unwrap().len();
+        let access = match trouble.is_none()
+            && ACTIONS
+                .iter()
+                .any(|one| one.name == action && LOOKS.contains(&one.name) && one.name != "stopjob")
+        {
+            true => Access::Read,
+            false => Access::Full,
+        };
+        let access = if args["refresh"].is_null() {
+            access
+        } else {
+            Access::Full
+        };
+        let instance = self.instance(client);
+        world.hurry.store(stops, Ordering::SeqCst);
+        world.expect(trouble);
+        let began = Instant::now();
+        let text = args.to_string();
+        let reply = catch_unwind(AssertUnwindSafe(|| {
+            instance.evaluate(&text, access).to_json()
+        }));
+        let took = began.elapsed();
+        let came = world.came();
+        world.hurry.store(false, Ordering::SeqCst);
+        let reply: Option<Value> = match reply {
+            Ok(text) => Some(serde_json::from_str(&text).map_err(|why| format!("{why}: {text}"))?),
+            Err(payload) if payload.is::<HostKilled>() => None,
+            Err(payload) => {
+                let why = payload.downcast_ref::<String>().cloned();
+                let why = why.or_else(|| payload.downcast_ref::<&str>().map(|why| why.to_string()));
+                return Err(format!("it panicked: {why:?}"));
+            }
+        };
+        let answer = reply.as_ref().map(|reply| &reply[&*action]);
+        self.last = answer.map(|answer| {
+            let code = answer["code"].as_str().unwrap_or("done");
+            format!("{code}: {}", answer["error"].as_str().unwrap_or_default())
+        });
+        self.note_jobs(client, first_job, &before, answer);
+        self.wait_for_short_ones(client, first_job, ended)?;
+        if reply.is_none() {
+            self.kill(client);
+        }
+        // Whoever comes next does what an orphan has left, and stopjob ends a job.
+        let others = self
+            .jobs
+            .iter()
+            .filter(|one| !one.is_settled && (!one.lives() || stops));
+        let of_others: Vec<Rule> = others.flat_map(|one| one.rules.clone()).collect();
+        let are_orphans = self.jobs.iter().any(|one| !one.is_settled && !one.lives());
+        self.settle_orphans(&action);
+        let after = world.picture();
+        let points: Vec<&Picture> = [&before]
+            .into_iter()
+            .chain(&came.meanwhile)
+            .chain([&after])
+            .collect();
+        let own: Vec<Change> = points
+            .chunks(2)
+            .flat_map(|pair| pair[0].changes(pair[1]))
+            .collect();
+        self.tell(|| {
+            format!(
+                "  {} commands: {}\n  answer: {:?}\n  changes: {own:?}",
+                came.commands.len(),
+                came.commands.join("; "),
+                reply
+            )
+        });
+        let busy: BTreeSet<String> = self
+            .jobs
+            .iter()
+            .filter(|one| one.lives())
+            .flat_map(|one| one.names.clone())
+            .collect();
+        let unsettled = self.jobs.iter().any(|one| !one.is_settled);
+        let models: Vec<Model> = points
+            .iter()
+            .step_by(2)
+            .map(|before| Model {
+                before,
+                action: &action,
+                args: &args,
+                busy: &busy,
+                jobs_run: unsettled || are_orphans,
+            })
+            .collect();
+        let mut rules: Vec<Rule> = models.iter().flat_map(Model::footprint).collect();
+        rules.extend(of_others);
+        let judged = Judged {
+            model: &models[0],
+            own: &own,
+            rules: &rules,
+            after: &after,
+            reply: reply.as_ref(),
+            is_troubled: came.has_come,
+            is_shared: !came.meanwhile.is_empty(),
+            are_orphans,
+            stale: self.stale[client],
+            jobs: &self.jobs,
+        };
+        let verdict = judged.judge();
+        if took > SOON && !world.is_real() {
+            return Err(format!("it took {took:?}"));
+        }
+        if world.unmarked.load(Ordering::SeqCst) > 0
+            && action == "activatepool"
+            && came.meanwhile.is_empty()
+        {
+            return Err("for a moment no pool was marked active".into());
+        }
+        drop(models);
+        verdict?;
+        let judged_well = reply
+            .as_ref()
+            .is_some_and(|reply| reply[&*action]["error"].is_null());
+        if !came.later.is_empty() {
+            world.do_later(&came.later);
+            self.stale = [true; 3];
+        }
+        // What a client has changed itself it looks at anew.
+        let looks_anew = ["cleanall", "cleanjails", "cleanreleases", "cleantemplates"];
+        if looks_anew.contains(&&*action) && judged_well && !came.has_come {
+            self.stale[client] = false;
+        }
+        self.now = world.picture();
+        let is_shared = !came.meanwhile.is_empty();
+        self.note_traces(!is_shared, (!is_shared).then_some(client));
+        if stops {
+            for one in self
+                .jobs
+                .iter_mut()
+                .filter(|one| !one.lives() && one.client != 2)
+            {
+                one.is_settled |= !one.job.is_abandoned.load(Ordering::SeqCst);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the jobs that were started by a request.
+    fn note_jobs(&mut self, client: usize, first: usize, before: &Picture, answer: Option<&Value>) {
+        let ids = answer.map(|answer| &answer["started_dispatcher_id"]);
+        let ids: Vec<String> = match ids {
+            Some(Value::String(id)) => vec![id.clone()],
+            Some(Value::Array(ids)) => ids
+                .iter()
+                .filter_map(|id| id.as_str().map(String::from))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let jobs: Vec<Arc<Job>> = self.world.jobs.lock().unwrap()[first..].to_vec();
+        for (at, job) in jobs.into_iter().enumerate() {
+            let (rules, names) = rules_of_job(&job.words, before);
+            self.jobs.push(Started {
+                id: ids
+                    .get(at)
+                    .cloned()
+                    .unwrap_or_else(|| format!("unnamed-{}", job.number)),
+                client,
+                before: before.clone(),
+                rules,
+                names,
+                is_settled: false,
+                job,
+            });
+        }
+        // So that the library has seen that its dispatcher knows of it.
+        if self.clients[client].desk.has_dispatcher && !ids.is_empty() {
+            if let Some(instance) = &self.clients[client].instance {
+                instance.evaluate(
+                    r#"{"action": "stopjob", "job": "sysadm_iocage_none"}"#,
+                    Access::Full,
+                );
+            }
+        }
+    }
+
+    /// Waits until the library has seen to the end of jobs that had nothing to do.
+    fn wait_for_short_ones(&mut self, client: usize, first: usize, ended: usize) -> Outcome {
+        let is_short = |one: &Started| one.job.number as usize >= first && !one.lives();
+        let short: Vec<usize> = (0..self.jobs.len())
+            .filter(|at| is_short(&self.jobs[*at]))
+            .collect();
+        if self.clients[client].desk.has_dispatcher {
+            for at in short {
+                self.settle_queued(at);
+            }
+            return Ok(());
+        }
+        let desk = Arc::clone(&self.clients[client].desk);
+        let all = desk.ended.lock().unwrap();
+        let few = |all: &mut Vec<(String, Value)>| all.len() < ended + short.len();
+        let (all, waited) = desk.came.wait_timeout_while(all, SOON, few).unwrap();
+        drop(all);
+        if waited.timed_out() {
+            return Err("nobody says that a short job has ended".into());
+        }
+        for at in short {
+            self.jobs[at].is_settled = true;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is done in the background for a job whose host program was killed.
+    fn settle_orphans(&mut self, action: &str) {
+        if LOOKS.contains(&action) && action != "stopjob" {
+            return;
+        }
+        for at in 0..self.jobs.len() {
+            let one = &self.jobs[at];
+            if one.is_settled || one.lives() || !one.job.is_abandoned.load(Ordering::SeqCst) {
+                continue;
+            }
+            let id = self.jobs[at].id.clone();
+            self.jobs[at].is_settled = self.has_verdict(&id);
+        }
+    }
+
+    /// What there is, as it can be compared with another world.
+    pub fn outline(&self) -> BTreeSet<String> {
+        let pools: Vec<(&String, String)> = self
+            .world
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(at, pool)| (pool, format!("{{{at}}}")))
+            .collect();
+        let plain = |text: &str| {
+            let mut text = text.to_string();
+            for (pool, placeholder) in &pools {
+                text = text.replace(*pool, placeholder);
+            }
+            text
+        };
+        let mut all = BTreeSet::new();
+        for (name, dataset) in &self.now.datasets {
+            let origin = dataset.origin.as_deref().unwrap_or("-");
+            let mounted = if dataset.mountpoint.is_some() {
+                "mounted"
+            } else {
+                "not mounted"
+            };
+            all.insert(plain(&format!("{name} {origin} {mounted}")));
+        }
+        // Those with a time in their names differ.
+        let snapshots = self
+            .now
+            .snapshots
+            .keys()
+            .filter(|name| !name.contains("@ioc_") && !name.contains("@20"));
+        all.extend(snapshots.map(|name| plain(name)));
+        all.extend(self.now.running.keys().map(|name| format!("{name} runs")));
+        all.extend(
+            self.now
+                .active
+                .iter()
+                .map(|pool| plain(&format!("{pool} is active"))),
+        );
+        all
+    }
+
+    /// Ends all, and sees that nothing is left.
+    pub fn end(&mut self) -> Outcome {
+        for client in 0..self.clients.len() {
+            self.close(client)?;
+        }
+        for one in &self.jobs {
+            one.job.kill();
+        }
+        let run = self.world.configuration().run_directory();
+        for folder in [run.clone(), run.join("jobs")] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.extension().is_none_or(|end| end != "lock") {
+                    continue;
+                }
+                let lock =
+                    sysadm_iocage::system::take_lock(&path, sysadm_iocage::system::Share::Alone);
+                if !matches!(lock, Ok(sysadm_iocage::system::Lock::Taken(_))) {
+                    return Err(format!("{} is still held", path.display()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A request that was answered.
+struct Judged<'a> {
+    model: &'a Model<'a>,
+    own: &'a [Change],
+    rules: &'a [Rule],
+    after: &'a Picture,
+    reply: Option<&'a Value>,
+    is_troubled: bool,
+    is_shared: bool,
+    /// Whether a job of one that was killed had ended before.
+    are_orphans: bool,
+    stale: bool,
+    jobs: &'a [Started],
+}
+
+impl Judged<'_> {
+    fn judge(&self) -> Outcome {
+        let action = self.model.action;
+        for change in self.own {
+            if !self.rules.iter().any(|rule| rule.allows(change)) {
+                return Err(format!("nobody asked for {change:?}"));
+            }
+            let is_jobs = self.model.busy.iter().any(|name| {
+                let mut families = ["jails", "templates"].iter();
+                families.any(|family| {
+                    let dataset = format!(
+                        "{}/iocage/{family}/{name}",
+                        self.model.before.pool().unwrap_or_default()
+                    );
+                    may("dataset- dataset+ file snapshot- snapshot+", dataset).allows(change)
+                })
+            });
+            if is_jobs && action != "stopjob" && !self.is_shared {
+                return Err(format!("a job uses what has changed: {change:?}"));
+            }
+        }
+        let Some(reply) = self.reply else {
+            count(action, "killed");
+            return Ok(());
+        };
+        let Some(answer) = reply.get(action) else {
+            return Err(format!("no answer of the action: {reply}"));
+        };
+        let code = answer["code"].as_str();
+        let text = answer["error"].as_str();
+        let trouble = if self.is_troubled { " in trouble" } else { "" };
+        let is_dry = if self.model.is_dry() { " dry" } else { "" };
+        count(
+            action,
+            &format!("{}{is_dry}{trouble}", code.unwrap_or("done")),
+        );
+        match (code, text) {
+            // A job's error is not the answer's.
+            (None, _) if action == "jobstatus" => Ok(()),
+            (None, None) => self.judge_success(answer),
+            (Some(code), Some(text)) => self.judge_error(code, text),
+            _ => Err(format!("an odd error: {answer}")),
+        }
+    }
+
+    fn judge_success(&self, answer: &Value) -> Outcome {
+        let each = answer["jails"]
+            .as_object()
+            .filter(|_| !self.model.args["jails"].is_null());
+        let worked = each.is_none_or(|each| each.values().any(|one| one["error"].is_null()));
+        if !self.is_shared && worked {
+            if let Must::Refuse(why) = self.model.must() {
+                return Err(format!("it should have been refused, for {why}: {answer}"));
+            }
+            if let Some(lie) = self.model.lie(self.after, answer) {
+                return Err(format!("it is a lie, for {lie}: {answer}"));
+            }
+            self.judge_listing(answer)?;
+        }
+        if let Some(each) = answer["jails"].as_object() {
+            for one in each.values() {
+                self.judge_words(one["error"].as_str().unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_error(&self, code: &str, text: &str) -> Outcome {
+        const CODES: [&str; 8] = [
+            "invalid_argument",
+            "not_found",
+            "not_active",
+            "conflict",
+            "in_use",
+            "timeout",
+            "unavailable",
+            "failed",
+        ];
+        if !CODES.contains(&code) || text.is_empty() || text.chars().any(char::is_control) {
+            return Err(format!("an odd error: {code}: {text}"));
+        }
+        let is_refusal = [
+            "invalid_argument",
+            "not_found",
+            "not_active",
+            "conflict",
+            "in_use",
+        ]
+        .contains(&code);
+        if is_refusal && !self.is_troubled && !self.are_orphans {
+            if let Some(change) = self.own.first() {
+                return Err(format!(
+                    "it was refused, and yet {change:?}: {code}: {text}"
+                ));
+            }
+        }
+        if let (Must::Work(why), false) = (self.model.must(), self.is_troubled) {
+            // The rules of arguments are the library's own.
+            if code != "invalid_argument" {
+                return Err(format!("it should have worked, for {why}: {code}: {text}"));
+            }
+        }
+        if let Some((_, rest)) = text.split_once(" in use by job") {
+            let rest = rest.trim_start_matches('s').trim();
+            let names: Vec<&str> = rest
+                .split([',', ';', ' '])
+                .filter(|name| !name.is_empty())
+                .collect();
+            let first = names.first().copied().unwrap_or_default();
+            let is_known = self
+                .jobs
+                .iter()
+                .any(|one| one.id == first || one.id.starts_with("unnamed"));
+            if !is_known {
+                return Err(format!("there is no such job: {text}"));
+            }
+        }
+        self.judge_words(text)
+    }
+
+    /// Whether what the words of an error claim is so.
+    fn judge_words(&self, text: &str) -> Outcome {
+        if self.is_shared || self.are_orphans {
+            return Ok(());
+        }
+        let gone = self
+            .own
+            .iter()
+            .find(|change| change.kind == "dataset-" || change.kind == "snapshot-");
+        let says_nothing = [
+            "nothing was destroyed",
+            "nothing was:",
+            "no snapshot was destroyed",
+        ];
+        if let Some(gone) = gone.filter(|_| says_nothing.iter().any(|claim| text.contains(claim))) {
+            return Err(format!("{gone:?}, but it says: {text}"));
+        }
+        let unchanged = [
+            "nothing has changed",
+            "all is as it was",
+            "nothing was rolled back",
+        ];
+        let is_said = unchanged.iter().any(|claim| text.contains(claim));
+        if let Some(change) = self.own.first().filter(|_| is_said) {
+            return Err(format!("{change:?}, but it says: {text}"));
+        }
+        for claim in ["destroyed ", "rolled back "] {
+            let Some((_, rest)) = text.split_once(claim).filter(|_| claim == "destroyed ") else {
+                continue;
+            };
+            let list = rest.split([':', ';']).next().unwrap_or_default();
+            for name in list.split(", ").filter(|name| name.contains('/')) {
+                let is_there = self.after.datasets.contains_key(name)
+                    || self.after.snapshots.contains_key(name);
+                if is_there {
+                    return Err(format!("{name} is there, but it says: {text}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what is listed is all that is there, and each once.
+    fn judge_listing(&self, answer: &Value) -> Outcome {
+        let (model, after) = (self.model, self.after);
+        let choosing = ["jail", "jail_uuid", "jails", "state", "type", "release"];
+        if choosing.iter().any(|key| !model.args[*key].is_null()) || self.stale || self.is_troubled
+        {
+            return Ok(());
+        }
+        let listed = match model.action {
+            "listjails" | "df" | "listsnapshots" | "listmounts" | "getjailsettings" => {
+                &answer["jails"]
+            }
+            "listtemplates" => &answer["templates"],
+            _ => return Ok(()),
+        };
+        let families: &[&str] = match model.action {
+            "listjails" => &["jails"],
+            "listtemplates" => &["templates"],
+            _ => &["jails", "templates"],
+        };
+        let expected: usize = families
+            .iter()
+            .map(|family| after.members(family).len())
+            .sum();
+        let count = listed.as_object().map_or(0, |listed| listed.len());
+        if count != expected {
+            return Err(format!(
+                "there are {expected} and {count} are listed: {answer}"
+            ));
+        }
+        if model.action == "listjails" {
+            let up = listed
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter(|(_, jail)| jail["state"] == "up")
+                .count();
+            let jails = after.jails();
+            let jails = jails.iter().filter(|jail| jail.family == "jails");
+            let sure = jails
+                .clone()
+                .filter(|jail| jail.is_up() && jail.config.is_some())
+                .count();
+            let most = jails.filter(|jail| !jail.is_down()).count();
+            if up < sure || up > most {
+                return Err(format!(
+                    "{sure} to {most} run, and {up} are said to: {answer}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a job may change, and which jails it has alone.
+fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<String>) {
+    let pool = before.pool().unwrap_or_default();
+    let iocage = format!("{pool}/iocage");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut rules = Vec::new();
+    let mut names = BTreeSet::new();
+    let whole = "dataset+ dataset- snapshot+ snapshot- file property";
+    // iocage makes what it misses.
+    for family in [
+        "",
+        "/jails",
+        "/templates",
+        "/releases",
+        "/download",
+        "/images",
+        "/log",
+    ] {
+        if !before.datasets.contains_key(&format!("{iocage}{family}")) {
+            rules.push(may("dataset+", format!("{iocage}{family}")));
+        }
+    }
+    let starts = |name: &str, rules: &mut Vec<Rule>| {
+        let mut all = vec![name.to_string()];
+        let given = words.iter().find_map(|word| word.strip_prefix("depends="));
+        all.extend(given.unwrap_or("none").split(' ').map(String::from));
+        let mut at = 0;
+        while at < all.len() {
+            for jail in before.jails() {
+                let depends = jail.get("depends").unwrap_or_default();
+                let is_of = jail.name == all[at] || (at > 0 && jail.name.starts_with(&*all[at]));
+                if is_of {
+                    all.push(jail.name.clone());
+                    all.extend(depends.split_whitespace().map(String::from));
+                }
+            }
+            all.dedup();
+            let mut seen = BTreeSet::new();
+            all.retain(|one| seen.insert(one.clone()));
+            at += 1;
+        }
+        for one in &all {
+            rules.push(may("up down", format!("ioc-{}", in_kernel(one))));
+            rules.push(may("rctl", format!("jail:ioc-{}", in_kernel(one))));
+            rules.push(may("file", format!("{iocage}/jails/{one}:config.json")));
+        }
+        rules.push(may("file", format!("{iocage}/log")));
+        rules.push(may("mount", "*"));
+    };
+    match words[..] {
+        ["create", "-n", name, ..] => {
+            rules.push(may(whole, format!("{iocage}/jails/{name}")));
+            let sources = before.datasets.keys().filter(|one| {
+                one.starts_with(&format!("{iocage}/releases/"))
+                    || one.starts_with(&format!("{iocage}/templates/"))
+            });
+            rules.extend(sources.map(|one| may("snapshot+ snapshot-", format!("{one}@{name}"))));
+            starts(name, &mut rules);
+            names.insert(name.to_string());
+        }
+        ["clone", source, "-n", name, ..] => {
+            rules.push(may(whole, format!("{iocage}/jails/{name}")));
+            let of = format!("{iocage}/jails/{source}");
+            let sources = before.below(&of);
+            rules.extend(sources.map(|one| may("snapshot+ snapshot-", format!("{one}@{name}"))));
+            names.extend([source.to_string(), name.to_string()]);
+        }
+        ["fetch", "-r", release] => {
+            for family in ["releases", "download"] {
+                rules.push(may(whole, format!("{iocage}/{family}/{release}")));
+            }
+        }
+        ["fetch", "-P", _, "-n", name, ..] => {
+            rules.push(may(whole, format!("{iocage}/jails/{name}")));
+            rules.push(may("dataset+ snapshot+ file", format!("{iocage}/releases")));
+            rules.push(may("dataset+ file", format!("{iocage}/download")));
+            names.insert(name.to_string());
+        }
+        ["export", .., name] => {
+            for one in before.below(&format!("{iocage}/jails/{name}")) {
+                rules.push(may("snapshot+ snapshot-", format!("{one}@ioc-export-*")));
+            }
+            rules.push(may("file", format!("{iocage}/images:{name}_*")));
+            names.insert(name.to_string());
+        }
+        ["import", "-p", _, name] => {
+            rules.push(may(whole, format!("{iocage}/jails/{name}")));
+            names.insert(name.to_string());
+        }
+        ["update", .., name] | ["upgrade", "-r", _, name] => {
+            let dataset = format!("{iocage}/jails/{name}");
+            rules.push(may("file", &dataset));
+            rules.push(may("snapshot+", &dataset));
+            let jail = before.jail("jails", name);
+            if jail
+                .as_ref()
+                .is_some_and(|jail| jail.get("basejail").as_deref() == Some("1"))
+            {
+                rules.push(may("file", format!("{iocage}/releases")));
+                for other in before.jails() {
+                    rules.push(may("file", format!("{}:config.json", other.dataset)));
+                }
+            }
+            starts(name, &mut rules);
+            names.insert(name.to_string());
+        }
+        _ => {}
+    }
+    let _ = unit_of;
+    (rules, names)
+}
+
+/// What a job is for and is not there.
+fn what_is_missing(words: &[String], after: &Picture) -> Option<String> {
+    let pool = after.pool()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["create", "-n", name, ..]
+        | ["clone", _, "-n", name, ..]
+        | ["import", "-p", _, name]
+        | ["fetch", "-P", _, "-n", name, ..] => {
+            let Some(jail) = after.jail("jails", name) else {
+                return Some(format!("there is no jail {name}"));
+            };
+            if jail.config.is_none() {
+                return Some(format!("jail {name} cannot be read"));
+            }
+            jail.root
+                .is_none()
+                .then(|| format!("jail {name} has no root"))
+        }
+        ["fetch", "-r", release] => {
+            let name = format!("{pool}/iocage/releases/{release}/root");
+            (!after.datasets.contains_key(&name)).then(|| format!("there is no {name}"))
+        }
+        ["export", .., name] => {
+            let images = after.datasets.get(&format!("{pool}/iocage/images"))?;
+            let there = images
+                .tree
+                .keys()
+                .any(|file| file.starts_with(&format!("{name}_")) && !file.ends_with(".sha256"));
+            (!there).then(|| "there is no image".to_string())
+        }
+        _ => None,
+    }
+}
+
+/// Runs a sequence on a new host.
+pub fn run(operations: &[Operation], is_told: bool) -> Result<(), (String, Vec<String>)> {
+    run_on(&mut Bench::new(), operations, is_told)
+}
+
+pub fn run_on(
+    bench: &mut Bench,
+    operations: &[Operation],
+    is_told: bool,
+) -> Result<(), (String, Vec<String>)> {
+    bench.is_told = is_told;
+    for (at, operation) in operations.iter().enumerate() {
+        if let Err(why) = bench.step(operation) {
+            let why = format!("step {at}, {operation:?}: {why}");
+            let trace = std::mem::take(&mut bench.trace);
+            let _ = bench.end();
+            return Err((why, trace));
+        }
+    }
+    let ended = bench.end();
+    ended.map_err(|why| {
+        (
+            format!("at the end: {why}"),
+            std::mem::take(&mut bench.trace),
+        )
+    })
+}

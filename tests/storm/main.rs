@@ -1,0 +1,264 @@
+//! A storm: clients ask for whatever the library can do, others change the same host by hand, commands
+//! fail, hang, die or lie, programs are killed. Nothing may be lost that nobody asked to lose, and no
+//! answer may be a lie.
+//!
+//! STORM_OPERATIONS says how many operations there are, STORM_SEED with which number they begin,
+//! STORM_SEQUENCE with which sequence, and STORM_WORLD where: `simulated`, `real` (a ZFS), or `both`, which
+//! are compared then. Why a crate for state machines has no part in it: its reference state has to go on
+//! without the host, and this one takes over what iocage has made. proptest makes the sequences, and
+//! shortens those that fail.
+
+mod bench;
+mod host;
+mod iocage;
+mod model;
+mod operations;
+mod picture;
+mod world;
+mod zfs;
+
+use std::io::Write;
+use std::time::Instant;
+
+use bench::Bench;
+use operations::Operation;
+use proptest::collection::vec;
+use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use sysadm_iocage_lab::Lab;
+use world::World;
+
+fn number(variable: &str, default: u64) -> u64 {
+    let value = std::env::var(variable)
+        .ok()
+        .filter(|value| !value.is_empty());
+    value.map_or(default, |value| value.parse().unwrap())
+}
+
+/// The runner of one sequence, which has its own numbers: it can be had again without those before it.
+fn runner(seed: u64, sequence: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&sequence.to_le_bytes());
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: number("STORM_SHRINK", 3000) as u32,
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+fn world() -> String {
+    let world = std::env::var("STORM_WORLD").unwrap_or_default();
+    let world = if world.is_empty() {
+        "simulated".into()
+    } else {
+        world
+    };
+    assert!(
+        ["simulated", "real", "both"].contains(&&*world),
+        "there is no world {world:?}"
+    );
+    world
+}
+
+/// A storm's numbers, and what it has come to.
+struct Storm {
+    wanted: u64,
+    seed: u64,
+    first: u64,
+    sequence: u64,
+    done: u64,
+    failures: u64,
+    began: Instant,
+}
+
+impl Storm {
+    fn begin(usual: u64) -> Self {
+        let first = number("STORM_SEQUENCE", 0);
+        let storm = Storm {
+            wanted: number("STORM_OPERATIONS", usual),
+            seed: number("STORM_SEED", u64::from(std::process::id())),
+            first,
+            sequence: first,
+            done: 0,
+            failures: 0,
+            began: Instant::now(),
+        };
+        say(&format!(
+            "{} operations, STORM_SEED={}",
+            storm.wanted, storm.seed
+        ));
+        storm
+    }
+
+    fn place(&self) -> String {
+        format!("STORM_SEED={} STORM_SEQUENCE={}", self.seed, self.sequence)
+    }
+
+    /// The next sequence, as it is without a failure.
+    fn next(&mut self, strategy: &BoxedStrategy<Vec<Operation>>) -> Vec<Operation> {
+        let mut runner = runner(self.seed, self.sequence);
+        let mut operations = strategy.new_tree(&mut runner).unwrap().current();
+        operations.truncate((self.wanted - self.done) as usize);
+        operations
+    }
+
+    fn fail(&mut self, why: &str) {
+        self.failures += 1;
+        say(&format!("{}: {why}", self.place()));
+        let most = number("STORM_FAILURES", 1);
+        assert!(
+            self.failures < most,
+            "{}: found after {} operations",
+            self.place(),
+            self.done
+        );
+    }
+
+    fn end(&self) {
+        if std::env::var_os("STORM_TALLY").is_some() {
+            let tally = bench::TALLY.lock().unwrap();
+            tally
+                .iter()
+                .for_each(|((what, how), count)| say(&format!("{count:8} {what}: {how}")));
+        }
+        let sequences = self.sequence - self.first;
+        say(&format!(
+            "{} operations in {sequences} sequences, {:?}",
+            self.done,
+            self.began.elapsed()
+        ));
+        assert_eq!(self.failures, 0, "STORM_SEED={}", self.seed);
+    }
+}
+
+/// Past the test runner, which hides what a test that passes prints.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn sequences(of: BoxedStrategy<Operation>) -> BoxedStrategy<Vec<Operation>> {
+    vec(of, 1..=number("STORM_LENGTH", 100) as usize).boxed()
+}
+
+#[test]
+fn a_storm_loses_nothing_and_no_answer_is_a_lie() {
+    match &*world() {
+        "simulated" => simulated(),
+        "real" => real(),
+        _ => both(),
+    }
+}
+
+fn simulated() {
+    let mut storm = Storm::begin(2000);
+    let strategy = sequences(operations::operation());
+    while storm.done < storm.wanted {
+        let count = std::cell::Cell::new(0);
+        let run = |operations: Vec<Operation>| {
+            if count.get() == 0 {
+                count.set(operations.len() as u64);
+            }
+            bench::run(&operations, false).map_err(|(why, _)| TestCaseError::fail(why))
+        };
+        let outcome = runner(storm.seed, storm.sequence).run(&strategy, run);
+        storm.done += count.get();
+        if let Err(TestError::Fail(why, operations)) = outcome {
+            let text = serde_json::to_string(&operations).unwrap();
+            let trace = bench::run(&operations, true).err();
+            let trace = trace.map_or(String::new(), |(_, trace)| trace.join("\n"));
+            storm.fail(&format!(
+                "{why}\n{trace}\nFor tests/storm/regressions.txt:\nname: {text}\n"
+            ));
+        }
+        storm.sequence += 1;
+    }
+    storm.end();
+}
+
+/// On a real ZFS a sequence is not made shorter: that would take hours.
+fn real() {
+    let mut storm = Storm::begin(100);
+    let strategy = sequences(operations::operation());
+    while storm.done < storm.wanted {
+        let Some(lab) = Lab::or_skip(2) else {
+            return;
+        };
+        let operations = storm.next(&strategy);
+        let mut bench = Bench::on(World::real(lab));
+        storm.done += operations.len() as u64;
+        if let Err((why, trace)) = bench::run_on(&mut bench, &operations, true) {
+            storm.fail(&format!("{why}\n{}", trace.join("\n")));
+        }
+        storm.sequence += 1;
+    }
+    storm.end();
+}
+
+/// Both worlds answer alike, and are alike afterwards.
+fn both() {
+    let mut storm = Storm::begin(100);
+    let strategy = sequences(operations::tame());
+    while storm.done < storm.wanted {
+        let Some(lab) = Lab::or_skip(2) else {
+            return;
+        };
+        let operations = storm.next(&strategy);
+        let (mut real, mut made_up) = (Bench::on(World::real(lab)), Bench::new());
+        storm.done += operations.len() as u64;
+        if let Some(why) = operations
+            .iter()
+            .find_map(|one| difference(&mut real, &mut made_up, one))
+        {
+            storm.fail(&why);
+        }
+        let _ = (real.end(), made_up.end());
+        storm.sequence += 1;
+    }
+    storm.end();
+}
+
+/// What is not the same after a step in both worlds.
+fn difference(real: &mut Bench, made_up: &mut Bench, step: &Operation) -> Option<String> {
+    let [one, other] = [real, made_up].map(|bench| {
+        let outcome = bench.step(step);
+        (outcome, bench.last.take(), bench.outline())
+    });
+    let code = |last: &Option<String>| Some(last.as_ref()?.split(':').next()?.to_string());
+    let is_same = code(&one.1) == code(&other.1) && one.2 == other.2;
+    if is_same && one.0.is_ok() && other.0.is_ok() {
+        return None;
+    }
+    let only = |those: &std::collections::BTreeSet<String>, others| {
+        those
+            .difference(others)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    Some(format!(
+        "{step:?}\n    real: {:?} {:?}; {}\n    simulated: {:?} {:?}; {}",
+        one.0,
+        one.1,
+        only(&one.2, &other.2),
+        other.0,
+        other.1,
+        only(&other.2, &one.2)
+    ))
+}
+
+#[test]
+fn what_a_storm_has_found_stays_mended() {
+    for line in include_str!("regressions.txt").lines() {
+        let Some((name, text)) = line.split_once(": ").filter(|_| !line.starts_with('#')) else {
+            continue;
+        };
+        let operations: Vec<Operation> =
+            serde_json::from_str(text).unwrap_or_else(|why| panic!("{name}: {why}"));
+        if let Err((why, trace)) = bench::run(&operations, true) {
+            panic!("{name}: {why}\n{}", trace.join("\n"));
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! How a host is at one moment, and what has changed from one moment to another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::iocage::text;
+use super::zfs::{is_below, Node, Tree};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// The health of each pool.
+    pub pools: BTreeMap<String, String>,
+    /// The pools that are marked active.
+    pub active: BTreeSet<String>,
+    pub datasets: BTreeMap<String, Dataset>,
+    pub snapshots: BTreeMap<String, Snapshot>,
+    /// The jails that run by their names in the kernel: jid and path.
+    pub running: BTreeMap<String, (String, String)>,
+    /// What is mounted beside datasets.
+    pub mounts: BTreeSet<String>,
+    pub rctl: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    pub guid: u64,
+    pub origin: Option<String>,
+    pub mountpoint: Option<String>,
+    pub properties: BTreeMap<String, String>,
+    pub tree: Arc<Tree>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub guid: u64,
+    /// A larger one was made later.
+    pub made: u64,
+    pub holds: usize,
+    pub tree: Option<Arc<Tree>>,
+}
+
+/// One thing that is not as it was: what kind of change, and of what.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    pub kind: &'static str,
+    pub what: String,
+}
+
+/// What a change may be: some kinds, of what is at or below a name.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub kinds: &'static str,
+    pub below: String,
+}
+
+pub fn may(kinds: &'static str, below: impl Into<String>) -> Rule {
+    Rule {
+        kinds,
+        below: below.into(),
+    }
+}
+
+impl Rule {
+    pub fn allows(&self, change: &Change) -> bool {
+        let is_of_it = self.below == "*"
+            || match self.below.strip_suffix('*') {
+                Some(start) => change.what.starts_with(start),
+                None => {
+                    let rest = change.what.strip_prefix(&self.below);
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@', ':']))
+                }
+            };
+        is_of_it && self.kinds.split(' ').any(|kind| kind == change.kind)
+    }
+}
+
+impl Picture {
+    /// What is other in `after`.
+    pub fn changes(&self, after: &Picture) -> Vec<Change> {
+        let mut all = Vec::new();
+        let mut note = |kind, what: String| all.push(Change { kind, what });
+        if self == after {
+            return all;
+        }
+        for (pool, health) in &self.pools {
+            if after.pools.get(pool) != Some(health) {
+                note("health", pool.clone());
+            }
+        }
+        for pool in self.active.symmetric_difference(&after.active) {
+            note("mark", pool.clone());
+        }
+        for (name, before) in &self.datasets {
+            let Some(now) = after
+                .datasets
+                .get(name)
+                .filter(|now| now.guid == before.guid)
+            else {
+                note("dataset-", name.clone());
+                continue;
+            };
+            if before == now {
+                continue;
+            }
+            if before.origin != now.origin {
+                note("origin", name.clone());
+            }
+            if before.mountpoint != now.mountpoint {
+                note("mounted", name.clone());
+            }
+            if before.properties != now.properties {
+                note("property", name.clone());
+            }
+            // What is not mounted is not seen by all.
+            let both = before.mountpoint.is_some() && now.mountpoint.is_some();
+            if both && before.tree != now.tree {
+                let paths: BTreeSet<&String> = before.tree.keys().chain(now.tree.keys()).collect();
+                for path in paths {
+                    let (one, other) = (before.tree.get(path), now.tree.get(path));
+                    let is_folder =
+                        |node: Option<&Node>| node.is_none() || node == Some(&Node::Folder);
+                    if one != other && !(is_folder(one) && is_folder(other)) {
+                        note("file", format!("{name}:{path}"));
+                    }
+                }
+            }
+        }
+        for (name, now) in &after.datasets {
+            if self
+                .datasets
+                .get(name)
+                .is_none_or(|before| before.guid != now.guid)
+            {
+                note("dataset+", name.clone());
+            }
+        }
+        for (name, before) in &self.snapshots {
+            match after.snapshots.get(name) {
+                Some(now) if now.guid == before.guid => {
+                    if now.holds != before.holds {
+                        note("hold", name.clone());
+                    }
+                }
+                _ => note("snapshot-", name.clone()),
+            }
+        }
+        for (name, now) in &after.snapshots {
+            if self
+                .snapshots
+                .get(name)
+                .is_none_or(|before| before.guid != now.guid)
+            {
+                note("snapshot+", name.clone());
+            }
+        }
+        for (name, run) in &self.running {
+            if after.running.get(name) != Some(run) {
+                note("down", name.clone());
+            }
+        }
+        for (name, run) in &after.running {
+            if self.running.get(name) != Some(run) {
+                note("up", name.clone());
+            }
+        }
+        for place in self.mounts.symmetric_difference(&after.mounts) {
+            note("mount", place.clone());
+        }
+        for rule in self.rctl.symmetric_difference(&after.rctl) {
+            note("rctl", rule.clone());
+        }
+        all
+    }
+
+    /// The pool that is worked in, if there is exactly one.
+    pub fn pool(&self) -> Option<&str> {
+        let mut active = self.active.iter();
+        match (active.next(), active.next()) {
+            (Some(one), None) => Some(one),
+            _ => None,
+        }
+    }
+
+    pub fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> {
+        let all = self.datasets.range(name.to_string()..);
+        let near = all.take_while(move |(other, _)| other.starts_with(name));
+        near.map(|(other, _)| other)
+            .filter(move |other| is_below(other, name))
+    }
+
+    pub fn snapshots_below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> {
+        let all = self.snapshots.range(name.to_string()..);
+        let near = all.take_while(move |(other, _)| other.starts_with(name));
+        near.map(|(other, _)| other)
+            .filter(move |other| is_below(other, name))
+    }
+
+    /// What was cloned from a snapshot.
+    pub fn clones_of<'a>(&'a self, snapshot: &'a str) -> impl Iterator<Item = &'a String> {
+        let all = self.datasets.iter();
+        let clones = all.filter(move |(_, one)| one.origin.as_deref() == Some(snapshot));
+        clones.map(|(name, _)| name)
+    }
+
+    pub fn file(&self, dataset: &str, path: &str) -> Option<&[u8]> {
+        let dataset = self.datasets.get(dataset)?;
+        dataset.mountpoint.as_ref()?;
+        match dataset.tree.get(path)? {
+            Node::File(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The members of a family: `jails`.
+    pub fn members(&self, family: &str) -> Vec<String> {
+        let Some(pool) = self.pool() else {
+            return Vec::new();
+        };
+        let parent = format!("{pool}/iocage/{family}");
+        let below = self
+            .below(&parent)
+            .filter_map(|name| name[parent.len()..].strip_prefix('/'));
+        below
+            .filter(|rest| !rest.contains('/'))
+            .map(String::from)
+            .collect()
+    }
+
+    pub fn jail(&self, family: &'static str, name: &str) -> Option<Jail<'_>> {
+        let dataset = format!("{}/iocage/{family}/{name}", self.pool()?);
+        let own = self.datasets.get(&dataset)?;
+        let config = self.file(&dataset, "config.json");
+        let config: Option<Map<String, Value>> =
+            config.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let uuid = config
+            .as_ref()
+            .and_then(|config| text(config, "host_hostuuid"));
+        let root = self.datasets.get(&format!("{dataset}/root"));
+        Some(Jail {
+            picture: self,
+            uuid: uuid.unwrap_or_else(|| name.into()),
+            name: name.into(),
+            family,
+            config,
+            folder: own.mountpoint.clone(),
+            root: root.and_then(|root| root.mountpoint.clone()),
+            origin: root.and_then(|root| root.origin.clone()),
+            dataset,
+        })
+    }
+
+    pub fn jails(&self) -> Vec<Jail<'_>> {
+        let mut all = Vec::new();
+        for family in ["jails", "templates"] {
+            all.extend(
+                self.members(family)
+                    .iter()
+                    .filter_map(|name| self.jail(family, name)),
+            );
+        }
+        all
+    }
+}
+
+/// A jail or a template.
+pub struct Jail<'a> {
+    picture: &'a Picture,
+    pub name: String,
+    pub uuid: String,
+    pub family: &'static str,
+    pub dataset: String,
+    /// None if it cannot be read.
+    pub config: Option<Map<String, Value>>,
+    pub folder: Option<String>,
+    pub root: Option<String>,
+    pub origin: Option<String>,
+}
+
+impl Jail<'_> {
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.family, self.name)
+    }
+
+    pub fn in_kernel(&self) -> String {
+        format!("ioc-{}", self.name.replace('.', "_"))
+    }
+
+    pub fn get(&self, key: &str) -> Option<String> {
+        text(self.config.as_ref()?, key)
+    }
+
+    /// Whether it runs for sure, by its root.
+    pub fn is_up(&self) -> bool {
+        let Some(root) = &self.root else {
+            return false;
+        };
+        self.picture.running.values().any(|(_, path)| path == root)
+    }
+
+    /// Whether nobody can say that it runs.
+    pub fn is_down(&self) -> bool {
+        let uuid = format!("ioc-{}", self.uuid.replace('.', "_"));
+        let names = [self.in_kernel(), uuid];
+        !self.is_up()
+            && !names
+                .iter()
+                .any(|name| self.picture.running.contains_key(name))
+    }
+
+    /// What its fstab mounts; none if that cannot be read.
+    pub fn sources(&self) -> Option<Vec<String>> {
+        let text = self.picture.file(&self.dataset, "fstab")?;
+        let text = String::from_utf8_lossy(text);
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        Some(
+            lines
+                .filter_map(|line| line.split_whitespace().next())
+                .map(String::from)
+                .collect(),
+        )
+    }
+
+    /// Whether it is as iocage makes one: everything there, at home, and readable.
+    pub fn is_sound(&self) -> bool {
+        let pool = self.picture.pool().unwrap_or_default();
+        let root = self.picture.datasets.get(&format!("{pool}/iocage"));
+        let home = root.and_then(|root| root.mountpoint.as_ref());
+        let home = home.map(|home| format!("{home}/{}/{}", self.family, self.name));
+        let is_home = home.is_some() && self.folder == home;
+        let has_root = self.root == home.map(|home| format!("{home}/root"));
+        is_home
+            && has_root
+            && self.config.is_some()
+            && self.uuid == self.name
+            && self.sources().is_some()
+    }
+}
