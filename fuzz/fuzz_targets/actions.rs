@@ -2,6 +2,7 @@
 //! what comes through all checks, and what is refused by one of them.
 #![no_main]
 
+use std::sync::atomic::Ordering;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
@@ -16,6 +17,7 @@ use sysadm_iocage_fuzz::{
 /// An instance for each version of iocage, as each remembers which one it is.
 static INSTANCES: LazyLock<Vec<(Instance, &'static str)>> = LazyLock::new(|| {
     asked::check_values();
+    asked::HAS_SECRETS.store(true, Ordering::Relaxed);
     let versions = ["1.13", "1.2", "1.0", "0.9.9.2"];
     versions
         .map(|version| (Instance::open(json!({})), version))
