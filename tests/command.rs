@@ -934,6 +934,8 @@ fn the_completions_of_bash_and_zsh_offer_actions_arguments_and_names() {
     );
 }
 
+static NONSENSE: LazyLock<PathBuf> = LazyLock::new(with_nonsense);
+
 /// The command with a library that answers what it is told.
 fn with_nonsense() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nonsense");
@@ -958,7 +960,7 @@ fn with_nonsense() -> PathBuf {
 
 #[test]
 fn nonsense_from_another_library_is_no_crash() {
-    let program = with_nonsense();
+    let program = &*NONSENSE;
     let deep = "[".repeat(100_000);
     let nested = format!("{}1{}", "{\"a\":".repeat(60), "}".repeat(60));
     let replies = [
@@ -1012,15 +1014,11 @@ fn nonsense_from_another_library_is_no_crash() {
                 let option = ["-t", "-j", "-r"][(number + turn) % 3];
                 // valgrind is slow, so it gets some of the pairs.
                 let slow = valgrind && turn == number && number % 3 == 0;
-                let mut command = Command::new(if slow {
-                    Path::new("valgrind")
-                } else {
-                    &program
-                });
+                let mut command = Command::new(if slow { Path::new("valgrind") } else { program });
                 if slow {
                     command
                         .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
-                        .arg(&program);
+                        .arg(program);
                 }
                 let output = command
                     .args([option, action, "x=y"])
@@ -1039,7 +1037,7 @@ fn nonsense_from_another_library_is_no_crash() {
             }
         }
     }
-    let mut other = Command::new(&program);
+    let mut other = Command::new(program);
     other.arg("listjails").env("ABI", "9").env("REPLY", "{}");
     let (code, _, errors) = told(other.output().unwrap());
     assert_eq!(code, 2);
@@ -1048,11 +1046,8 @@ fn nonsense_from_another_library_is_no_crash() {
 
 /// What the command prints of this reply, and how it ends.
 fn replied(words: &[&str], reply: &str) -> (i32, String, String) {
-    let mut command = Command::new(&*PROGRAM);
-    command
-        .args(words)
-        .env("LD_LIBRARY_PATH", nonsense())
-        .env("REPLY", reply);
+    let mut command = Command::new(&*NONSENSE);
+    command.args(words).env("REPLY", reply);
     told(command.output().unwrap())
 }
 
