@@ -729,6 +729,17 @@ impl<'a> Model<'a> {
         others.any(|jail| in_kernel(&jail.name) == wanted || in_kernel(&jail.uuid) == wanted)
     }
 
+    /// Whether a folder of that name is left where iocage looks for jails.
+    fn is_folder_left(&self, name: &str) -> bool {
+        let wanted = in_kernel(name);
+        ["jails", "templates"].iter().any(|family| {
+            let dataset = self.before.datasets.get(&self.family(family));
+            let tree = dataset.map(|dataset| &dataset.tree);
+            let mut paths = tree.into_iter().flat_map(|tree| tree.keys());
+            paths.any(|path| in_kernel(path.split('/').next().unwrap_or(path)) == wanted)
+        })
+    }
+
     fn must_create(&self) -> Must {
         let Some(name) = self.text("name") else {
             return refuse("the jail has no name");
@@ -776,6 +787,7 @@ impl<'a> Model<'a> {
             .running
             .contains_key(&format!("ioc-{}", in_kernel(name)));
         let root = format!("{source}/root");
+        let runs = runs || self.is_folder_left(name);
         let has_root = source.is_empty() || self.before.file(&root, "etc/hosts").is_some();
         match is_plain
             && has_root
@@ -982,6 +994,7 @@ impl<'a> Model<'a> {
             .before
             .running
             .contains_key(&format!("ioc-{}", in_kernel(new)));
+        let runs = runs || self.is_folder_left(new);
         match calm
             && free
             && !at_releases
