@@ -195,7 +195,7 @@ impl<'a> Model<'a> {
             dataset.is_some_and(|one| one.mountpoint.is_some())
         };
         root.is_some_and(|root| root.mountpoint.is_some())
-            && families.iter().all(|family| has(family))
+            && families.iter().all(has)
             && self.before.pools.values().all(|health| health == "ONLINE")
     }
 
@@ -436,7 +436,7 @@ impl<'a> Model<'a> {
                 }
             }
             "destroyjail" => self.of_doom(
-                &[dataset.clone()],
+                std::slice::from_ref(dataset),
                 self.flag("force"),
                 self.flag("recursive"),
                 rules,
