@@ -20,11 +20,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::{Configuration, Program};
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::iocage::{pools, releases};
 use crate::limits;
 use crate::names::{PoolName, Url};
-use crate::resources::{Resource, Resources};
+use crate::resources::{Busy, Held, Resource, Resources};
 use crate::sync::lock;
 use crate::system::{private_folder, read_regular, replace, System};
 
@@ -245,9 +245,15 @@ impl Shared {
     /// first that it finds.
     fn ask_iocage(&self, pool: &PoolName) -> Result<Vec<String>> {
         let marks = [Resource::Marks.shared()];
-        let held = self.of_iocage.take(&marks, limits::CATALOGUE_WRITING)?;
+        let held = match self.of_iocage.take(&marks, limits::CATALOGUE_WRITING) {
+            Ok(held) => Some(held),
+            // Where nothing can be locked, this library cannot switch pools off either.
+            Err(Busy::Other(error)) if error.code == Code::Unavailable => None,
+            Err(busy) => return Err(busy.into()),
+        };
         pools::require_active(&self.system, &self.configuration, pool)?;
-        let system = self.system.holding(held.locks());
+        let locks = held.as_ref().map(Held::locks).unwrap_or_default();
+        let system = self.system.holding(locks);
         releases::remote(&system, pool, &self.closing)
     }
 
