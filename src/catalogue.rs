@@ -20,11 +20,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::{Configuration, Program};
-use crate::error::{Code, Result};
+use crate::error::Result;
 use crate::iocage::{pools, releases};
 use crate::limits;
 use crate::names::{PoolName, Url};
-use crate::resources::{Busy, Held, Resource, Resources};
+use crate::resources::{Held, Resource, Resources};
 use crate::sync::lock;
 use crate::system::{private_folder, read_regular, replace, System};
 
@@ -244,16 +244,11 @@ impl Shared {
     /// Nobody may switch the pool off meanwhile: without an active one, iocage would activate the
     /// first that it finds.
     fn ask_iocage(&self, pool: &PoolName) -> Result<Vec<String>> {
-        let marks = [Resource::Marks.shared()];
-        let held = match self.of_iocage.take(&marks, limits::CATALOGUE_WRITING) {
-            Ok(held) => Some(held),
-            // Where nothing can be locked, this library cannot switch pools off either.
-            Err(Busy::Other(error)) if error.code == Code::Unavailable => None,
-            Err(busy) => return Err(busy.into()),
-        };
+        let (marks, patience) = ([Resource::Marks.shared()], limits::CATALOGUE_WRITING);
+        let held = self.of_iocage.take_if_lockable(&marks, patience)?;
         pools::require_active(&self.system, &self.configuration, pool)?;
-        let locks = held.as_ref().map(Held::locks).unwrap_or_default();
-        let system = self.system.holding(locks);
+        let locks = held.as_ref().map(Held::locks);
+        let system = self.system.holding(locks.unwrap_or_default());
         releases::remote(&system, pool, &self.closing)
     }
 

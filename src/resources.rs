@@ -275,6 +275,20 @@ impl Resources {
         held.collect::<std::result::Result<_, _>>().map(Held)
     }
 
+    /// As `take`, for what only looks: `None` where nothing can be locked, as in a folder that cannot be
+    /// written. Nobody changes anything there either.
+    pub fn take_if_lockable(
+        &self,
+        claims: &[Claim],
+        patience: Duration,
+    ) -> std::result::Result<Option<Held>, Error> {
+        match self.take(claims, patience) {
+            Ok(held) => Ok(Some(held)),
+            Err(Busy::Other(error)) if error.code == Code::Unavailable => Ok(None),
+            Err(busy) => Err(busy.into()),
+        }
+    }
+
     fn take_one(&self, claim: &Claim, deadline: Instant) -> std::result::Result<Hold, Busy> {
         const LOOK: Duration = Duration::from_millis(10);
         let (name, alone) = claim.recorded();
