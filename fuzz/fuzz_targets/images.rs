@@ -26,7 +26,10 @@ fuzz_target!(|data: &[u8]| {
     }
     let ask = |verify: bool| {
         let answer = INSTANCE.ask(json!({"action": "listimages", "verify": verify}));
-        answer["images"].as_object().expect("images").clone()
+        answer["images"]
+            .as_object()
+            .unwrap_or_else(|| panic!("{answer}"))
+            .clone()
     };
     let (images, verified) = (ask(false), ask(true));
     assert_eq!(images.len(), verified.len());

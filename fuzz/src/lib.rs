@@ -115,7 +115,7 @@ static MOUNTINFO: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let roots = ["jails/web/root", "jails/db/root", "templates/base/root"];
         let below = source.strip_prefix("tank1/iocage");
         let is_root = below.is_some_and(|below| roots.contains(&below.trim_start_matches('/')));
-        source == "tank1/iocage" || is_root || of_family
+        ["tank1/iocage", "tank1/iocage/images"].contains(&source) || is_root || of_family
     };
     let lines: Vec<&str> = table.lines().filter(needed).collect();
     lines.join("\n").into_bytes()
