@@ -30,7 +30,7 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("make sanitize", "CI runs it by itself (.ci/run)"),
     ("make fuzz", "CI runs it by itself (.ci/run)"),
     ("make openzfs", "CI runs it by itself (.ci/run)"),
-    ("make storm", "CI runs it by itself (.ci/run)"),
+    ("make storm", "the test storm runs a short one"),
     (
         "make freebsd",
         "it downloads a compiler; CI runs it by itself (.ci/run)",
