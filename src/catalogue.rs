@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -23,7 +23,7 @@ use crate::configuration::{Configuration, Program};
 use crate::error::Result;
 use crate::iocage::{pools, releases};
 use crate::limits;
-use crate::names::{PoolName, Url};
+use crate::names::PoolName;
 use crate::resources::{Held, Resource, Resources};
 use crate::sync::lock;
 use crate::system::{private_folder, read_regular, replace, System};
@@ -44,10 +44,8 @@ struct Shared {
     system: Arc<System>,
     resources: Resources,
     of_iocage: Resources,
-    directory: PathBuf,
     /// Whose lists these are: another iocage may know of other releases.
     iocage: String,
-    end_of_life_url: Url,
     state: Mutex<State>,
     refreshed: Condvar,
     closing: AtomicBool,
@@ -116,8 +114,6 @@ impl Catalogue {
                 system,
                 resources,
                 of_iocage,
-                directory: configuration.state_directory.clone(),
-                end_of_life_url: configuration.end_of_life_url.clone(),
                 state: Mutex::default(),
                 refreshed: Condvar::new(),
                 closing: AtomicBool::new(false),
@@ -220,8 +216,13 @@ impl Shared {
                 .any(|name| name.ends_with(releases::END_OF_LIFE))
         };
         let ask = matches!(&releases, Ok(names) if !marked(names));
-        let end_of_life =
-            ask.then(|| releases::end_of_life(&self.system, &self.end_of_life_url, &self.closing));
+        let end_of_life = ask.then(|| {
+            releases::end_of_life(
+                &self.system,
+                &self.configuration.end_of_life_url,
+                &self.closing,
+            )
+        });
 
         // One writer at a time, or one would write over what the other has found.
         let writing = self
@@ -305,7 +306,7 @@ impl Shared {
 
     /// Reads the file where it has changed. One that is missing or broken says nothing.
     fn read(&self, state: &mut State) {
-        let path = self.directory.join(FILE);
+        let path = self.configuration.state_directory.join(FILE);
         let changed = fs::metadata(&path).and_then(|data| data.modified()).ok();
         if changed.is_none() || changed == state.read {
             return;
@@ -322,20 +323,20 @@ impl Shared {
             }
         };
         newer(&mut state.releases, file.releases.remove(&self.iocage));
-        let page = self.end_of_life_url.without_credentials();
+        let page = self.configuration.end_of_life_url.without_credentials();
         newer(&mut state.end_of_life, file.end_of_life.remove(&page));
         state.end_of_life_error = file.end_of_life_errors.remove(&page);
     }
 
     fn write(&self, state: &mut State) -> std::io::Result<()> {
-        private_folder(&self.directory)?;
-        let path = self.directory.join(FILE);
+        private_folder(&self.configuration.state_directory)?;
+        let path = self.configuration.state_directory.join(FILE);
         // Other instances' lists stay in it.
         let mut file = self.load(&path).unwrap_or_default();
         if let Some(list) = &state.releases {
             file.releases.insert(self.iocage.clone(), list.clone());
         }
-        let page = self.end_of_life_url.without_credentials();
+        let page = self.configuration.end_of_life_url.without_credentials();
         match &state.end_of_life_error {
             Some(error) => file.end_of_life_errors.insert(page.clone(), error.clone()),
             None => file.end_of_life_errors.remove(&page),
