@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,8 +13,7 @@ use sysadm_iocage_lab::Lab;
 fn lab() -> Option<(Lab, PathBuf)> {
     let lab = Lab::or_skip(2)?;
     lab.furnish();
-    let file = lab.dir().join("iocage.json");
-    fs::write(&file, lab.config().to_string()).unwrap();
+    let file = lab.configuration();
     Some((lab, file))
 }
 

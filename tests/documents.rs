@@ -812,8 +812,6 @@ impl Workshop {
     /// A command in the folder, which finds what is installed, and the lab in the place of the host.
     fn installed(&self, lab: &Lab, program: &str) -> Command {
         common::install(&["install"], &self.stage);
-        let config = self.folder.join("iocage.json");
-        fs::write(&config, lab.config().to_string()).unwrap();
         let bin = self.stage.join("usr/local/bin");
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(program);
@@ -822,7 +820,7 @@ impl Workshop {
             .env("LD_LIBRARY_PATH", self.stage.join("usr/local/lib"))
             .env("PKG_CONFIG_PATH", pkg_config_path(&self.stage))
             .env("PKG_CONFIG_SYSROOT_DIR", &self.stage)
-            .env("SYSADM_IOCAGE_CONFIG", config)
+            .env("SYSADM_IOCAGE_CONFIG", lab.configuration())
             .env("PATH", path)
             .env("GOCACHE", common::go_cache())
             .env("GOPROXY", "off")
@@ -1052,15 +1050,7 @@ fn the_page_for_the_administrator_has_every_file() {
     let places: Vec<&str> = cells
         .flat_map(|cell| cell.trim_matches('`').split("`, `"))
         .collect();
-    let name = "sysadm-iocage";
-    let mut files = BTreeSet::new();
-    for line in read("port/sysutils/sysadm-iocage/pkg-plist").lines() {
-        let path = line
-            .replace("%%DATADIR%%", &format!("share/{name}"))
-            .replace("%%DOCSDIR%%", &format!("share/doc/{name}"))
-            .replace("%%EXAMPLESDIR%%", &format!("share/examples/{name}"));
-        files.insert(path.rsplit("%%").next().unwrap().to_string());
-    }
+    let files: Vec<String> = common::plist().into_iter().map(|(_, path)| path).collect();
     let is_in = |file: &str, place: &str| {
         let rest = file.strip_prefix(place);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -1073,7 +1063,7 @@ fn the_page_for_the_administrator_has_every_file() {
         let there = files.iter().any(|file| is_in(file, place));
         assert!(there, "nothing installs {place}");
     }
-    assert!(places.len() > 8, "{places:?}");
+    assert!(places.len() > 10, "{places:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{empty, files, install, parse, run, source, PKG_CONFIG_FOLDER};
+use common::{empty, files, install, installed_as, parse, plist, run, source};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -29,19 +29,10 @@ const LEFT_OUT: &[&str] = &[
     "port/package",
 ];
 
-/// What the port's list says that is installed, below a PREFIX.
-fn plist() -> impl Iterator<Item = String> {
-    let list = fs::read_to_string(source("port/sysutils/sysadm-iocage/pkg-plist")).unwrap();
-    let list = list
-        .replace("%%DATADIR%%", "share/sysadm-iocage")
-        .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
-        .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage");
-    // What is left before a path is an option, and all are on.
-    let paths: Vec<String> = list
-        .lines()
-        .map(|line| line.rsplit("%%").next().unwrap().to_string())
-        .collect();
-    paths.into_iter()
+/// The files of a package.
+fn in_package() -> impl Iterator<Item = String> {
+    let files = plist().into_iter();
+    files.map(|(_, path)| format!("/usr/local/{path}"))
 }
 
 fn made(file: &str) -> PathBuf {
@@ -203,10 +194,7 @@ fn a_release_is_built_and_installed_without_a_network() {
 
     let mut installed = BTreeSet::new();
     files(&stage, &stage.join("usr/local"), &mut installed);
-    let listed = plist().map(|path| {
-        let path = path.replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
-        path.strip_suffix(".gz").unwrap_or(&path).to_string()
-    });
+    let listed = plist().into_iter().map(|(_, path)| installed_as(&path));
     assert_eq!(installed, listed.collect());
     let library = stage.join(&LIBRARY[1..]);
     assert_eq!(version_of(&library), VERSION);
@@ -285,7 +273,7 @@ fn the_manifest_of_a_package_is_what_the_port_says() {
             assert_eq!(*listed, format!("1${}", sum(&content)), "{arch}, {path}");
         }
         assert_eq!(whole["flatsize"], size);
-        let expected = plist().map(|path| format!("/usr/local/{path}"));
+        let expected = in_package();
         let listed: BTreeSet<String> = listed.as_object().unwrap().keys().cloned().collect();
         assert_eq!(listed, expected.collect());
     }
@@ -309,7 +297,7 @@ fn the_files_of_a_package_are_those_that_make_installs() {
         let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
         // pkg reads the first two, and what it is to install after them.
         assert_eq!(names[..2], ["+COMPACT_MANIFEST", "+MANIFEST"]);
-        let mut expected: Vec<String> = plist().map(|path| format!("/usr/local/{path}")).collect();
+        let mut expected: Vec<String> = in_package().collect();
         expected.sort();
         assert_eq!(names[2..], expected);
 
@@ -342,8 +330,7 @@ fn the_files_of_a_package_are_those_that_make_installs() {
                     "{arch}, {name}: not stripped"
                 );
             } else {
-                let own = name[1..].trim_end_matches(".gz");
-                let own = own.replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
+                let own = installed_as(&name[1..]);
                 assert!(found == content(&stage.join(own)), "{arch}, {name}");
             }
             let runs = is_program || found.starts_with(b"#!");

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use common::{empty, files, install, run, source, PKG_CONFIG_FOLDER};
+use common::{empty, files, install, installed_as, plist, run, source};
 
 const PORT: &str = "port/sysutils/sysadm-iocage";
 
@@ -109,33 +109,14 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
         (&["install-docs"], "%%PORTDOCS%%"),
         (&["install-examples"], "%%PORTEXAMPLES%%"),
     ];
-    let plist = read("pkg-plist");
-    let listed = |line: &str| {
-        let (option, path) = match line
-            .strip_prefix("%%")
-            .and_then(|rest| rest.split_once("%%"))
-        {
-            Some((option, path)) => (format!("%%{option}%%"), path),
-            None => (String::new(), line),
-        };
-        let path = path
-            .replace("%%DATADIR%%", "share/sysadm-iocage")
-            .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
-            .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage")
-            .replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
-        // The ports tree compresses man pages.
-        (
-            option,
-            path.strip_suffix(".gz").unwrap_or(&path).to_string(),
-        )
-    };
+    let plist = plist();
     for (targets, option) in parts {
         let stage = empty("port-stage");
         install(targets, &stage);
         let mut installed = BTreeSet::new();
         files(&stage, &stage.join("usr/local"), &mut installed);
-        let of_option = plist.lines().map(listed).filter(|(own, _)| own == option);
-        let expected: BTreeSet<String> = of_option.map(|(_, path)| path).collect();
+        let of_option = plist.iter().filter(|(own, _)| own == option);
+        let expected: BTreeSet<String> = of_option.map(|(_, path)| installed_as(path)).collect();
         assert_eq!(installed, expected, "{targets:?}, pkg-plist");
     }
 
@@ -143,44 +124,9 @@ fn the_list_of_files_is_what_make_installs_and_uninstalling_leaves_nothing() {
     let mut left = BTreeSet::new();
     install(&["install"], &stage);
     files(&stage, &stage, &mut left);
-    assert_eq!(left.len(), plist.lines().count());
+    assert_eq!(left.len(), plist.len());
     install(&["uninstall"], &stage);
     left.clear();
     files(&stage, &stage, &mut left);
     assert_eq!(left, BTreeSet::new());
-}
-
-#[test]
-fn every_file_is_where_the_page_for_administrators_says() {
-    let page = fs::read_to_string(source("docs/install.md")).unwrap();
-    let (_, table) = page.split_once("\n### What is where\n").unwrap();
-    let (table, _) = table.split_once("\n## ").unwrap();
-    // The names in the first column.
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
-    let cells = rows.map(|row| row.split(" | ").next().unwrap());
-    let told: Vec<&str> = cells
-        .flat_map(|cell| cell.split('`'))
-        .filter(|name| !name.trim_matches([',', ' ']).is_empty())
-        .collect();
-    let plist = read("pkg-plist")
-        .replace("%%DATADIR%%", "share/sysadm-iocage")
-        .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
-        .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage");
-    let files: Vec<&str> = plist
-        .lines()
-        .map(|line| line.rsplit("%%").next().unwrap())
-        .collect();
-    let within = |file: &str, place: &str| {
-        let rest = file.strip_prefix(place);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    for file in &files {
-        let found = told.iter().any(|place| within(file, place));
-        assert!(found, "docs/install.md does not say where {file} is");
-    }
-    for place in &told {
-        let found = files.iter().any(|file| within(file, place));
-        assert!(found, "docs/install.md says that there is {place}");
-    }
-    assert!(told.len() > 10, "{told:?}");
 }

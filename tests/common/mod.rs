@@ -238,6 +238,27 @@ pub fn files(folder: &Path, below: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The port's list of what is installed: of each file the option that it belongs to, such as
+/// `%%PORTDOCS%%` or none, and its path below a PREFIX.
+pub fn plist() -> Vec<(String, String)> {
+    let list = fs::read_to_string(source("port/sysutils/sysadm-iocage/pkg-plist")).unwrap();
+    let list = list
+        .replace("%%DATADIR%%", "share/sysadm-iocage")
+        .replace("%%DOCSDIR%%", "share/doc/sysadm-iocage")
+        .replace("%%EXAMPLESDIR%%", "share/examples/sysadm-iocage");
+    let parts = |line: &str| {
+        let start = line.rfind("%%").map_or(0, |at| at + 2);
+        (line[..start].to_string(), line[start..].to_string())
+    };
+    list.lines().map(parts).collect()
+}
+
+/// A path of that list as it is installed here: the ports tree compresses man pages.
+pub fn installed_as(path: &str) -> String {
+    let path = path.replace("libdata/pkgconfig", PKG_CONFIG_FOLDER);
+    path.strip_suffix(".gz").unwrap_or(&path).to_string()
+}
+
 /// Tells a make, or a shell that calls one, where to install to, and that all is built.
 pub fn make<'a>(command: &'a mut Command, stage: &Path) -> &'a mut Command {
     // What a make around the tests was told is not for this one.

@@ -183,46 +183,41 @@ fn simulated() {
     storm.end();
 }
 
-/// On a real ZFS a sequence is not made shorter: that would take hours.
-fn real() {
+/// On real labs a sequence is not made shorter: that would take hours. `run` says what is wrong.
+fn on_labs(of: BoxedStrategy<Operation>, run: impl Fn(Lab, &[Operation]) -> Option<String>) {
     let mut storm = Storm::begin(100);
-    let strategy = sequences(operations::operation());
+    let strategy = sequences(of);
     while storm.done < storm.wanted {
         let Some(lab) = Lab::or_skip(2) else {
             return;
         };
         let operations = storm.next(&strategy);
-        let mut bench = Bench::on(World::real(lab));
         storm.done += operations.len() as u64;
-        if let Err((why, trace)) = bench::run_on(&mut bench, &operations, true) {
-            storm.fail(&format!("{why}\n{}", trace.join("\n")));
+        if let Some(why) = run(lab, &operations) {
+            storm.fail(&why);
         }
         storm.sequence += 1;
     }
     storm.end();
 }
 
+fn real() {
+    on_labs(operations::operation(), |lab, operations| {
+        let mut bench = Bench::on(World::real(lab));
+        let (why, trace) = bench::run_on(&mut bench, operations, true).err()?;
+        Some(format!("{why}\n{}", trace.join("\n")))
+    });
+}
+
 /// Both worlds answer alike, and are alike afterwards.
 fn both() {
-    let mut storm = Storm::begin(100);
-    let strategy = sequences(operations::tame());
-    while storm.done < storm.wanted {
-        let Some(lab) = Lab::or_skip(2) else {
-            return;
-        };
-        let operations = storm.next(&strategy);
+    on_labs(operations::tame(), |lab, operations| {
         let (mut real, mut made_up) = (Bench::on(World::real(lab)), Bench::new());
-        storm.done += operations.len() as u64;
-        if let Some(why) = operations
-            .iter()
-            .find_map(|one| difference(&mut real, &mut made_up, one))
-        {
-            storm.fail(&why);
-        }
+        let mut steps = operations.iter();
+        let found = steps.find_map(|one| difference(&mut real, &mut made_up, one));
         let _ = (real.end(), made_up.end());
-        storm.sequence += 1;
-    }
-    storm.end();
+        found
+    });
 }
 
 /// What is not the same after a step in both worlds.
