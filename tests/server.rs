@@ -832,7 +832,7 @@ fn a_fetch_tells_how_far_it_is_and_how_it_ended() {
 }
 
 #[test]
-fn sixteen_threads_for_a_minute() {
+fn a_minute_of_sixteen_threads() {
     let Some(lab) = furnished() else { return };
     let (one, two) = (lab.pool(0), lab.pool(1));
     lab.lay_out(two);

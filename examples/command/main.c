@@ -112,7 +112,7 @@ int main(int count, char **words)
 {
     struct options options = {0};
     sysadm_iocage *instance;
-    int code;
+    int code = USAGE;
 
     start_text();
     if (count > 1 && strcmp(words[1], "--complete") == 0) {
@@ -122,9 +122,8 @@ int main(int count, char **words)
     read_arguments(&options, count, words);
     catch_signals(options.action == NULL ? "the request" : options.action, how_is(&options));
     instance = open_instance(options.config, false);
-    if (instance == NULL)
-        return USAGE;
-    code = ask(instance, &options, options.request);
+    if (instance != NULL)
+        code = ask(instance, &options, options.request);
     sysadm_iocage_close(instance);
     free(options.request);
     free(options.action);
