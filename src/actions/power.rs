@@ -52,8 +52,7 @@ pub fn stop(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result
     if jail.jid.is_none() {
         return Ok(done(jail, "stopped", false));
     }
-    let name = nameable(context, member)?;
-    runs_under_its_name(context, member)?;
+    let name = stoppable(context, member)?;
     let after = run(context, member, "stop", &command::stop(&name, force))?;
     match &after.jid {
         None => {
@@ -82,8 +81,7 @@ pub fn restart(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Res
             return Ok(success(jid, warning));
         }
     };
-    let name = nameable(context, member)?;
-    runs_under_its_name(context, member)?;
+    let name = stoppable(context, member)?;
     let after = run(context, member, "restart", &command::restart(&name, soft))?;
     match &after.jid {
         None => Err(after.failure("is down now")),
@@ -146,8 +144,7 @@ fn done(jail: &Jail, what: &str, changed: bool) -> Object {
 /// If it is up all the same, or if nobody knows.
 pub fn stop_now(context: &Context, chosen: &Chosen) -> Result<()> {
     let member = chosen.member;
-    let name = nameable(context, member)?;
-    runs_under_its_name(context, member)?;
+    let name = stoppable(context, member)?;
     let in_order = run(context, member, "stop", &command::stop(&name, false));
     if in_order.is_ok_and(|after| after.jid.is_none()) {
         return Ok(());
@@ -157,6 +154,13 @@ pub fn stop_now(context: &Context, chosen: &Chosen) -> Result<()> {
         None => Ok(()),
         Some(jid) => Err(after.failure(&format!("is still up (jid {jid})"))),
     }
+}
+
+/// Makes sure that iocage can stop a jail that runs, and no other.
+pub fn stoppable(context: &Context, member: Member) -> Result<JailName> {
+    let name = nameable(context, member)?;
+    runs_under_its_name(context, member)?;
+    Ok(name)
 }
 
 /// That a jail is down, where it has to be up.
@@ -220,19 +224,25 @@ pub fn runs_under_its_name(context: &Context, member: Member) -> Result<()> {
     }
 }
 
-/// Makes sure that no other jail runs under the name of one that is down: iocage would take it for
-/// this one.
-pub fn is_nobody_elses_name(context: &Context, member: Member) -> Result<()> {
-    let in_kernel = format!("ioc-{}", member.in_kernel());
+/// Makes sure that no other jail runs under one of these names in the kernel, which a jail that is
+/// down has or gets: iocage would take it for this one.
+pub fn are_nobody_elses(context: &Context, names: &[String], cannot: &str) -> Result<()> {
+    let names: Vec<String> = names.iter().map(|name| format!("ioc-{name}")).collect();
     let others = context.system.running_jails()?;
-    if let Some(other) = others.iter().find(|other| other.name == in_kernel) {
+    if let Some(other) = others.iter().find(|other| names.contains(&other.name)) {
         let message = format!(
-            "jail {} cannot be started: another one runs as {in_kernel} (jid {}, {})",
-            member.jail.name, other.jid, other.path
+            "{cannot}: another one runs as {} (jid {}, {})",
+            other.name, other.jid, other.path
         );
         return Err(Error::new(Code::Conflict, message));
     }
     Ok(())
+}
+
+/// As [`are_nobody_elses`], before a jail is started.
+pub fn is_nobody_elses_name(context: &Context, member: Member) -> Result<()> {
+    let cannot = format!("jail {} cannot be started", member.jail.name);
+    are_nobody_elses(context, &[member.in_kernel()], &cannot)
 }
 
 /// Starts a jail that is down; its jid, and what iocage complained of.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use super::{Chosen, Member};
+use super::{power, Chosen, Member};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::iocage::command;
@@ -68,6 +68,11 @@ pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
     let before = origin(&member);
     renaming::require_free(&context.system, pool(chosen), before.as_ref(), &name, &new)?;
     require_unused(context, chosen)?;
+    // iocage stops what runs under the old name, whosever it is; and who looks takes what runs under
+    // the new one for this jail.
+    let names = [member.in_kernel(), new.in_kernel()];
+    let cannot = format!("{} cannot be renamed", member.in_words());
+    power::are_nobody_elses(context, &names, &cannot)?;
     let version = context.known.installed.version(&context.system)?;
     let line = command::rename(version, &name, &new)?;
 

@@ -74,7 +74,7 @@ impl Jobs {
 
     /// Looks after jobs whose end nobody has seen, as their host had died before: what they have
     /// left undone is done, and noted how it came out. Those that still are in the dispatcher are
-    /// held again.
+    /// held again, and who has no dispatcher cannot know, and leaves them to those that have.
     fn settle_orphans(&self) {
         let orphans = self.shared.records.all().unwrap_or_default().into_iter();
         let orphans = orphans.filter(|(record, state)| {
@@ -84,8 +84,13 @@ impl Jobs {
             let Some(id) = JobId::parse(&record.id) else {
                 continue;
             };
-            let is_active =
-                record.queued && self.shared.callbacks.is_job_active(id.as_str()) == Some(true);
+            let is_active = match record.queued {
+                true => self.shared.callbacks.is_job_active(id.as_str()),
+                false => Some(false),
+            };
+            let Some(is_active) = is_active else {
+                continue;
+            };
             let claims = record.claims.iter();
             let claims: Option<Vec<Claim>> = claims
                 .map(|(lock, alone)| Claim::recorded_as(lock, *alone))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use serde_json::{json, Value};
 use sysadm_iocage::actions::{Access, ACTIONS};
 use sysadm_iocage::host::{Host, Level};
 use sysadm_iocage::instance::Instance;
-use sysadm_iocage::system::Runner;
+use sysadm_iocage::system::{take_lock, Lock, Runner, Share};
 
 use super::model::{in_kernel, unit_of, Model, Must, LOOKS};
 use super::operations::{Operation, Trouble};
@@ -99,6 +99,9 @@ struct Started {
     names: BTreeSet<String>,
     /// Whether the library has seen to its end.
     is_settled: bool,
+    /// Whether it lives on in a dispatcher whose host program has let go of it: nobody holds what it
+    /// uses, until that program makes its next change.
+    is_lost: bool,
 }
 
 impl Started {
@@ -386,6 +389,7 @@ impl Bench {
         instance.close();
         drop(instance);
         self.world.hurry.store(false, Ordering::SeqCst);
+        self.lose(client);
         // Its jobs have ended with it, and were seen to as far as that does not take time.
         let rules: Vec<Rule> = self
             .of_client(client)
@@ -428,6 +432,24 @@ impl Bench {
         }
         // Nobody watches the jobs any more, so none is ended.
         self.clients[client].instance = None;
+        self.lose(client);
+    }
+
+    /// What a dispatcher's jobs use is held by the host program alone.
+    fn lose(&mut self, client: usize) {
+        if self.clients[client].desk.has_dispatcher {
+            let own = self.jobs.iter_mut().filter(|one| one.client == client);
+            own.for_each(|one| one.is_lost = one.lives());
+        }
+    }
+
+    /// A change of the host program has taken again what its jobs use, if that was to be had.
+    fn hold_again(&mut self, client: usize) {
+        let jobs = self.world.configuration().run_directory().join("jobs");
+        let own = self.jobs.iter_mut().filter(|one| one.client == client);
+        for one in own.filter(|one| one.is_lost) {
+            one.is_lost = is_free(&jobs.join(format!("{}.lock", one.id)));
+        }
     }
 
     // Requests.
@@ -529,14 +551,16 @@ impl Bench {
         let busy: BTreeSet<String> = self
             .jobs
             .iter()
-            .filter(|one| one.lives())
+            .filter(|one| one.lives() && !one.is_lost)
             .flat_map(|one| one.names.clone())
             .collect();
         let unsettled = self.jobs.iter().any(|one| !one.is_settled);
         let models: Vec<Model> = points
             .iter()
             .step_by(2)
-            .map(|before| Model {
+            .enumerate()
+            .map(|(at, before)| Model {
+                is_later: at > 0,
                 before,
                 action: &action,
                 args: &args,
@@ -583,6 +607,7 @@ impl Bench {
             self.stale[client] = false;
         }
         self.now = world.picture();
+        self.hold_again(client);
         let is_shared = !came.meanwhile.is_empty();
         self.note_traces(!is_shared, (!is_shared).then_some(client));
         if stops {
@@ -621,6 +646,7 @@ impl Bench {
                 rules,
                 names,
                 is_settled: false,
+                is_lost: false,
                 job,
             });
         }
@@ -734,15 +760,18 @@ impl Bench {
                 if path.extension().is_none_or(|end| end != "lock") {
                     continue;
                 }
-                let lock =
-                    sysadm_iocage::system::take_lock(&path, sysadm_iocage::system::Share::Alone);
-                if !matches!(lock, Ok(sysadm_iocage::system::Lock::Taken(_))) {
+                if !is_free(&path) {
                     return Err(format!("{} is still held", path.display()));
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Whether nobody holds a lock.
+fn is_free(path: &Path) -> bool {
+    matches!(take_lock(path, Share::Alone), Ok(Lock::Taken(_)))
 }
 
 /// A request that was answered.
@@ -1028,19 +1057,19 @@ fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<Stri
     match words[..] {
         ["create", "-n", name, ..] => {
             rules.push(may(whole, format!("{iocage}/jails/{name}")));
-            let sources = before.datasets.keys().filter(|one| {
-                one.starts_with(&format!("{iocage}/releases/"))
-                    || one.starts_with(&format!("{iocage}/templates/"))
-            });
-            rules.extend(sources.map(|one| may("snapshot+ snapshot-", format!("{one}@{name}"))));
+            for family in ["releases", "templates"] {
+                let snapshot = format!("{iocage}/{family}/*@{name}");
+                rules.push(may("snapshot+ snapshot-", snapshot));
+            }
             starts(name, &mut rules);
             names.insert(name.to_string());
         }
         ["clone", source, "-n", name, ..] => {
             rules.push(may(whole, format!("{iocage}/jails/{name}")));
-            let of = format!("{iocage}/jails/{source}");
-            let sources = before.below(&of);
-            rules.extend(sources.map(|one| may("snapshot+ snapshot-", format!("{one}@{name}"))));
+            for part in [&*format!("{source}@"), &*format!("{source}/*@")] {
+                let snapshot = format!("{iocage}/jails/{part}{name}");
+                rules.push(may("snapshot+ snapshot-", snapshot));
+            }
             names.extend([source.to_string(), name.to_string()]);
         }
         ["fetch", "-r", release] => {
@@ -1055,8 +1084,9 @@ fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<Stri
             names.insert(name.to_string());
         }
         ["export", .., name] => {
-            for one in before.below(&format!("{iocage}/jails/{name}")) {
-                rules.push(may("snapshot+ snapshot-", format!("{one}@ioc-export-*")));
+            for part in ["@", "/*@"] {
+                let snapshot = format!("{iocage}/jails/{name}{part}ioc-export-*");
+                rules.push(may("snapshot+ snapshot-", snapshot));
             }
             rules.push(may("file", format!("{iocage}/images:{name}_*")));
             names.insert(name.to_string());

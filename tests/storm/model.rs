@@ -30,6 +30,8 @@ pub struct Model<'a> {
     /// What jobs that run now use alone: names of jails.
     pub busy: &'a BTreeSet<String>,
     pub jobs_run: bool,
+    /// Whether this is the host after somebody has done something by hand while it was carried out.
+    pub is_later: bool,
 }
 
 fn refuse(why: impl Into<String>) -> Must {
@@ -157,6 +159,12 @@ impl<'a> Model<'a> {
         if let Some(one) = one {
             return vec![one.into()];
         }
+        let template = self.text("template");
+        if let (Some(name), "destroyjail", true) =
+            (template, self.action, self.args["jails"].is_null())
+        {
+            return vec![format!("templates/{name}")];
+        }
         let many = self.args["jails"].as_array().into_iter().flatten();
         let mut labels: Vec<String> = Vec::new();
         for label in many.filter_map(Value::as_str) {
@@ -165,6 +173,27 @@ impl<'a> Model<'a> {
             }
         }
         labels
+    }
+
+    /// Where a jail is gone in the last moment, iocage takes the one whose name begins like its own.
+    fn taken_for_it(&self) -> Vec<Jail<'a>> {
+        let by_iocage = [
+            "renamejail",
+            "restartjail",
+            "setjailsettings",
+            "startjail",
+            "stopjail",
+        ];
+        if !self.is_later || !by_iocage.contains(&self.action) {
+            return Vec::new();
+        }
+        let labels = self.labels().into_iter();
+        let lost: Vec<String> = labels
+            .filter(|label| matches!(find(self.before, label), Found::None))
+            .collect();
+        let mut jails = self.before.jails();
+        jails.retain(|jail| lost.iter().any(|label| jail.name.starts_with(&**label)));
+        jails
     }
 
     fn jails(&self) -> Vec<Jail<'a>> {
@@ -212,6 +241,9 @@ impl<'a> Model<'a> {
         let pool = self.pool();
         let iocage = format!("{pool}/iocage");
         for jail in self.jails() {
+            self.of_jail(&jail, &mut rules);
+        }
+        for jail in self.taken_for_it() {
             self.of_jail(&jail, &mut rules);
         }
         match self.action {
@@ -336,7 +368,9 @@ impl<'a> Model<'a> {
             "capjail" => rules.push(may("rctl", format!("jail:{}", jail.in_kernel()))),
             "startjail" | "restartjail" | "stopjail" => {
                 for one in self.with_dependencies(jail) {
-                    rules.push(may("up down", one.in_kernel()));
+                    if !one.is_anothers_name() {
+                        rules.push(may("up down", one.in_kernel()));
+                    }
                     rules.push(may("file", format!("{}:config.json", one.dataset)));
                     rules.push(may("file", format!("{pool}/iocage/log")));
                     rules.push(may("rctl", format!("jail:{}", one.in_kernel())));
@@ -404,14 +438,14 @@ impl<'a> Model<'a> {
                     sources.extend(root.strip_suffix("/root").map(String::from));
                 }
                 for source in sources {
-                    rules.push(may("snapshot-", format!("{source}@{name}")));
-                    rules.push(may("snapshot-", format!("{source}@{}", jail.uuid)));
                     rules.push(may("snapshot+", format!("{source}@{new}")));
-                    // What was cloned from it says so.
-                    for (other, of) in &self.before.datasets {
-                        if of.origin.as_deref() == Some(&*format!("{source}@{name}")) {
-                            rules.push(may("origin", other));
-                        }
+                    // One that was cut short has its old name in its settings alone.
+                    for old in [name, &jail.uuid] {
+                        let snapshot = format!("{source}@{old}");
+                        // What was cloned from it says so.
+                        let clones = self.before.clones_of(&snapshot);
+                        rules.extend(clones.map(|clone| may("origin", clone)));
+                        rules.push(may("snapshot-", snapshot));
                     }
                 }
                 for one in self.before.below(dataset) {
@@ -949,6 +983,11 @@ impl<'a> Model<'a> {
         if jail.config.is_none() {
             return refuse("it cannot be read");
         }
+        let names = [&jail.name, new].map(|name| format!("ioc-{}", in_kernel(name)));
+        let running = &self.before.running;
+        if let Some(name) = names.iter().find(|name| running.contains_key(*name)) {
+            return refuse(format!("another jail runs as {name}"));
+        }
         // On a release, where iocage renames all that are called like the jail; and where it is from.
         let releases = self.family("releases");
         for dataset in self.before.below(&releases) {
@@ -990,15 +1029,10 @@ impl<'a> Model<'a> {
             .before
             .snapshots_below(&releases)
             .any(|one| one.ends_with(&format!("@{new}")));
-        let runs = self
-            .before
-            .running
-            .contains_key(&format!("ioc-{}", in_kernel(new)));
-        let runs = runs || self.is_folder_left(new);
         match calm
             && free
             && !at_releases
-            && !runs
+            && !self.is_folder_left(new)
             && self.are_all_sound()
             && jail.family == "jails"
         {
@@ -1008,7 +1042,9 @@ impl<'a> Model<'a> {
     }
 
     fn must_destroy(&self, jail: &Jail, calm: bool) -> Must {
-        if self.is_dry() || !self.args["template"].is_null() {
+        let others = ["jail", "jail_uuid", "jails"];
+        let is_given = |key: &str| !self.args[key].is_null();
+        if self.is_dry() || (is_given("template") && others.into_iter().any(is_given)) {
             return Either;
         }
         let meant = [jail.dataset.clone()];

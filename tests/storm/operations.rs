@@ -300,7 +300,7 @@ pub fn by_hand() -> BoxedStrategy<Operation> {
         "set org.freebsd.ioc:active=yes {1}",
         "set org.freebsd.ioc:active=no {1}",
         "set org.freebsd.ioc:active=yes {0}",
-        "set mountpoint={home}/elsewhere {0}/iocage/jails/JAIL",
+        "set mountpoint={home}/elsewhere/JAIL {0}/iocage/jails/JAIL",
         "inherit mountpoint {0}/iocage/jails/JAIL",
     ]);
     let iocage = words(&[

@@ -48,7 +48,8 @@ pub struct Change {
     pub what: String,
 }
 
-/// What a change may be: some kinds, of what is at or below a name.
+/// What a change may be: some kinds, of what is at or below a name. A star, of which there are two at
+/// most, is for anything.
 #[derive(Clone, Debug)]
 pub struct Rule {
     pub kinds: &'static str,
@@ -64,16 +65,35 @@ pub fn may(kinds: &'static str, below: impl Into<String>) -> Rule {
 
 impl Rule {
     pub fn allows(&self, change: &Change) -> bool {
-        let is_of_it = self.below == "*"
-            || match self.below.strip_suffix('*') {
-                Some(start) => change.what.starts_with(start),
-                None => {
-                    let rest = change.what.strip_prefix(&self.below);
-                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@', ':']))
-                }
-            };
-        is_of_it && self.kinds.split(' ').any(|kind| kind == change.kind)
+        if !self.kinds.split(' ').any(|kind| kind == change.kind) {
+            return false;
+        }
+        // What is not mounted gets its files in the folder where it would be.
+        let place = |text: &str| match change.kind {
+            "file" => text.replace(':', "/"),
+            _ => text.to_string(),
+        };
+        let (below, what) = (place(&self.below), place(&change.what));
+        if below == "*" {
+            return true;
+        }
+        if below.contains('*') {
+            return is_like(&below, &what);
+        }
+        let rest = what.strip_prefix(&below);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@', ':']))
     }
+}
+
+/// Whether a text has the parts of a pattern with stars, one after the other.
+fn is_like(pattern: &str, text: &str) -> bool {
+    let (start, rest) = pattern.split_once('*').unwrap_or((pattern, ""));
+    let Some(text) = text.strip_prefix(start) else {
+        return false;
+    };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let found = text.find(middle).map(|at| &text[at + middle.len()..]);
+    found.is_some_and(|text| text.ends_with(end))
 }
 
 impl Picture {
@@ -297,6 +317,17 @@ impl Jail<'_> {
             return false;
         };
         self.picture.running.values().any(|(_, path)| path == root)
+    }
+
+    /// Whether another jail runs under its name in the kernel.
+    pub fn is_anothers_name(&self) -> bool {
+        let jails = self.picture.jails();
+        let is_of = |path: &String| {
+            let mut others = jails.iter().filter(|one| one.dataset != self.dataset);
+            others.any(|one| one.root.as_ref() == Some(path))
+        };
+        let run = self.picture.running.get(&self.in_kernel());
+        run.is_some_and(|(_, path)| is_of(path))
     }
 
     /// Whether nobody can say that it runs.

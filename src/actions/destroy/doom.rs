@@ -1,7 +1,7 @@
 //! How something is destroyed with all that belongs to it: first all that is in the way is found,
 //! then what runs is stopped, then it goes, and then ZFS is asked what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::actions::{power, Chosen};
@@ -202,7 +202,12 @@ impl Doom<'_> {
         let by_dataset = by_dataset(members);
         let going = found.belongings.iter();
         let going = going.filter_map(|one| by_dataset.get(&one.unit.dataset).copied());
-        for member in going.filter(|member| member.jail.jid.is_some()) {
+        let going: Vec<Member> = going.filter(|member| member.jail.jid.is_some()).collect();
+        // None is stopped for nothing.
+        for member in &going {
+            power::stoppable(self.context, *member)?;
+        }
+        for member in going {
             power::stop_now(self.context, &Chosen { members, member })?;
             done.stopped.push(member.place());
         }
@@ -281,17 +286,21 @@ impl Doom<'_> {
     }
 }
 
-/// The names of what goes, in its order. A release has its name once, though its download goes too.
+/// The names of those that are wanted, in the order in which they go. A release that is has its name
+/// once, though its download is too.
 pub fn names(found: &Found, is_wanted: impl Fn(&Unit) -> bool) -> Vec<String> {
-    let mut names = Vec::new();
-    for one in found.belongings.iter().filter(|one| is_wanted(&one.unit)) {
-        let name = one.unit.name().to_string();
-        let is_download = one.unit.family == Some(Family::Download);
-        if !is_download || !found.plan.has(Family::Releases, &name) {
-            names.push(name);
-        }
-    }
-    names
+    let units = found.belongings.iter().map(|one| &one.unit);
+    let wanted: Vec<&Unit> = units.filter(|unit| is_wanted(unit)).collect();
+    let is_release = |unit: &&Unit| unit.family == Some(Family::Releases);
+    let releases: BTreeSet<&str> = wanted
+        .iter()
+        .filter(|unit| is_release(unit))
+        .map(|unit| unit.name())
+        .collect();
+    let is_double =
+        |unit: &&Unit| unit.family == Some(Family::Download) && releases.contains(unit.name());
+    let names = wanted.iter().filter(|unit| !is_double(unit));
+    names.map(|unit| unit.name().to_string()).collect()
 }
 
 fn is_jail(unit: &Unit) -> bool {
