@@ -555,19 +555,27 @@ impl Bench {
             .flat_map(|one| one.names.clone())
             .collect();
         let unsettled = self.jobs.iter().any(|one| !one.is_settled);
-        let models: Vec<Model> = points
-            .iter()
-            .step_by(2)
-            .enumerate()
-            .map(|(at, before)| Model {
-                is_later: at > 0,
-                before,
-                action: &action,
-                args: &args,
-                busy: &busy,
-                jobs_run: unsettled || are_orphans,
-            })
+        let model = |before, meant| Model {
+            before,
+            action: &action,
+            args: &args,
+            busy: &busy,
+            jobs_run: unsettled || are_orphans,
+            meant,
+        };
+        let mut models = vec![model(&before, Vec::new())];
+        let meant: Vec<String> = models[0]
+            .jails()
+            .into_iter()
+            .map(|jail| jail.name)
             .collect();
+        models.extend(
+            points
+                .iter()
+                .skip(2)
+                .step_by(2)
+                .map(|later| model(later, meant.clone())),
+        );
         let mut rules: Vec<Rule> = models.iter().flat_map(Model::footprint).collect();
         rules.extend(of_others);
         let judged = Judged {

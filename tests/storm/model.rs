@@ -30,8 +30,9 @@ pub struct Model<'a> {
     /// What jobs that run now use alone: names of jails.
     pub busy: &'a BTreeSet<String>,
     pub jobs_run: bool,
-    /// Whether this is the host after somebody has done something by hand while it was carried out.
-    pub is_later: bool,
+    /// Where this is the host after somebody has done something by hand while it was carried out: the
+    /// names of the jails that were meant before.
+    pub meant: Vec<String>,
 }
 
 fn refuse(why: impl Into<String>) -> Must {
@@ -184,19 +185,17 @@ impl<'a> Model<'a> {
             "startjail",
             "stopjail",
         ];
-        if !self.is_later || !by_iocage.contains(&self.action) {
+        if !by_iocage.contains(&self.action) {
             return Vec::new();
         }
-        let labels = self.labels().into_iter();
-        let lost: Vec<String> = labels
-            .filter(|label| matches!(find(self.before, label), Found::None))
-            .collect();
         let mut jails = self.before.jails();
-        jails.retain(|jail| lost.iter().any(|label| jail.name.starts_with(&**label)));
+        let is_there = |name: &String| jails.iter().any(|jail| jail.name == *name);
+        let lost: Vec<&String> = self.meant.iter().filter(|name| !is_there(name)).collect();
+        jails.retain(|jail| lost.iter().any(|name| jail.name.starts_with(&***name)));
         jails
     }
 
-    fn jails(&self) -> Vec<Jail<'a>> {
+    pub fn jails(&self) -> Vec<Jail<'a>> {
         let found = self
             .labels()
             .into_iter()

@@ -387,7 +387,13 @@ impl World {
             let _ = match harm {
                 Harm::Truncate => fs::write(&path, &before[..before.len() / 2]),
                 Harm::Garbage => fs::write(&path, b"\xff{{"),
-                Harm::Link => symlink("/etc/passwd", &path),
+                // To a file of the storm's own: as root, one that follows the link writes it.
+                Harm::Link => {
+                    let elsewhere = std::env::temp_dir()
+                        .join(format!("sysadm-iocage-elsewhere-{}", std::process::id()));
+                    fs::write(&elsewhere, "root:*:0:0::/root:/bin/sh\n")
+                        .and_then(|()| symlink(&elsewhere, &path))
+                }
                 Harm::Remove => Ok(()),
                 Harm::Set(key, text) => {
                     let config: std::result::Result<Map<String, Value>, _> =
