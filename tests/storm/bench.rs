@@ -10,19 +10,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::{json, Value};
 use sysadm_iocage::actions::{Access, ACTIONS};
-use sysadm_iocage::host::{Host, Level};
 use sysadm_iocage::instance::Instance;
 use sysadm_iocage::system::{take_lock, Lock, Runner, Share};
 
-use super::model::{in_kernel, unit_of, Model, Must, LOOKS};
+use super::desk::{At, Desk};
+use super::eyes::{Eyes, HostKilled};
+use super::job::Job;
+use super::jobs::{rules_of_job, what_is_missing};
+use super::judge::Judged;
+use super::leaks::Counts;
+use super::model::{Model, LOOKS};
 use super::operations::{Operation, Trouble};
-use super::picture::{may, Change, Picture, Rule};
-use super::world::{Eyes, HostKilled, Job, World};
+use super::picture::{Change, Picture, Rule};
+use super::world::World;
 
 /// How often each action was answered how.
 pub static TALLY: Mutex<BTreeMap<(String, String), u64>> = Mutex::new(BTreeMap::new());
 
-fn count(what: &str, how: &str) {
+pub fn count(what: &str, how: &str) {
     let mut tally = TALLY.lock().unwrap();
     *tally.entry((what.into(), how.into())).or_default() += 1;
 }
@@ -34,78 +39,30 @@ const SOON: Duration = Duration::from_secs(120);
 /// What is done in the background takes so long at most.
 const MOMENT: Duration = Duration::from_millis(30);
 
-/// A host program: its log, and its dispatcher where it has one.
-pub struct Desk {
-    world: Arc<World>,
-    has_dispatcher: bool,
-    queued: Mutex<Vec<(String, Arc<Job>)>>,
-    ended: Mutex<Vec<(String, Value)>>,
-    came: Condvar,
-}
-
-struct At(Arc<Desk>);
-
-impl Host for At {
-    fn queue_process(&self, id: &str, argv: &[String]) -> Option<bool> {
-        if !self.0.has_dispatcher {
-            return None;
-        }
-        let job = self.0.world.start_job(&argv[1..], None, &[]);
-        self.0.queued.lock().unwrap().push((id.into(), job));
-        Some(true)
-    }
-
-    fn has_dispatcher(&self) -> bool {
-        self.0.has_dispatcher
-    }
-
-    fn is_job_active(&self, id: &str) -> Option<bool> {
-        if !self.0.has_dispatcher {
-            return None;
-        }
-        let queued = self.0.queued.lock().unwrap();
-        Some(
-            queued
-                .iter()
-                .any(|(other, job)| other == id && !job.is_done()),
-        )
-    }
-
-    fn log(&self, _: Level, _: &str) -> bool {
-        true
-    }
-
-    fn job_ended(&self, id: &str, event: &str) {
-        let event = serde_json::from_str(event).unwrap_or_default();
-        self.0.ended.lock().unwrap().push((id.into(), event));
-        self.0.came.notify_all();
-    }
-}
-
 struct Client {
     instance: Option<Instance>,
     desk: Arc<Desk>,
 }
 
 /// A job that was started.
-struct Started {
-    id: String,
-    client: usize,
-    job: Arc<Job>,
+pub struct Started {
+    pub id: String,
+    pub client: usize,
+    pub job: Arc<Job>,
     /// The host when it was started.
-    before: Picture,
-    rules: Vec<Rule>,
+    pub before: Picture,
+    pub rules: Vec<Rule>,
     /// The names of the jails that it has alone.
-    names: BTreeSet<String>,
+    pub names: BTreeSet<String>,
     /// Whether the library has seen to its end.
-    is_settled: bool,
+    pub is_settled: bool,
     /// Whether it lives on in a dispatcher whose host program has let go of it: nobody holds what it
     /// uses, until that program makes its next change.
-    is_lost: bool,
+    pub is_lost: bool,
 }
 
 impl Started {
-    fn lives(&self) -> bool {
+    pub fn lives(&self) -> bool {
         !self.job.is_done()
     }
 }
@@ -555,6 +512,7 @@ impl Bench {
             .flat_map(|one| one.names.clone())
             .collect();
         let unsettled = self.jobs.iter().any(|one| !one.is_settled);
+        let rollback_lied = came.lied.is_some_and(|line| line.contains("zfs rollback"));
         let model = |before, meant| Model {
             before,
             action: &action,
@@ -562,6 +520,7 @@ impl Bench {
             busy: &busy,
             jobs_run: unsettled || are_orphans,
             meant,
+            rollback_lied,
         };
         let mut models = vec![model(&before, Vec::new())];
         let meant: Vec<String> = models[0]
@@ -782,388 +741,15 @@ fn is_free(path: &Path) -> bool {
     matches!(take_lock(path, Share::Alone), Ok(Lock::Taken(_)))
 }
 
-/// A request that was answered.
-struct Judged<'a> {
-    model: &'a Model<'a>,
-    own: &'a [Change],
-    rules: &'a [Rule],
-    after: &'a Picture,
-    reply: Option<&'a Value>,
-    is_troubled: bool,
-    is_shared: bool,
-    /// Whether a job of one that was killed had ended before.
-    are_orphans: bool,
-    stale: bool,
-    jobs: &'a [Started],
-}
-
-impl Judged<'_> {
-    fn judge(&self) -> Outcome {
-        let action = self.model.action;
-        for change in self.own {
-            if !self.rules.iter().any(|rule| rule.allows(change)) {
-                return Err(format!("nobody asked for {change:?}"));
-            }
-            let is_jobs = self.model.busy.iter().any(|name| {
-                let mut families = ["jails", "templates"].iter();
-                families.any(|family| {
-                    let dataset = format!(
-                        "{}/iocage/{family}/{name}",
-                        self.model.before.pool().unwrap_or_default()
-                    );
-                    may("dataset- dataset+ file snapshot- snapshot+", dataset).allows(change)
-                })
-            });
-            if is_jobs && action != "stopjob" && !self.is_shared {
-                return Err(format!("a job uses what has changed: {change:?}"));
-            }
-        }
-        let Some(reply) = self.reply else {
-            count(action, "killed");
-            return Ok(());
-        };
-        let Some(answer) = reply.get(action) else {
-            return Err(format!("no answer of the action: {reply}"));
-        };
-        let code = answer["code"].as_str();
-        let text = answer["error"].as_str();
-        let trouble = if self.is_troubled { " in trouble" } else { "" };
-        let is_dry = if self.model.is_dry() { " dry" } else { "" };
-        count(
-            action,
-            &format!("{}{is_dry}{trouble}", code.unwrap_or("done")),
-        );
-        match (code, text) {
-            // A job's error is not the answer's.
-            (None, _) if action == "jobstatus" => Ok(()),
-            (None, None) => self.judge_success(answer),
-            (Some(code), Some(text)) => self.judge_error(code, text),
-            _ => Err(format!("an odd error: {answer}")),
-        }
-    }
-
-    fn judge_success(&self, answer: &Value) -> Outcome {
-        let each = answer["jails"]
-            .as_object()
-            .filter(|_| !self.model.args["jails"].is_null());
-        let worked = each.is_none_or(|each| each.values().any(|one| one["error"].is_null()));
-        if !self.is_shared && worked {
-            if let Must::Refuse(why) = self.model.must() {
-                return Err(format!("it should have been refused, for {why}: {answer}"));
-            }
-            if let Some(lie) = self.model.lie(self.after, answer) {
-                return Err(format!("it is a lie, for {lie}: {answer}"));
-            }
-            self.judge_listing(answer)?;
-        }
-        if let Some(each) = answer["jails"].as_object() {
-            for one in each.values() {
-                self.judge_words(one["error"].as_str().unwrap_or_default())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn judge_error(&self, code: &str, text: &str) -> Outcome {
-        const CODES: [&str; 8] = [
-            "invalid_argument",
-            "not_found",
-            "not_active",
-            "conflict",
-            "in_use",
-            "timeout",
-            "unavailable",
-            "failed",
-        ];
-        if !CODES.contains(&code) || text.is_empty() || text.chars().any(char::is_control) {
-            return Err(format!("an odd error: {code}: {text}"));
-        }
-        let is_refusal = [
-            "invalid_argument",
-            "not_found",
-            "not_active",
-            "conflict",
-            "in_use",
-        ]
-        .contains(&code);
-        if is_refusal && !self.is_troubled && !self.are_orphans {
-            if let Some(change) = self.own.first() {
-                return Err(format!(
-                    "it was refused, and yet {change:?}: {code}: {text}"
-                ));
-            }
-        }
-        if let (Must::Work(why), false) = (self.model.must(), self.is_troubled) {
-            // The rules of arguments are the library's own.
-            if code != "invalid_argument" {
-                return Err(format!("it should have worked, for {why}: {code}: {text}"));
-            }
-        }
-        if let Some((_, rest)) = text.split_once(" in use by job") {
-            let rest = rest.trim_start_matches('s').trim();
-            let names: Vec<&str> = rest
-                .split([',', ';', ' '])
-                .filter(|name| !name.is_empty())
-                .collect();
-            let first = names.first().copied().unwrap_or_default();
-            let is_known = self
-                .jobs
-                .iter()
-                .any(|one| one.id == first || one.id.starts_with("unnamed"));
-            if !is_known {
-                return Err(format!("there is no such job: {text}"));
-            }
-        }
-        self.judge_words(text)
-    }
-
-    /// Whether what the words of an error claim is so.
-    fn judge_words(&self, text: &str) -> Outcome {
-        if self.is_shared || self.are_orphans {
-            return Ok(());
-        }
-        let gone = self
-            .own
-            .iter()
-            .find(|change| change.kind == "dataset-" || change.kind == "snapshot-");
-        let says_nothing = [
-            "nothing was destroyed",
-            "nothing was:",
-            "no snapshot was destroyed",
-        ];
-        if let Some(gone) = gone.filter(|_| says_nothing.iter().any(|claim| text.contains(claim))) {
-            return Err(format!("{gone:?}, but it says: {text}"));
-        }
-        let unchanged = [
-            "nothing has changed",
-            "all is as it was",
-            "nothing was rolled back",
-        ];
-        let is_said = unchanged.iter().any(|claim| text.contains(claim));
-        if let Some(change) = self.own.first().filter(|_| is_said) {
-            return Err(format!("{change:?}, but it says: {text}"));
-        }
-        for claim in ["destroyed ", "rolled back "] {
-            let Some((_, rest)) = text.split_once(claim).filter(|_| claim == "destroyed ") else {
-                continue;
-            };
-            let list = rest.split([':', ';']).next().unwrap_or_default();
-            for name in list.split(", ").filter(|name| name.contains('/')) {
-                let is_there = self.after.datasets.contains_key(name)
-                    || self.after.snapshots.contains_key(name);
-                if is_there {
-                    return Err(format!("{name} is there, but it says: {text}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether what is listed is all that is there, and each once.
-    fn judge_listing(&self, answer: &Value) -> Outcome {
-        let (model, after) = (self.model, self.after);
-        let choosing = ["jail", "jail_uuid", "jails", "state", "type", "release"];
-        if choosing.iter().any(|key| !model.args[*key].is_null()) || self.stale || self.is_troubled
-        {
-            return Ok(());
-        }
-        let listed = match model.action {
-            "listjails" | "df" | "listsnapshots" | "listmounts" | "getjailsettings" => {
-                &answer["jails"]
-            }
-            "listtemplates" => &answer["templates"],
-            _ => return Ok(()),
-        };
-        let families: &[&str] = match model.action {
-            "listjails" => &["jails"],
-            "listtemplates" => &["templates"],
-            _ => &["jails", "templates"],
-        };
-        let expected: usize = families
-            .iter()
-            .map(|family| after.members(family).len())
-            .sum();
-        let count = listed.as_object().map_or(0, |listed| listed.len());
-        if count != expected {
-            return Err(format!(
-                "there are {expected} and {count} are listed: {answer}"
-            ));
-        }
-        if model.action == "listjails" {
-            let up = listed
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter(|(_, jail)| jail["state"] == "up")
-                .count();
-            let jails = after.jails();
-            let jails = jails.iter().filter(|jail| jail.family == "jails");
-            let sure = jails
-                .clone()
-                .filter(|jail| jail.is_up() && jail.config.is_some())
-                .count();
-            let most = jails.filter(|jail| !jail.is_down()).count();
-            if up < sure || up > most {
-                return Err(format!(
-                    "{sure} to {most} run, and {up} are said to: {answer}"
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a job may change, and which jails it has alone.
-fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<String>) {
-    let pool = before.pool().unwrap_or_default();
-    let iocage = format!("{pool}/iocage");
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut rules = Vec::new();
-    let mut names = BTreeSet::new();
-    let whole = "dataset+ dataset- snapshot+ snapshot- file property";
-    // iocage makes what it misses.
-    for family in [
-        "",
-        "/jails",
-        "/templates",
-        "/releases",
-        "/download",
-        "/images",
-        "/log",
-    ] {
-        if !before.datasets.contains_key(&format!("{iocage}{family}")) {
-            rules.push(may("dataset+", format!("{iocage}{family}")));
-        }
-    }
-    let starts = |name: &str, rules: &mut Vec<Rule>| {
-        let mut all = vec![name.to_string()];
-        let given = words.iter().find_map(|word| word.strip_prefix("depends="));
-        all.extend(given.unwrap_or("none").split(' ').map(String::from));
-        let mut at = 0;
-        while at < all.len() {
-            for jail in before.jails() {
-                let depends = jail.get("depends").unwrap_or_default();
-                let is_of = jail.name == all[at] || (at > 0 && jail.name.starts_with(&*all[at]));
-                if is_of {
-                    all.push(jail.name.clone());
-                    all.extend(depends.split_whitespace().map(String::from));
-                }
-            }
-            all.dedup();
-            let mut seen = BTreeSet::new();
-            all.retain(|one| seen.insert(one.clone()));
-            at += 1;
-        }
-        for one in &all {
-            rules.push(may("up down", format!("ioc-{}", in_kernel(one))));
-            rules.push(may("rctl", format!("jail:ioc-{}", in_kernel(one))));
-            rules.push(may("file", format!("{iocage}/jails/{one}:config.json")));
-        }
-        rules.push(may("file", format!("{iocage}/log")));
-        rules.push(may("mount", "*"));
-    };
-    match words[..] {
-        ["create", "-n", name, ..] => {
-            rules.push(may(whole, format!("{iocage}/jails/{name}")));
-            for family in ["releases", "templates"] {
-                let snapshot = format!("{iocage}/{family}/*@{name}");
-                rules.push(may("snapshot+ snapshot-", snapshot));
-            }
-            starts(name, &mut rules);
-            names.insert(name.to_string());
-        }
-        ["clone", source, "-n", name, ..] => {
-            rules.push(may(whole, format!("{iocage}/jails/{name}")));
-            for part in [&*format!("{source}@"), &*format!("{source}/*@")] {
-                let snapshot = format!("{iocage}/jails/{part}{name}");
-                rules.push(may("snapshot+ snapshot-", snapshot));
-            }
-            names.extend([source.to_string(), name.to_string()]);
-        }
-        ["fetch", "-r", release] => {
-            for family in ["releases", "download"] {
-                rules.push(may(whole, format!("{iocage}/{family}/{release}")));
-            }
-        }
-        ["fetch", "-P", _, "-n", name, ..] => {
-            rules.push(may(whole, format!("{iocage}/jails/{name}")));
-            rules.push(may("dataset+ snapshot+ file", format!("{iocage}/releases")));
-            rules.push(may("dataset+ file", format!("{iocage}/download")));
-            names.insert(name.to_string());
-        }
-        ["export", .., name] => {
-            for part in ["@", "/*@"] {
-                let snapshot = format!("{iocage}/jails/{name}{part}ioc-export-*");
-                rules.push(may("snapshot+ snapshot-", snapshot));
-            }
-            rules.push(may("file", format!("{iocage}/images:{name}_*")));
-            names.insert(name.to_string());
-        }
-        ["import", "-p", _, name] => {
-            rules.push(may(whole, format!("{iocage}/jails/{name}")));
-            names.insert(name.to_string());
-        }
-        ["update", .., name] | ["upgrade", "-r", _, name] => {
-            let dataset = format!("{iocage}/jails/{name}");
-            rules.push(may("file", &dataset));
-            rules.push(may("snapshot+", &dataset));
-            let jail = before.jail("jails", name);
-            if jail
-                .as_ref()
-                .is_some_and(|jail| jail.get("basejail").as_deref() == Some("1"))
-            {
-                rules.push(may("file", format!("{iocage}/releases")));
-                for other in before.jails() {
-                    rules.push(may("file", format!("{}:config.json", other.dataset)));
-                }
-            }
-            starts(name, &mut rules);
-            names.insert(name.to_string());
-        }
-        _ => {}
-    }
-    let _ = unit_of;
-    (rules, names)
-}
-
-/// What a job is for and is not there.
-fn what_is_missing(words: &[String], after: &Picture) -> Option<String> {
-    let pool = after.pool()?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words[..] {
-        ["create", "-n", name, ..]
-        | ["clone", _, "-n", name, ..]
-        | ["import", "-p", _, name]
-        | ["fetch", "-P", _, "-n", name, ..] => {
-            let Some(jail) = after.jail("jails", name) else {
-                return Some(format!("there is no jail {name}"));
-            };
-            if jail.config.is_none() {
-                return Some(format!("jail {name} cannot be read"));
-            }
-            jail.root
-                .is_none()
-                .then(|| format!("jail {name} has no root"))
-        }
-        ["fetch", "-r", release] => {
-            let name = format!("{pool}/iocage/releases/{release}/root");
-            (!after.datasets.contains_key(&name)).then(|| format!("there is no {name}"))
-        }
-        ["export", .., name] => {
-            let images = after.datasets.get(&format!("{pool}/iocage/images"))?;
-            let there = images
-                .tree
-                .keys()
-                .any(|file| file.starts_with(&format!("{name}_")) && !file.ends_with(".sha256"));
-            (!there).then(|| "there is no image".to_string())
-        }
-        _ => None,
-    }
-}
-
-/// Runs a sequence on a new host.
+/// Runs a sequence on a new host, of which nothing is left.
 pub fn run(operations: &[Operation], is_told: bool) -> Result<(), (String, Vec<String>)> {
-    run_on(&mut Bench::new(), operations, is_told)
+    let before = Counts::now(None);
+    let mut bench = Bench::new();
+    let outcome = run_on(&mut bench, operations, is_told);
+    drop(bench);
+    outcome?;
+    let is_left = before.require_no_more(None);
+    is_left.map_err(|why| (format!("at the end: {why}"), Vec::new()))
 }
 
 pub fn run_on(

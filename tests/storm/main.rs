@@ -9,8 +9,14 @@
 //! shortens those that fail.
 
 mod bench;
+mod desk;
+mod eyes;
 mod host;
 mod iocage;
+mod job;
+mod jobs;
+mod judge;
+mod leaks;
 mod model;
 mod operations;
 mod picture;
@@ -18,9 +24,11 @@ mod world;
 mod zfs;
 
 use std::io::Write;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use bench::Bench;
+use leaks::Counts;
 use operations::Operation;
 use proptest::collection::vec;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
@@ -144,12 +152,16 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// What is left of a sequence is counted, so that two tests would find each other's.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn sequences(of: BoxedStrategy<Operation>) -> BoxedStrategy<Vec<Operation>> {
     vec(of, 1..=number("STORM_LENGTH", 100) as usize).boxed()
 }
 
 #[test]
 fn a_storm_loses_nothing_and_no_answer_is_a_lie() {
+    let _alone = ALONE.lock();
     match &*world() {
         "simulated" => simulated(),
         "real" => real(),
@@ -203,9 +215,14 @@ fn on_labs(of: BoxedStrategy<Operation>, run: impl Fn(Lab, &[Operation]) -> Opti
 
 fn real() {
     on_labs(operations::operation(), |lab, operations| {
-        let mut bench = Bench::on(World::real(lab));
-        let (why, trace) = bench::run_on(&mut bench, operations, true).err()?;
-        Some(format!("{why}\n{}", trace.join("\n")))
+        let home = lab.dir().to_path_buf();
+        let world = World::real(lab);
+        let before = Counts::now(Some(&home));
+        let mut bench = Bench::on(world);
+        if let Err((why, trace)) = bench::run_on(&mut bench, operations, true) {
+            return Some(format!("{why}\n{}", trace.join("\n")));
+        }
+        before.require_no_more(Some(&home)).err()
     });
 }
 
@@ -251,6 +268,7 @@ fn difference(real: &mut Bench, made_up: &mut Bench, step: &Operation) -> Option
 
 #[test]
 fn what_a_storm_has_found_stays_mended() {
+    let _alone = ALONE.lock();
     for line in include_str!("regressions.txt").lines() {
         let Some((name, text)) = line.split_once(": ").filter(|_| !line.starts_with('#')) else {
             continue;

@@ -1,36 +1,26 @@
-//! The simulated world: a host in memory behind the library's `Runner`, with troubles, and jobs that go as
-//! far as the storm lets them.
+//! The two worlds: a host in memory, and a lab; what is done there by hand, and how they look.
 
-use std::any::Any;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::fs;
 use std::os::unix::fs::symlink;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{json, Map, Value};
 use sysadm_iocage::configuration::{Configuration, Program};
-use sysadm_iocage::error::{Code, Error, Result};
-use sysadm_iocage::system::{utc_time_in, Child, Mount, Mounts, Order, Output, Process, Runner};
-
-use sysadm_iocage::system::RealHost;
+use sysadm_iocage::system::{utc_time_in, Mount, Mounts, Order, RealHost, Runner};
 use sysadm_iocage_lab::Lab;
 
 use super::host::Host;
-use super::iocage::{as_iocage_writes, Gate, Iocage};
+use super::iocage::{as_iocage_writes, Iocage};
+use super::job::{Budget, Job};
 use super::operations::{Harm, Operation, Trouble, Wrong};
 use super::picture::{Dataset, Picture, Snapshot};
 use super::zfs::{read_tree, Health, Places, Zfs};
-
-/// What a thread of the host program ends with where that is killed.
-pub struct HostKilled;
 
 pub struct World {
     /// The lab, where this is the real world.
@@ -40,7 +30,7 @@ pub struct World {
     pub pools: Vec<String>,
     /// The thread that asks; the commands of all others meet no trouble.
     asks: ThreadId,
-    plan: Mutex<Plan>,
+    pub plan: Mutex<Plan>,
     pub jobs: Mutex<Vec<Arc<Job>>>,
     /// Whether those who wait for a job look often.
     pub hurry: AtomicBool,
@@ -50,18 +40,19 @@ pub struct World {
 
 /// The trouble that a request meets.
 #[derive(Default)]
-struct Plan {
-    trouble: Option<Trouble>,
+pub struct Plan {
+    pub trouble: Option<Trouble>,
     /// The commands that were run.
-    count: usize,
+    pub count: usize,
     /// Whether it has come.
-    has_come: bool,
+    pub has_come: bool,
     /// How the host was before and after what somebody else did.
-    meanwhile: Vec<Picture>,
+    pub meanwhile: Vec<Picture>,
     /// What is done later.
-    later: Vec<Order>,
-    had_mark: bool,
-    commands: Vec<String>,
+    pub later: Vec<Order>,
+    pub had_mark: bool,
+    pub commands: Vec<String>,
+    pub lied: Option<String>,
 }
 
 /// What came of the trouble of a request.
@@ -70,154 +61,8 @@ pub struct Came {
     pub meanwhile: Vec<Picture>,
     pub later: Vec<Order>,
     pub commands: Vec<String>,
-}
-
-/// A job's process.
-pub struct Job {
-    pub number: u32,
-    pub words: Vec<String>,
-    state: Mutex<JobState>,
-    changed: Condvar,
-    /// The locks that it has inherited, and the numbers that they have in the host program.
-    locks: Mutex<Vec<OwnedFd>>,
-    theirs: Vec<RawFd>,
-    pub is_abandoned: AtomicBool,
-    /// What it has printed, for a dispatcher.
-    pub output: Mutex<String>,
-    /// What a real process waits for.
-    gate: Option<PathBuf>,
-}
-
-#[derive(Default)]
-struct JobState {
-    granted: usize,
-    waits: bool,
-    killed: bool,
-    code: Option<i32>,
-}
-
-/// For commands that are killed after some steps.
-struct Budget(AtomicUsize);
-
-impl Gate for Budget {
-    fn pass(&self) -> bool {
-        let left = self.0.load(Ordering::SeqCst);
-        self.0.store(left.saturating_sub(1), Ordering::SeqCst);
-        left > 0
-    }
-}
-
-impl Gate for Job {
-    fn pass(&self) -> bool {
-        let mut state = self.state.lock().unwrap();
-        while state.granted == 0 && !state.killed {
-            state.waits = true;
-            self.changed.notify_all();
-            state = self.changed.wait(state).unwrap();
-        }
-        state.waits = false;
-        state.granted = state.granted.saturating_sub(1);
-        !state.killed
-    }
-}
-
-impl Job {
-    pub fn is_done(&self) -> bool {
-        self.state.lock().unwrap().code.is_some()
-    }
-
-    pub fn code(&self) -> Option<i32> {
-        self.state.lock().unwrap().code
-    }
-
-    /// Lets it take some steps, and waits until it has.
-    pub fn go(&self, steps: usize) {
-        if self.is_done() {
-            return;
-        }
-        if let Some(gate) = &self.gate {
-            // To its end, which whoever watches it sees.
-            let opened = fs::write(gate, "go\n");
-            let mut state = self.state.lock().unwrap();
-            while opened.is_ok() && state.code.is_none() {
-                state = self.changed.wait(state).unwrap();
-            }
-            return;
-        }
-        let mut state = self.state.lock().unwrap();
-        state.granted = steps;
-        state.waits = false;
-        self.changed.notify_all();
-        while state.code.is_none() && !(state.waits && state.granted == 0) {
-            state = self.changed.wait(state).unwrap();
-        }
-    }
-
-    pub fn kill(&self) {
-        if self.gate.is_some() {
-            return self.go(1);
-        }
-        let mut state = self.state.lock().unwrap();
-        state.killed = true;
-        self.changed.notify_all();
-        while state.code.is_none() {
-            state = self.changed.wait(state).unwrap();
-        }
-    }
-
-    /// Its host program is killed: who watches it is no more.
-    pub fn abandon(&self) {
-        self.is_abandoned.store(true, Ordering::SeqCst);
-        let _state = self.state.lock().unwrap();
-        self.changed.notify_all();
-    }
-}
-
-/// A job's process as the library sees it.
-struct Watched(Arc<Job>, Arc<World>);
-
-impl Process for Watched {
-    fn id(&self) -> u32 {
-        1_000_000 + self.0.number
-    }
-
-    fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>> {
-        const OFTEN: Duration = Duration::from_micros(200);
-        let deadline = Instant::now() + patience;
-        let mut state = self.0.state.lock().unwrap();
-        loop {
-            if self.0.is_abandoned.load(Ordering::SeqCst) {
-                drop(state);
-                // The job has its locks still, and this process loses its own.
-                let nothing = File::open("/dev/null").unwrap();
-                for lock in &self.0.theirs {
-                    // SAFETY: both are open; what is behind the second is closed in one go.
-                    unsafe { libc::dup2(nothing.as_raw_fd(), *lock) };
-                }
-                resume_unwind(Box::new(HostKilled));
-            }
-            if let Some(code) = state.code {
-                return Ok(Some(code));
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            if self.1.hurry.load(Ordering::SeqCst) {
-                state = self.0.changed.wait_timeout(state, OFTEN).unwrap().0;
-                if state.code.is_none() && !self.0.is_abandoned.load(Ordering::SeqCst) {
-                    return Ok(None);
-                }
-                continue;
-            }
-            state = self.0.changed.wait_timeout(state, left).unwrap().0;
-        }
-    }
-
-    fn end(&mut self) -> bool {
-        self.0.kill();
-        true
-    }
+    /// The command that has lied.
+    pub lied: Option<String>,
 }
 
 impl World {
@@ -410,7 +255,7 @@ impl World {
         }
     }
 
-    fn mount_table(&self) -> Vec<Mount> {
+    pub fn mount_table(&self) -> Vec<Mount> {
         match self.is_real() {
             true => RealHost.mount_table().unwrap_or_default(),
             false => self.host.lock().unwrap().mount_table(),
@@ -601,6 +446,7 @@ impl World {
     pub fn came(&self) -> Came {
         let plan = std::mem::take(&mut *self.plan.lock().unwrap());
         Came {
+            lied: plan.lied,
             has_come: plan.has_come,
             meanwhile: plan.meanwhile,
             later: plan.later,
@@ -615,7 +461,7 @@ impl World {
         }
     }
 
-    fn execute(&self, order: &Order, budget: usize) -> (i32, String, String) {
+    pub fn execute(&self, order: &Order, budget: usize) -> (i32, String, String) {
         let (program, words) = (order.program, &order.argv[1..]);
         if self.is_real() {
             let run = RealHost.run(order, Duration::from_secs(120), &AtomicBool::new(false));
@@ -671,7 +517,7 @@ impl World {
         }
     }
 
-    fn changes(program: Program, words: &[String]) -> bool {
+    pub fn changes(program: Program, words: &[String]) -> bool {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match program {
             Program::Zfs => Zfs::changes(&words),
@@ -682,7 +528,7 @@ impl World {
     }
 
     /// The trouble that the next command of who asks meets.
-    fn next_trouble(&self, order: &Order) -> Option<Wrong> {
+    pub fn next_trouble(&self, order: &Order) -> Option<Wrong> {
         if std::thread::current().id() != self.asks {
             return None;
         }
@@ -695,238 +541,11 @@ impl World {
         Some(trouble.what)
     }
 
-    fn note_marks(&self) {
+    pub fn note_marks(&self) {
         let plan = self.plan.lock().unwrap();
         if plan.had_mark && std::thread::current().id() == self.asks && self.active().is_empty() {
             self.unmarked.fetch_add(1, Ordering::SeqCst);
         }
-    }
-
-    /// Starts a job that goes no step yet.
-    pub fn start_job(
-        self: &Arc<Self>,
-        words: &[String],
-        output: Option<File>,
-        inherited: &[BorrowedFd<'_>],
-    ) -> Arc<Job> {
-        let mut jobs = self.jobs.lock().unwrap();
-        let job = Arc::new(Job {
-            number: jobs.len() as u32,
-            words: words.to_vec(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            locks: Mutex::new(
-                inherited
-                    .iter()
-                    .map(|lock| lock.try_clone_to_owned().unwrap())
-                    .collect(),
-            ),
-            theirs: inherited.iter().map(AsRawFd::as_raw_fd).collect(),
-            is_abandoned: AtomicBool::new(false),
-            output: Mutex::default(),
-            gate: None,
-        });
-        jobs.push(Arc::clone(&job));
-        let (own, host) = (Arc::clone(&job), Arc::clone(&self.host));
-        std::thread::spawn(move || {
-            let words: Vec<&str> = own.words.iter().map(String::as_str).collect();
-            let own: &Job = &own;
-            let code = match words.first() {
-                Some(&"clone") if words.contains(&"--quiet") => {
-                    if let Some(mut output) = output.as_ref() {
-                        let _ = output.write_all(b"fatal: unable to access\n");
-                    }
-                    if own.pass() {
-                        128
-                    } else {
-                        137
-                    }
-                }
-                _ => {
-                    let mut iocage = Iocage {
-                        host: &host,
-                        gate: own,
-                        out: String::new(),
-                        err: String::new(),
-                        sink: output.as_ref(),
-                    };
-                    let code = iocage.run(&words);
-                    *own.output.lock().unwrap() = format!("{}{}", iocage.out, iocage.err);
-                    code
-                }
-            };
-            drop(output);
-            own.locks.lock().unwrap().clear();
-            let mut state = own.state.lock().unwrap();
-            state.code = Some(code);
-            own.changed.notify_all();
-        });
-        drop(jobs);
-        // Up to its first step.
-        job.go(0);
-        job
-    }
-}
-
-/// A real process that is a job.
-struct RealWatched(Arc<Job>, Child);
-
-impl Process for RealWatched {
-    fn id(&self) -> u32 {
-        self.1.id()
-    }
-
-    fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>> {
-        let code = self.1.wait(patience)?;
-        if code.is_some() {
-            self.0.state.lock().unwrap().code = code;
-            self.0.changed.notify_all();
-        }
-        Ok(code)
-    }
-
-    fn end(&mut self) -> bool {
-        const SOON: Duration = Duration::from_secs(20);
-        let id = self.1.id() as i32;
-        // SAFETY: the group is that of this very process, which nobody has reaped.
-        unsafe { libc::kill(-id, libc::SIGKILL) };
-        let code = self.1.wait(SOON);
-        self.0.state.lock().unwrap().code = code.ok().flatten().or(Some(137));
-        self.0.changed.notify_all();
-        true
-    }
-}
-
-impl World {
-    /// A job of the real world, whose process waits until it may go on.
-    fn held_job(&self, order: &Order) -> (Arc<Job>, Order) {
-        let mut jobs = self.jobs.lock().unwrap();
-        let gate = self.home.join(format!("gate-{}", jobs.len()));
-        let path = std::ffi::CString::new(gate.display().to_string()).unwrap();
-        // SAFETY: the path is a string that lives on.
-        unsafe { libc::mkfifo(path.as_ptr(), 0o600) };
-        let job = Arc::new(Job {
-            number: jobs.len() as u32,
-            words: order.argv[1..].to_vec(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            locks: Mutex::default(),
-            theirs: Vec::new(),
-            is_abandoned: AtomicBool::new(false),
-            output: Mutex::default(),
-            gate: Some(gate.clone()),
-        });
-        jobs.push(Arc::clone(&job));
-        let mut order = order.clone();
-        let script = format!("read _ <'{}'; exec \"$@\"", gate.display());
-        order
-            .argv
-            .splice(0..0, ["/bin/sh", "-c", &script, "job"].map(String::from));
-        (job, order)
-    }
-}
-
-/// The world as an instance has it.
-pub struct Eyes(pub Arc<World>);
-
-impl Runner for Eyes {
-    fn run(&self, order: &Order, limit: Duration, _: &AtomicBool) -> Result<Output> {
-        let world = &self.0;
-        let words = &order.argv[1..];
-        let timeout = |lingers| {
-            let message = format!("{}: timeout after {} s", order.shown, limit.as_secs_f32());
-            Error {
-                lingers,
-                ..Error::new(Code::Timeout, message)
-            }
-        };
-        let output = |(exit_code, stdout, stderr)| Output {
-            command: order.shown.clone(),
-            exit_code,
-            stdout,
-            stderr,
-        };
-        let execute = |budget| output(world.execute(order, budget));
-        let trouble = world.next_trouble(order);
-        let may_change = World::changes(order.program, words);
-        let failed = || output((1, String::new(), "internal error: out of memory\n".into()));
-        let done = match trouble {
-            None => Ok(execute(usize::MAX)),
-            Some(Wrong::Meanwhile(what)) => {
-                let before = world.picture();
-                world.by_hand(&what);
-                let after = world.picture();
-                world.plan.lock().unwrap().meanwhile.extend([before, after]);
-                Ok(execute(usize::MAX))
-            }
-            Some(Wrong::Fails) => Ok(failed()),
-            Some(Wrong::FailsAfter) => Ok(Output {
-                exit_code: 1,
-                stderr: "internal error: out of memory\n".into(),
-                ..execute(usize::MAX)
-            }),
-            // Nobody can do without what tells how the host is.
-            Some(Wrong::Lies) if !may_change => Ok(execute(usize::MAX)),
-            Some(Wrong::Lies) => Ok(output((0, String::new(), String::new()))),
-            Some(Wrong::Hangs) => Err(timeout(false)),
-            Some(Wrong::HangsAfter) => {
-                execute(usize::MAX);
-                Err(timeout(false))
-            }
-            Some(Wrong::Lingers) => {
-                if may_change {
-                    world.plan.lock().unwrap().later.push(order.clone());
-                }
-                Err(timeout(true))
-            }
-            Some(Wrong::Dies(steps)) => match order.program {
-                Program::Iocage if !world.is_real() => Ok(Output {
-                    exit_code: 137,
-                    ..execute(steps)
-                }),
-                _ => Ok(output((137, String::new(), String::new()))),
-            },
-            Some(Wrong::Killed) => {
-                let killed: Box<dyn Any + Send> = Box::new(HostKilled);
-                resume_unwind(killed)
-            }
-        };
-        if may_change {
-            world.note_marks();
-        }
-        done
-    }
-
-    fn spawn(&self, order: &Order, output: &File, inherited: &[BorrowedFd<'_>]) -> Result<Child> {
-        if self.0.is_real() {
-            let (job, order) = self.0.held_job(order);
-            let child = RealHost.spawn(&order, output, inherited)?;
-            return Ok(Child::new(RealWatched(job, child)));
-        }
-        let output = output.try_clone().ok();
-        let job = self.0.start_job(&order.argv[1..], output, inherited);
-        Ok(Child::new(Watched(job, Arc::clone(&self.0))))
-    }
-
-    fn mount_table(&self) -> io::Result<Vec<Mount>> {
-        Ok(self.0.mount_table())
-    }
-
-    fn unmount(&self, place: &Path) -> io::Result<()> {
-        if self.0.is_real() {
-            return RealHost.unmount(place);
-        }
-        match self.0.host.lock().unwrap().unmount(place) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn log(&self, _: i32, _: &str) {}
-
-    /// A thread for each look would be the most of a storm's time.
-    fn has_threads(&self) -> bool {
-        false
     }
 }
 
