@@ -105,8 +105,8 @@ pub fn rules_of_job(words: &[String], before: &Picture) -> (Vec<Rule>, BTreeSet<
                 .is_some_and(|jail| jail.get("basejail").as_deref() == Some("1"))
             {
                 rules.push(may("file", format!("{iocage}/releases")));
-                for other in before.jails() {
-                    rules.push(may("file", format!("{}:config.json", other.dataset)));
+                for family in ["jails", "templates"] {
+                    rules.push(may("file", format!("{iocage}/{family}/*:config.json")));
                 }
             }
             starts(name, &mut rules);

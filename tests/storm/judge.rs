@@ -81,8 +81,9 @@ impl Judged<'_> {
             self.judge_listing(answer)?;
         }
         if let Some(each) = answer["jails"].as_object() {
-            for one in each.values() {
-                self.judge_words(one["error"].as_str().unwrap_or_default())?;
+            for (name, one) in each {
+                let text = one["error"].as_str().unwrap_or_default();
+                self.judge_words(text, Some(name))?;
             }
         }
         Ok(())
@@ -138,17 +139,23 @@ impl Judged<'_> {
                 return Err(format!("there is no such job: {text}"));
             }
         }
-        self.judge_words(text)
+        self.judge_words(text, None)
     }
 
     /// Whether what the words of an error claim is so.
-    fn judge_words(&self, text: &str) -> Outcome {
+    /// Whether what an error says was done is so; `name` is that of the jail that it is about, if others
+    /// were meant too.
+    fn judge_words(&self, text: &str, name: Option<&str>) -> Outcome {
         if self.is_shared || self.are_orphans {
             return Ok(());
         }
-        let gone = self
-            .own
-            .iter()
+        let is_of_it = |change: &&Change| {
+            let mut parts = change.what.split(['/', '@', ':']);
+            name.is_none_or(|name| parts.any(|part| part == name))
+        };
+        let mut own = self.own.iter().filter(is_of_it);
+        let gone = own
+            .clone()
             .find(|change| change.kind == "dataset-" || change.kind == "snapshot-");
         let says_nothing = [
             "nothing was destroyed",
@@ -164,7 +171,7 @@ impl Judged<'_> {
             "nothing was rolled back",
         ];
         let is_said = unchanged.iter().any(|claim| text.contains(claim));
-        if let Some(change) = self.own.first().filter(|_| is_said) {
+        if let Some(change) = own.next().filter(|_| is_said) {
             return Err(format!("{change:?}, but it says: {text}"));
         }
         for claim in ["destroyed ", "rolled back "] {

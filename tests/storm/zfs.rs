@@ -66,6 +66,8 @@ pub struct Zfs {
     pub datasets: BTreeMap<String, Dataset>,
     /// Grows with everything that is made or mounted.
     clock: u64,
+    /// How often something was mounted or unmounted.
+    mountings: u64,
     /// What was read of each dataset, by its guid.
     seen: RefCell<HashMap<u64, Seen>>,
 }
@@ -105,6 +107,8 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 /// What a folder had in it when it was read last.
 struct Seen {
+    /// At how many mountings: what is mounted in it is none of its own.
+    mountings: u64,
     stamps: Vec<Stamp>,
     /// Whether whatever changes it from then on has another time.
     is_settled: bool,
@@ -112,7 +116,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn read(folder: &Path, except: &Places) -> Self {
+    fn read(folder: &Path, except: &Places, mountings: u64) -> Self {
         const TICK: i64 = 20_000_000;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -123,15 +127,17 @@ impl Seen {
             .iter()
             .all(|(.., written, changed)| written.max(changed) + TICK < now);
         Seen {
+            mountings,
             stamps,
             is_settled,
             tree: Arc::new(tree),
         }
     }
 
-    fn holds(&self, folder: &Path) -> bool {
+    fn holds(&self, folder: &Path, mountings: u64) -> bool {
         let is_same = |one: &Stamp| stamp(&one.0).as_ref() == Some(one);
         self.is_settled
+            && self.mountings == mountings
             && self.stamps.first().is_some_and(|one| one.0 == folder)
             && self.stamps.iter().all(is_same)
     }
@@ -139,7 +145,7 @@ impl Seen {
 
 /// What is in a folder, without what is mounted in it.
 pub fn read_tree(folder: &Path, except: &Places) -> Arc<Tree> {
-    Seen::read(folder, except).tree
+    Seen::read(folder, except, 0).tree
 }
 
 fn read_into(folder: &Path, at: &str, except: &Places, tree: &mut Tree, stamps: &mut Vec<Stamp>) {
@@ -209,6 +215,7 @@ impl Zfs {
             pools: BTreeMap::new(),
             datasets: BTreeMap::new(),
             clock: 100,
+            mountings: 0,
             seen: RefCell::default(),
         };
         for pool in pools {
@@ -320,10 +327,13 @@ impl Zfs {
             return Arc::clone(&dataset.stash);
         };
         let mut seen = self.seen.borrow_mut();
-        if let Some(seen) = seen.get(&dataset.guid).filter(|seen| seen.holds(path)) {
+        if let Some(seen) = seen
+            .get(&dataset.guid)
+            .filter(|seen| seen.holds(path, self.mountings))
+        {
             return Arc::clone(&seen.tree);
         }
-        let now = Seen::read(path, &self.mounted_places());
+        let now = Seen::read(path, &self.mounted_places(), self.mountings);
         let tree = Arc::clone(&now.tree);
         seen.insert(dataset.guid, now);
         tree
@@ -345,6 +355,7 @@ impl Zfs {
         write_tree(&path, &dataset.stash);
         dataset.stash = Arc::default();
         dataset.mounted = Some((path, tick));
+        self.mountings += 1;
         Ok(String::new())
     }
 
@@ -369,6 +380,7 @@ impl Zfs {
         let dataset = self.datasets.get_mut(name).unwrap();
         dataset.stash = tree;
         dataset.mounted = None;
+        self.mountings += 1;
     }
 
     pub fn create(&mut self, name: &str, parents: bool) -> Said {
