@@ -8,12 +8,13 @@ PREFIX?=	/usr/local
 DESTDIR?=
 # For how long each fuzzer runs.
 FUZZ_SECONDS?=	60
-# How much happens in a storm (tests/storm), with which number it begins, and where: simulated, real (a
-# ZFS), or both.
+# How much happens in a storm (tests/storm), or for how long, with which number it begins, and where:
+# simulated, real (a ZFS), or both.
 STORM_OPERATIONS?=	100000
+STORM_SECONDS?=
 STORM_SEED?=
 STORM_WORLD?=	simulated
-STORM=	STORM_OPERATIONS=$(STORM_OPERATIONS) STORM_SEED=$(STORM_SEED) STORM_WORLD=$(STORM_WORLD)
+STORM=	STORM_OPERATIONS=$(STORM_OPERATIONS) STORM_SECONDS=$(STORM_SECONDS) STORM_SEED=$(STORM_SEED) STORM_WORLD=$(STORM_WORLD)
 # How much is run on OpenZFS: short or full.
 OPENZFS?=	full
 

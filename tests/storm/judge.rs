@@ -118,6 +118,14 @@ impl Judged<'_> {
                 ));
             }
         }
+        let is_alone = !self.is_troubled && !self.is_shared && !self.are_orphans;
+        if let (Must::Refuse(why), Some(change), true) =
+            (self.model.must(), self.own.first(), is_alone)
+        {
+            return Err(format!(
+                "it should have been refused, for {why}, and yet {change:?}: {text}"
+            ));
+        }
         if let (Must::Work(why), false) = (self.model.must(), self.is_troubled) {
             // The rules of arguments are the library's own.
             if code != "invalid_argument" {

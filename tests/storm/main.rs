@@ -2,9 +2,9 @@
 //! fail, hang, die or lie, programs are killed. Nothing may be lost that nobody asked to lose, and no
 //! answer may be a lie.
 //!
-//! STORM_OPERATIONS says how many operations there are, STORM_SEED with which number they begin,
-//! STORM_SEQUENCE with which sequence, and STORM_WORLD where: `simulated`, `real` (a ZFS), or `both`, which
-//! are compared then. Why a crate for state machines has no part in it: its reference state has to go on
+//! STORM_OPERATIONS says how many operations there are, or STORM_SECONDS how long it goes on, STORM_SEED
+//! with which number they begin, STORM_SEQUENCE with which sequence, and STORM_WORLD where: `simulated`,
+//! `real` (a ZFS), or `both`, which are compared then. Why a crate for state machines has no part in it: its reference state has to go on
 //! without the host, and this one takes over what iocage has made. proptest makes the sequences, and
 //! shortens those that fail.
 
@@ -25,7 +25,7 @@ mod zfs;
 
 use std::io::Write;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bench::Bench;
 use leaks::Counts;
@@ -74,6 +74,8 @@ fn world() -> String {
 /// A storm's numbers, and what it has come to.
 struct Storm {
     wanted: u64,
+    /// When it ends before that.
+    end: Option<Instant>,
     seed: u64,
     first: u64,
     sequence: u64,
@@ -90,8 +92,18 @@ impl Storm {
             Some(_) => u64::from(std::process::id()),
             None => 1,
         };
+        let seconds = number("STORM_SECONDS", 0);
+        let wanted = number("STORM_OPERATIONS", usual);
+        let (wanted, end) = match seconds {
+            0 => (wanted, None),
+            _ => (
+                u64::MAX,
+                Some(Instant::now() + Duration::from_secs(seconds)),
+            ),
+        };
         let storm = Storm {
-            wanted: number("STORM_OPERATIONS", usual),
+            wanted,
+            end,
             seed: number("STORM_SEED", usual_seed),
             first,
             sequence: first,
@@ -99,11 +111,16 @@ impl Storm {
             failures: 0,
             began: Instant::now(),
         };
-        say(&format!(
-            "{} operations, STORM_SEED={}",
-            storm.wanted, storm.seed
-        ));
+        let how_long = match end {
+            None => format!("{wanted} operations"),
+            Some(_) => format!("{seconds} seconds"),
+        };
+        say(&format!("{how_long}, STORM_SEED={}", storm.seed));
         storm
+    }
+
+    fn goes_on(&self) -> bool {
+        self.done < self.wanted && self.end.is_none_or(|end| Instant::now() < end)
     }
 
     fn place(&self) -> String {
@@ -114,7 +131,7 @@ impl Storm {
     fn next(&mut self, strategy: &BoxedStrategy<Vec<Operation>>) -> Vec<Operation> {
         let mut runner = runner(self.seed, self.sequence);
         let mut operations = strategy.new_tree(&mut runner).unwrap().current();
-        operations.truncate((self.wanted - self.done) as usize);
+        operations.truncate(usize::try_from(self.wanted - self.done).unwrap_or(usize::MAX));
         operations
     }
 
@@ -172,7 +189,7 @@ fn a_storm_loses_nothing_and_no_answer_is_a_lie() {
 fn simulated() {
     let mut storm = Storm::begin(2000);
     let strategy = sequences(operations::operation());
-    while storm.done < storm.wanted {
+    while storm.goes_on() {
         let count = std::cell::Cell::new(0);
         let run = |operations: Vec<Operation>| {
             if count.get() == 0 {
@@ -199,7 +216,7 @@ fn simulated() {
 fn on_labs(of: BoxedStrategy<Operation>, run: impl Fn(Lab, &[Operation]) -> Option<String>) {
     let mut storm = Storm::begin(100);
     let strategy = sequences(of);
-    while storm.done < storm.wanted {
+    while storm.goes_on() {
         let Some(lab) = Lab::or_skip(2) else {
             return;
         };
@@ -230,8 +247,13 @@ fn real() {
 fn both() {
     on_labs(operations::tame(), |lab, operations| {
         let (mut real, mut made_up) = (Bench::on(World::real(lab)), Bench::new());
+        let mut so_far = Vec::new();
         let mut steps = operations.iter();
-        let found = steps.find_map(|one| difference(&mut real, &mut made_up, one));
+        let found = steps.find_map(|one| {
+            so_far.push(serde_json::to_string(one).unwrap_or_default());
+            let found = difference(&mut real, &mut made_up, one)?;
+            Some(format!("[{}]\n{found}", so_far.join(",")))
+        });
         let _ = (real.end(), made_up.end());
         found
     });

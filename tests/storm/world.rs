@@ -127,6 +127,7 @@ impl World {
             assert_eq!(self.hand_iocage(line), 0, "{line}");
         }
         self.hand_zfs("snapshot -r {0}/iocage/jails/a@s1");
+        self.make_index();
         for part in [
             "",
             "/jails",
@@ -138,6 +139,19 @@ impl World {
         ] {
             self.hand_zfs(&format!("create {{1}}/iocage{part}"));
         }
+    }
+
+    /// What iocage has cloned of its plugins, with those that are asked for.
+    fn make_index(&self) {
+        let entry = |name: &str| json!({"MANIFEST": format!("{name}.json"), "name": name});
+        let index = json!({"gitlab": entry("gitlab"), "n": entry("n")}).to_string();
+        if let Some(lab) = &self.lab {
+            return lab.set_index(&self.pools[0], &index);
+        }
+        let clone = "{root}/.plugins/github_com_freenas_iocage-ix-plugins_git";
+        let clone = PathBuf::from(self.placed(clone));
+        fs::create_dir_all(&clone).unwrap();
+        fs::write(clone.join("INDEX"), index).unwrap();
     }
 
     pub fn placed(&self, text: &str) -> String {

@@ -66,6 +66,12 @@ impl Iocage<'_> {
                     "mount_nullfs: {source}: No such file or directory"
                 ));
             }
+            // A clone has its source's place there still.
+            let root = jail.folder.join("root");
+            if !Path::new(at).starts_with(&root) && !Path::new(at).is_dir() {
+                self.warn("  + Start FAILED");
+                return self.fail(&format!("mount_{kind}: {at}: No such file or directory"));
+            }
             mounts.push((source.to_string(), PathBuf::from(at), kind.to_string()));
         }
         let root = jail.folder.join("root");
