@@ -195,9 +195,23 @@ impl Bench {
 
     /// Lets a job go on, or kills it.
     fn advance(&mut self, index: usize, steps: Option<usize>) -> Outcome {
-        let Some(at) = self.living(index) else {
-            return Ok(());
-        };
+        match self.living(index) {
+            Some(at) => self.advance_this(at, steps),
+            None => Ok(()),
+        }
+    }
+
+    /// A job that has nothing to do has ended at once where it is simulated, and waits in the real world.
+    pub fn keep_up_with(&mut self, other: &Bench) -> Outcome {
+        for (at, one) in other.jobs.iter().enumerate() {
+            if !one.lives() && self.jobs.get(at).is_some_and(Started::lives) {
+                self.advance_this(at, Some(usize::MAX))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn advance_this(&mut self, at: usize, steps: Option<usize>) -> Outcome {
         let job = Arc::clone(&self.jobs[at].job);
         let ended = self.ended_of(at);
         match steps {

@@ -17,6 +17,19 @@ fn entries(folder: &str) -> usize {
     fs::read_dir(folder).map_or(0, Iterator::count)
 }
 
+/// The threads of this test: one without a name has that of the thread that has started it.
+fn threads() -> usize {
+    let name = |task: &str| fs::read(format!("/proc/{task}/comm")).unwrap_or_default();
+    let own = name("thread-self");
+    let all = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let all = all.map(|task| task.file_name().to_string_lossy().into_owned());
+    all.filter(|task| name(&format!("self/task/{task}")) == own)
+        .count()
+}
+
 impl Counts {
     /// `lab` is the folder of the programs that a lab runs.
     pub fn now(lab: Option<&Path>) -> Self {
@@ -34,7 +47,7 @@ impl Counts {
         }
         Counts {
             descriptors: entries("/proc/self/fd"),
-            threads: entries("/proc/self/task"),
+            threads: threads(),
             children,
             of_lab,
         }
