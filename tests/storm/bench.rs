@@ -20,9 +20,10 @@ use super::jobs::{rules_of_job, what_is_missing};
 use super::judge::Judged;
 use super::leaks::Counts;
 use super::model::{Model, LOOKS};
-use super::operations::{Operation, Trouble};
+use super::operations::{Operation, Trouble, Wrong};
 use super::picture::{Change, Picture, Rule};
-use super::world::World;
+use super::second::Second;
+use super::world::{Came, World};
 
 /// How often each action was answered how.
 pub static TALLY: Mutex<BTreeMap<(String, String), u64>> = Mutex::new(BTreeMap::new());
@@ -35,6 +36,11 @@ pub fn count(what: &str, how: &str) {
 /// What went wrong, or how it went.
 pub type Outcome<T = ()> = Result<T, String>;
 
+/// A reply, if it did not end in another way; what came of the trouble; and what a second program says.
+type Asked = (std::thread::Result<String>, Came, Value);
+
+/// The client that is a process of its own where there is one.
+const SECOND: usize = 1;
 const SOON: Duration = Duration::from_secs(120);
 /// What is done in the background takes so long at most.
 const MOMENT: Duration = Duration::from_millis(30);
@@ -76,6 +82,9 @@ pub struct Bench {
     stale: [bool; 3],
     pub trace: Vec<String>,
     pub is_told: bool,
+    /// Whether one of the clients is a process of its own.
+    pub has_second: bool,
+    second: Option<Second>,
     /// How the last request was answered.
     pub last: Option<String>,
 }
@@ -117,6 +126,8 @@ impl Bench {
             stale: [false; 3],
             trace: Vec::new(),
             is_told: false,
+            has_second: false,
+            second: None,
             last: None,
             world,
         }
@@ -353,6 +364,10 @@ impl Bench {
     // Clients.
 
     fn close(&mut self, client: usize) -> Outcome {
+        if let Some(second) = self.second.take_if(|_| client == SECOND) {
+            second.end(true);
+            return self.expect_no_change("the second program was ended");
+        }
         let Some(instance) = self.clients[client].instance.take() else {
             return Ok(());
         };
@@ -391,6 +406,9 @@ impl Bench {
     }
 
     fn kill(&mut self, client: usize) {
+        if let Some(second) = self.second.take_if(|_| client == SECOND) {
+            return second.end(false);
+        }
         if self.world.is_real() {
             // What only a process of its own can die of.
             let _ = self.close(client);
@@ -463,17 +481,12 @@ impl Bench {
         } else {
             Access::Full
         };
-        let instance = self.instance(client);
-        world.hurry.store(stops, Ordering::SeqCst);
-        world.expect(trouble);
         let began = Instant::now();
-        let text = args.to_string();
-        let reply = catch_unwind(AssertUnwindSafe(|| {
-            instance.evaluate(&text, access).to_json()
-        }));
+        let (reply, came, aside) = match self.has_second && client == SECOND {
+            true => self.ask_second(&args, access, trouble),
+            false => self.ask_here(client, &args, access, trouble),
+        };
         let took = began.elapsed();
-        let came = world.came();
-        world.hurry.store(false, Ordering::SeqCst);
         let reply: Option<Value> = match reply {
             Ok(text) => Some(serde_json::from_str(&text).map_err(|why| format!("{why}: {text}"))?),
             Err(payload) if payload.is::<HostKilled>() => None,
@@ -551,6 +564,7 @@ impl Bench {
         );
         let mut rules: Vec<Rule> = models.iter().flat_map(Model::footprint).collect();
         rules.extend(of_others);
+        rules.extend(judge_aside(&aside, &before, &after)?);
         let judged = Judged {
             model: &models[0],
             own: &own,
@@ -601,6 +615,44 @@ impl Bench {
             }
         }
         Ok(())
+    }
+
+    fn ask_here(
+        &mut self,
+        client: usize,
+        args: &Value,
+        access: Access,
+        trouble: Option<Trouble>,
+    ) -> Asked {
+        let world = Arc::clone(&self.world);
+        let instance = self.instance(client);
+        world
+            .hurry
+            .store(args["action"] == "stopjob", Ordering::SeqCst);
+        world.expect(trouble);
+        let text = args.to_string();
+        let reply = catch_unwind(AssertUnwindSafe(|| {
+            instance.evaluate(&text, access).to_json()
+        }));
+        let came = world.came();
+        world.hurry.store(false, Ordering::SeqCst);
+        (reply, came, Value::Null)
+    }
+
+    /// Of the troubles it only knows to be killed.
+    fn ask_second(&mut self, args: &Value, access: Access, trouble: Option<Trouble>) -> Asked {
+        let killed = trouble.filter(|trouble| trouble.what == Wrong::Killed);
+        let configuration = self.world.of_second().unwrap_or_default();
+        let start = || Second::start(&configuration);
+        let second = self.second.get_or_insert_with(start);
+        self.world.expect(None);
+        let answer = second.ask(args, access, killed.map(|trouble| trouble.at));
+        let mut came = self.world.came();
+        came.has_come = answer.is_none();
+        match answer {
+            Some(answer) => (Ok(answer["reply"].to_string()), came, answer),
+            None => (Err(Box::new(HostKilled)), came, Value::Null),
+        }
     }
 
     /// Notes the jobs that were started by a request.
@@ -748,6 +800,31 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// Whether the jobs that the second program has started, and that have ended, have said what is so; and
+/// what they may have changed.
+fn judge_aside(aside: &Value, before: &Picture, after: &Picture) -> Outcome<Vec<Rule>> {
+    let started = aside["started"].as_array().into_iter().flatten();
+    let mut rules = Vec::new();
+    for words in started {
+        let words: Vec<String> = serde_json::from_value(words.clone()).unwrap_or_default();
+        rules.extend(rules_of_job(&words, before).0);
+        let ended = aside["ended"].as_array().into_iter().flatten();
+        let all = ended.clone().all(|event| event["success"] == "true");
+        let word = words.first().cloned().unwrap_or_default();
+        count(
+            &format!("job {word} of the second program"),
+            &format!("success {all}"),
+        );
+        if let Some(lie) = what_is_missing(&words, after).filter(|_| all) {
+            return Err(format!(
+                "job {} says that it worked, but {lie}",
+                words.join(" ")
+            ));
+        }
+    }
+    Ok(rules)
 }
 
 /// Whether nobody holds a lock.

@@ -20,6 +20,7 @@ mod leaks;
 mod model;
 mod operations;
 mod picture;
+mod second;
 mod world;
 mod zfs;
 
@@ -147,6 +148,15 @@ impl Storm {
         );
     }
 
+    /// Goes on to the next sequence; after so many it says how far it is.
+    fn ended_one(&mut self, often: u64) {
+        self.sequence += 1;
+        if (self.sequence - self.first) % often == 0 {
+            let (done, took) = (self.done, self.began.elapsed().as_secs());
+            say(&format!("{done} operations so far, {took} seconds"));
+        }
+    }
+
     fn end(&self) {
         if std::env::var_os("STORM_TALLY").is_some() {
             let tally = bench::TALLY.lock().unwrap();
@@ -207,7 +217,7 @@ fn simulated() {
                 "{why}\n{trace}\nFor tests/storm/regressions.txt:\nname: {text}\n"
             ));
         }
-        storm.sequence += 1;
+        storm.ended_one(1000);
     }
     storm.end();
 }
@@ -225,7 +235,7 @@ fn on_labs(of: BoxedStrategy<Operation>, run: impl Fn(Lab, &[Operation]) -> Opti
         if let Some(why) = run(lab, &operations) {
             storm.fail(&why);
         }
-        storm.sequence += 1;
+        storm.ended_one(10);
     }
     storm.end();
 }
@@ -236,6 +246,7 @@ fn real() {
         let world = World::real(lab);
         let before = Counts::now(Some(&home));
         let mut bench = Bench::on(world);
+        bench.has_second = true;
         if let Err((why, trace)) = bench::run_on(&mut bench, operations, true) {
             return Some(format!("{why}\n{}", trace.join("\n")));
         }
@@ -286,6 +297,11 @@ fn difference(real: &mut Bench, made_up: &mut Bench, step: &Operation) -> Option
         other.1,
         only(&other.2, &one.2)
     ))
+}
+
+#[test]
+fn be_the_second_host() {
+    second::be_it();
 }
 
 #[test]

@@ -424,11 +424,20 @@ impl World {
         picture
     }
 
+    fn of_lab(lab: &Lab) -> Value {
+        let mut config = lab.config();
+        config["command_timeout_seconds"] = 60.into();
+        config
+    }
+
+    /// That of a program of its own, which the real world can have.
+    pub fn of_second(&self) -> Option<Value> {
+        self.lab.as_ref().map(Self::of_lab)
+    }
+
     pub fn configuration(&self) -> Configuration {
         if let Some(lab) = &self.lab {
-            let mut config = lab.config();
-            config["command_timeout_seconds"] = 60.into();
-            return Configuration::parse(&config.to_string()).unwrap();
+            return Configuration::parse(&Self::of_lab(lab).to_string()).unwrap();
         }
         let config = json!({
             "commands": {
