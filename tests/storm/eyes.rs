@@ -103,7 +103,7 @@ impl Runner for Eyes {
         }
         let output = output.try_clone().ok();
         let job = self.0.start_job(&order.argv[1..], output, inherited);
-        Ok(Child::new(Watched(job, Arc::clone(&self.0))))
+        Ok(Child::new(Watched::new(job, Arc::clone(&self.0))))
     }
 
     fn mount_table(&self) -> io::Result<Vec<Mount>> {

@@ -37,6 +37,8 @@ struct JobState {
     waits: bool,
     killed: bool,
     code: Option<i32>,
+    /// Whether somebody watches it, with the locks in hand.
+    is_watched: bool,
 }
 
 /// For commands that are killed after some steps.
@@ -110,14 +112,36 @@ impl Job {
 
     /// Its host program is killed: who watches it is no more.
     pub fn abandon(&self) {
+        const SOON: Duration = Duration::from_secs(10);
         self.is_abandoned.store(true, Ordering::SeqCst);
-        let _state = self.state.lock().unwrap();
+        let state = self.state.lock().unwrap();
         self.changed.notify_all();
+        // A killed program lets go of its locks at once.
+        let waits = |state: &mut JobState| state.is_watched;
+        drop(self.changed.wait_timeout_while(state, SOON, waits).unwrap());
     }
 }
 
 /// A job's process as the library sees it.
-pub struct Watched(pub Arc<Job>, pub Arc<World>);
+pub struct Watched(Arc<Job>, Arc<World>);
+
+impl Watched {
+    pub fn new(job: Arc<Job>, world: Arc<World>) -> Self {
+        job.state.lock().unwrap().is_watched = true;
+        Watched(job, world)
+    }
+
+    fn let_go(&self) {
+        self.0.state.lock().unwrap().is_watched = false;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
 
 impl Process for Watched {
     fn id(&self) -> u32 {
@@ -137,9 +161,12 @@ impl Process for Watched {
                     // SAFETY: both are open; what is behind the second is closed in one go.
                     unsafe { libc::dup2(nothing.as_raw_fd(), *lock) };
                 }
+                self.let_go();
                 resume_unwind(Box::new(HostKilled));
             }
             if let Some(code) = state.code {
+                state.is_watched = false;
+                self.0.changed.notify_all();
                 return Ok(Some(code));
             }
             let left = deadline.saturating_duration_since(Instant::now());
