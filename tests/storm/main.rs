@@ -26,7 +26,7 @@ mod zfs;
 
 use std::io::Write;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bench::Bench;
 use leaks::Counts;
@@ -72,6 +72,12 @@ fn world() -> String {
     world
 }
 
+/// A number that was never there before, to be printed.
+fn fresh() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH);
+    time.map_or(0, |time| time.as_secs())
+}
+
 /// A storm's numbers, and what it has come to.
 struct Storm {
     wanted: u64,
@@ -90,7 +96,7 @@ impl Storm {
         let first = number("STORM_SEQUENCE", 0);
         // `make test` repeats one storm: a change is not refused for what others left to be found.
         let usual_seed = match std::env::var_os("STORM_OPERATIONS") {
-            Some(_) => u64::from(std::process::id()),
+            Some(_) => fresh(),
             None => 1,
         };
         let seconds = number("STORM_SECONDS", 0);
