@@ -11,10 +11,10 @@
 mod bench;
 mod desk;
 mod eyes;
+mod footprints;
 mod host;
 mod iocage;
 mod job;
-mod jobs;
 mod judge;
 mod leaks;
 mod model;
