@@ -142,10 +142,16 @@ pub fn what_is_missing(words: &[String], after: &Picture) -> Option<String> {
         }
         ["export", .., name] => {
             let images = after.datasets.get(&format!("{pool}/iocage/images"))?;
-            let there = images
-                .tree
-                .keys()
-                .any(|file| file.starts_with(&format!("{name}_")) && !file.ends_with(".sha256"));
+            // Into the folder where they would be, if they are not mounted.
+            let (of, start) = match images.mountpoint {
+                Some(_) => (images, format!("{name}_")),
+                None => {
+                    let above = after.datasets.get(&format!("{pool}/iocage"))?;
+                    (above, format!("images/{name}_"))
+                }
+            };
+            let is_image = |file: &String| file.starts_with(&start) && !file.ends_with(".sha256");
+            let there = of.tree.keys().any(is_image);
             (!there).then(|| "there is no image".to_string())
         }
         _ => None,
