@@ -20,7 +20,7 @@ use super::eyes::{Eyes, HostKilled};
 use super::footprints::{rules_of_job, what_is_missing};
 use super::job::Job;
 use super::judge::Judged;
-use super::leaks::Counts;
+use super::leaks::{threads, wait_for_threads, Counts};
 use super::model::{Model, LOOKS};
 use super::operations::{Operation, Trouble, Wrong};
 use super::picture::{Change, Picture, Rule};
@@ -468,11 +468,16 @@ impl Bench {
             .store(args["action"] == "stopjob", Ordering::SeqCst);
         world.expect(trouble);
         let text = args.to_string();
+        let threads = (args["action"] == "listreleases").then(threads);
         let reply = catch_unwind(AssertUnwindSafe(|| {
             instance.evaluate(&text, access).to_json()
         }));
         let came = world.came();
         world.hurry.store(false, Ordering::SeqCst);
+        if let Some(before) = threads {
+            // A list that was not had in time is still being asked for, and holds the pools.
+            wait_for_threads(before);
+        }
         (reply, came, Value::Null)
     }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+const SOON: Duration = Duration::from_secs(5);
+
 /// Descriptors, threads and child processes, and processes of a lab whoever their parent is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -18,7 +20,7 @@ fn entries(folder: &str) -> usize {
 }
 
 /// The threads of this test: one without a name has that of the thread that has started it.
-fn threads() -> usize {
+pub fn threads() -> usize {
     let name = |task: &str| fs::read(format!("/proc/{task}/comm")).unwrap_or_default();
     let own = name("thread-self");
     let all = fs::read_dir("/proc/self/task")
@@ -28,6 +30,14 @@ fn threads() -> usize {
     let all = all.map(|task| task.file_name().to_string_lossy().into_owned());
     all.filter(|task| name(&format!("self/task/{task}")) == own)
         .count()
+}
+
+/// Waits until there are so many again.
+pub fn wait_for_threads(before: usize) {
+    let began = Instant::now();
+    while threads() > before && began.elapsed() < SOON {
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 impl Counts {
@@ -55,7 +65,6 @@ impl Counts {
 
     /// Whether there is no more now, or is not within a moment.
     pub fn require_no_more(&self, lab: Option<&Path>) -> Result<(), String> {
-        const SOON: Duration = Duration::from_secs(5);
         let began = Instant::now();
         loop {
             let now = Counts::now(lab);
