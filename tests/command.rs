@@ -1201,16 +1201,11 @@ fn bars_leave_the_terminal_of_a_shell_that_does_not_wait_alone() {
     let fetch = "exec \"$0\" fetchreleases";
     // After a stop, what is above is what the shell has shown meanwhile.
     let shown = with_job(81, fetch, |terminal| {
-        let pause = || std::thread::sleep(Duration::from_millis(500));
-        terminal.signal(libc::SIGSTOP);
-        pause();
-        let before = terminal.shown().len();
+        let before = terminal.stop();
         terminal.signal(libc::SIGCONT);
-        eventually("it goes on", || terminal.shown().len() > before + 10);
-        let after = terminal.shown()[before..].to_string();
-        assert!(after.starts_with("fetch_release"), "{after:?}");
-        pause();
-        assert!(terminal.shown()[before..].contains("\x1b[1A"));
+        let after = || terminal.shown()[before..].to_string();
+        eventually("it goes on", || after().contains("\x1b[1A"));
+        assert!(after().starts_with("fetch_release"), "{}", after());
     });
     assert!(shown.contains("[=="), "{shown}");
     // In the background there are lines.

@@ -103,7 +103,7 @@ fn every_place_says_the_same_version() {
 #[test]
 #[cfg(target_os = "linux")]
 fn installing_gives_no_advice_about_a_pkg_config_that_is_missing() {
-    let folder = empty("no-pkg-config");
+    let folder = empty("without-it");
     let programs = folder.join("bin");
     fs::create_dir(&programs).unwrap();
     for entry in fs::read_dir("/usr/bin").unwrap() {

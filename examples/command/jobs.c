@@ -227,6 +227,8 @@ static void draw(struct jobs *jobs)
     struct text frame = {0};
     char words[64];
 
+    if (!has_bars(jobs))
+        return;
     if (jobs->drawn > 0) {
         snprintf(words, sizeof words, "\033[%zuA", jobs->drawn);
         add_string(&frame, words);
