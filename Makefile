@@ -92,7 +92,7 @@ install-library: build
 		$(LDCONFIG) || echo "run $(LDCONFIG) as root" >&2; \
 		$(LDCONFIG) -p 2>/dev/null | grep -q $(SONAME) || \
 			echo "programs find the library only with LD_LIBRARY_PATH=$(LIBDIR)" >&2; \
-		pkg-config --exists sysadm_iocage 2>/dev/null || \
+		! command -v pkg-config >/dev/null || pkg-config --exists sysadm_iocage || \
 			echo "pkg-config finds it only with PKG_CONFIG_PATH=$(PCDIR)" >&2 ;; \
 	esac
 

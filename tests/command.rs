@@ -587,6 +587,10 @@ fn exit_codes_and_messages_are_those_of_the_man_page() {
             "with parts and without",
         ),
         (&["listjails", "action=df"], "is the first word"),
+        (
+            &["destroyjail", "jail=db", "dryrum=true"],
+            "dryrum: is no argument of this action",
+        ),
         (&["{}", "x=y"], "the only word"),
         (
             &["-c", "/no/such/file", "listjails"],
@@ -1014,6 +1018,7 @@ fn nonsense_from_another_library_is_no_crash() {
                 let option = ["-t", "-j", "-r"][(number + turn) % 3];
                 // valgrind is slow, so it gets some of the pairs.
                 let slow = valgrind && turn == number && number % 3 == 0;
+                let request = json!({"action": action, "x": "y"}).to_string();
                 let mut command = Command::new(if slow { Path::new("valgrind") } else { program });
                 if slow {
                     command
@@ -1021,7 +1026,7 @@ fn nonsense_from_another_library_is_no_crash() {
                         .arg(program);
                 }
                 let output = command
-                    .args([option, action, "x=y"])
+                    .args([option, &request])
                     .env("REPLY", reply.replace("\"A\"", &json!(action).to_string()))
                     .env("EVENT", events[(number + turn) % events.len()])
                     .env("SYSADM_IOCAGE_CONFIG", source("tests/data/abi-1.txt"))
@@ -1041,7 +1046,21 @@ fn nonsense_from_another_library_is_no_crash() {
     other.arg("listjails").env("ABI", "9").env("REPLY", "{}");
     let (code, _, errors) = told(other.output().unwrap());
     assert_eq!(code, 2);
-    assert!(errors.contains("another interface"), "{errors}");
+    assert_eq!(
+        errors,
+        "sysadm-iocage: the library has another interface than this command\n"
+    );
+    // None at all.
+    for option in ["-t", "-j"] {
+        let mut none = Command::new(program);
+        none.args([option, "listjails"]).env_remove("REPLY");
+        assert!(none
+            .output()
+            .unwrap()
+            .status
+            .code()
+            .is_some_and(|code| code < 2));
+    }
 }
 
 /// What the command prints of this reply, and how it ends.
@@ -1049,6 +1068,169 @@ fn replied(words: &[&str], reply: &str) -> (i32, String, String) {
     let mut command = Command::new(&*NONSENSE);
     command.args(words).env("REPLY", reply);
     told(command.output().unwrap())
+}
+
+#[test]
+fn help_fits_eighty_columns_and_what_cannot_be_printed_is_a_failure() {
+    let program = &*NONSENSE;
+    for words in [["--help"].as_slice(), &["execjail", "-h"], &[]] {
+        let (_, shown) = Terminal::start(Command::new(program).args(words), 80).end();
+        for line in without_escapes(&shown).lines() {
+            assert!(width(line) <= 80 && !line.ends_with(' '), "{line:?}");
+        }
+    }
+    for words in [
+        ["--help"].as_slice(),
+        &["execjail", "-h"],
+        &["--actions"],
+        &["--version"],
+    ] {
+        let mut command = Command::new(program);
+        command
+            .args(words)
+            .stdout(fs::File::create("/dev/full").unwrap());
+        let failed = "sysadm-iocage: standard output cannot be written\n";
+        assert_eq!(
+            told(command.output().unwrap()),
+            (1, String::new(), failed.into())
+        );
+    }
+}
+
+#[test]
+fn a_closed_output_is_an_error_and_becomes_no_other_file() {
+    let shell = |script: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(&*NONSENSE);
+        shell.env("REPLY", r#"{"listjails": {"jails": {"1": {"uuid": "a"}}}}"#);
+        shell
+    };
+    let closed = told(shell("exec \"$0\" listjails >&-").output().unwrap());
+    let failed = "sysadm-iocage: standard output cannot be written\n";
+    assert_eq!(closed, (1, String::new(), failed.into()));
+    assert_eq!(told(shell("exec \"$0\" - <&-").output().unwrap()).0, 2);
+    if cfg!(target_os = "linux") {
+        let mut command = shell("exec \"$0\" fetchreleases <&- >&- 2>&-");
+        command.env("REPLY", STARTED).env("EVENT", RUNNING);
+        let mut child = command.spawn().unwrap();
+        let open = |number| fs::read_link(format!("/proc/{}/fd/{number}", child.id()));
+        eventually("its outputs are nothing", || {
+            (0..3).all(|number| open(number).is_ok_and(|file| file == Path::new("/dev/null")))
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn an_empty_name_of_the_configuration_is_none() {
+    // With a library that takes anything: the usual file is missing, or is read.
+    let mut command = Command::new(&*NONSENSE);
+    command
+        .arg("listjails")
+        .env("SYSADM_IOCAGE_CONFIG", "")
+        .env("REPLY", "{\"listjails\": {}}");
+    assert_eq!(told(command.output().unwrap()).0, 0);
+    let (code, _, errors) = replied(&["-c", "", "listjails"], "{}");
+    assert_eq!(
+        (code, errors.as_str()),
+        (2, "sysadm-iocage: \"\": No such file or directory\n")
+    );
+}
+
+#[test]
+fn a_column_is_shown_as_often_as_it_is_wanted() {
+    let reply = r#"{"listjails": {"jails": {"1": {"uuid": "a", "state": "up"}}}}"#;
+    let columns = format!("{}state", "name,".repeat(40));
+    let line = format!("{}up\n", "a\t".repeat(40));
+    assert_eq!(replied(&["listjails", "-o", &columns], reply).1, line);
+    let (_, shown, _) = replied(&["-t", "listjails", "-o", &columns], reply);
+    assert!(
+        shown
+            .lines()
+            .all(|line| line.split_whitespace().count() == 41),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_is_seen_nowhere_is_shown_by_its_number() {
+    for c in [
+        "3164", "115f", "ffa0", "2800", "fe0f", "034f", "200d", "00ad", "fffa",
+    ] {
+        let reply = format!(r#"{{"listjails": {{"jails": {{"1": {{"uuid": "a\u{c}"}}}}}}}}"#);
+        let (_, shown, _) = replied(&["-t", "listjails", "-o", "name"], &reply);
+        assert_eq!(shown, format!("NAME\na\\u{c}\n"));
+    }
+    let reply = r#"{"listjails": {"jails": {"1": {"uuid": "a\udb40\udd01"}}}}"#;
+    let (_, shown, _) = replied(&["listjails", "-o", "name"], reply);
+    assert_eq!(shown, "a\\udb40\\udd01\n");
+}
+
+const STARTED: &str =
+    r#"{"fetchreleases": {"started_dispatcher_id": ["sysadm_iocage_fetch_release_14.1-RELEASE"]}}"#;
+const RUNNING: &str = r#"{"state": "running", "percent_done": "45"}"#;
+const DONE: &str = r#"{"state": "finished", "percent_done": "100", "success": "true"}"#;
+
+/// A job on a terminal: begun by these words of a shell, in which `$0` is the command. `meanwhile` gets
+/// the terminal, and then the job ends. All that was shown.
+fn with_job(columns: u16, script: &str, meanwhile: impl FnOnce(&mut Terminal)) -> String {
+    let number = std::process::id();
+    let event =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("event-{number}-{columns}.json"));
+    fs::write(&event, RUNNING).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(&*NONSENSE);
+    command
+        .env("REPLY", STARTED)
+        .env("EVENT", format!("@{}", event.display()));
+    let mut terminal = Terminal::start(&mut command, columns);
+    terminal.wait_for(" 45%");
+    meanwhile(&mut terminal);
+    let next = event.with_extension("next");
+    fs::write(&next, DONE).unwrap();
+    fs::rename(&next, &event).unwrap();
+    let (status, shown) = terminal.end();
+    assert_eq!(code(status), 0, "{shown}");
+    fs::remove_file(&event).unwrap();
+    shown
+}
+
+#[test]
+fn bars_leave_the_terminal_of_a_shell_that_does_not_wait_alone() {
+    let fetch = "exec \"$0\" fetchreleases";
+    // After a stop, what is above is what the shell has shown meanwhile.
+    let shown = with_job(81, fetch, |terminal| {
+        let before = terminal.stop();
+        terminal.signal(libc::SIGCONT);
+        let after = || terminal.shown()[before..].to_string();
+        eventually("it goes on", || after().contains("\x1b[1A"));
+        assert!(after().starts_with("fetch_release"), "{}", after());
+    });
+    assert!(shown.contains("[=="), "{shown}");
+    // In the background there are lines.
+    let background = "set -m; \"$0\" fetchreleases & wait $!";
+    let shown = with_job(82, background, |_| {
+        std::thread::sleep(Duration::from_millis(700))
+    });
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+    assert_eq!(
+        shown.matches("fetch_release_14.1-RELEASE: 45%").count(),
+        1,
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn a_narrow_bar_says_how_far_a_job_is() {
+    for columns in [30, 20, 10] {
+        let shown = with_job(columns, "exec \"$0\" fetchreleases", |_| ());
+        let line = without_escapes(&shown).lines().next().unwrap().to_string();
+        assert!(
+            line.ends_with("  45%") && width(&line) < columns.into(),
+            "{line:?}"
+        );
+    }
 }
 
 #[test]

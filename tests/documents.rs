@@ -837,15 +837,17 @@ impl Workshop {
                 .arg(&snippet.name)
                 .env("PYTHONPATH", share.join("python/src"))),
             _ => {
-                // A module may have been made here by the document's own commands.
-                let _ = fs::remove_file(self.folder.join("go.mod"));
+                // The document's own commands make one too.
+                let module_file = self.folder.join("go.mod");
                 let package = share.join("go");
                 let module = format!(
                     "module example\nrequire sysadm/iocage v0.0.0\nreplace sysadm/iocage => {}\n",
                     package.display()
                 );
-                fs::write(self.folder.join("go.mod"), module).unwrap();
-                run(self.installed(lab, "go").args(["run", &snippet.name]))
+                fs::write(&module_file, module).unwrap();
+                let printed = run(self.installed(lab, "go").args(["run", &snippet.name]));
+                fs::remove_file(module_file).unwrap();
+                printed
             }
         };
         assert!(!printed.stdout.is_empty(), "{}", snippet.place);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use common::{empty, files, install, installed_as, plist, run, source};
+use common::{empty, files, install, installed_as, make, plist, run, source};
 
 const PORT: &str = "port/sysutils/sysadm-iocage";
 
@@ -97,6 +97,39 @@ fn every_place_says_the_same_version() {
             .and_then(|rest| rest.split_once(after));
         let version = found.map(|(version, _)| version);
         assert_eq!(version, Some(env!("CARGO_PKG_VERSION")), "{file}, {before}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn installing_gives_no_advice_about_a_pkg_config_that_is_missing() {
+    let folder = empty("without-it");
+    let programs = folder.join("bin");
+    fs::create_dir(&programs).unwrap();
+    for entry in fs::read_dir("/usr/bin").unwrap() {
+        let file = entry.unwrap();
+        let name = file.file_name();
+        if !name.to_string_lossy().contains("pkg") {
+            std::os::unix::fs::symlink(file.path(), programs.join(name)).unwrap();
+        }
+    }
+    let advice = |path: &str| {
+        let mut command = Command::new("make");
+        let command = make(&mut command, std::path::Path::new(""))
+            .current_dir(source(""))
+            .args(["install-library", "LDCONFIG=true"])
+            .arg(format!("PREFIX={}", folder.join("prefix").display()))
+            .env("PATH", path);
+        String::from_utf8(run(command).stderr).unwrap()
+    };
+    let without = advice(programs.to_str().unwrap());
+    assert!(
+        without.contains("LD_LIBRARY_PATH=") && !without.contains("pkg-config"),
+        "{without}"
+    );
+    if Command::new("pkg-config").arg("--version").output().is_ok() {
+        let with = advice(&std::env::var("PATH").unwrap());
+        assert!(with.contains("PKG_CONFIG_PATH="), "{with}");
     }
 }
 

@@ -81,11 +81,12 @@ const struct action *find_action(const char *name)
 }
 
 static const char usage[] =
-    "usage: " NAME " [-jrt] [-c FILE] [-o COLUMNS] ACTION [ARGUMENT=VALUE ...] [-- WORD ...]\n"
+    "usage: " NAME " [-jrt] [-c FILE] [-o COLUMNS] ACTION [ARGUMENT=VALUE ...]\n"
+    "                     [-- WORD ...]\n"
     "       " NAME " [-jrt] [-c FILE] [-o COLUMNS] - | JSON\n";
 
 static const char options[] =
-    "  -c, --config FILE    the configuration; default /usr/local/etc/sysadm/iocage.json\n"
+    "  -c, --config FILE    configuration; default /usr/local/etc/sysadm/iocage.json\n"
     "  -h, --help           this text, or the arguments of ACTION\n"
     "  -j, --json           print the reply as JSON\n"
     "  -o, --columns A,B    only these columns\n"
@@ -104,7 +105,7 @@ static void print_row(const char *first, const char *second)
     while (*second != '\0') {
         size_t length = fitting(second, all > used + 10 ? all - used : 200, true);
 
-        printf("%.*s\n", (int)length, second);
+        printf("%.*s\n", (int)(length > 0 && second[length - 1] == ' ' ? length - 1 : length), second);
         second += length;
         if (*second != '\0')
             printf("%*s", (int)(used = 21), "");
@@ -116,7 +117,7 @@ void print_help(void)
     printf("%s\nManages the jails that iocage keeps.\n\n%s\n", usage, options);
     for (size_t i = 0; i < COUNT; i++)
         print_row(actions[i].name, actions[i].does);
-    printf("\n" NAME " ACTION -h has the arguments of an action, " NAME "(8) all else.\n");
+    printf("\n" NAME " ACTION -h has the arguments, " NAME "(8) all else.\n");
 }
 
 void print_usage(void)

@@ -15,7 +15,10 @@ struct argument {
 /* Ends the program: the command line is wrong. */
 static void wrong(const char *what, const char *which)
 {
-    complain(NULL, which == NULL ? "%s" : "%s: %s", which == NULL ? what : which, what);
+    if (which == NULL)
+        complain(NULL, "%s", what);
+    else
+        complain(NULL, "%s: %s", *which == '\0' ? "\"\"" : which, what);
     print_usage();
     fprintf(stderr, "       " NAME " --help has more\n");
     exit(USAGE);
@@ -129,6 +132,7 @@ static void add_value(struct text *request, struct argument *first)
 
 static char *write_request(const char *action, struct argument *first)
 {
+    const struct action *known = find_action(action);
     struct text request = {0};
 
     add_string(&request, "{\"action\": ");
@@ -138,6 +142,9 @@ static char *write_request(const char *action, struct argument *first)
             continue;
         if (strcmp(argument->key, "action") == 0)
             wrong("is the first word, and no argument", argument->key);
+        /* The library would pass over it, and do without a "dryrun" that was mistyped. */
+        if (known != NULL && !is_one_of(argument->key, known->arguments))
+            wrong("is no argument of this action; -h has them", argument->key);
         add_string(&request, ", ");
         json_quote(&request, argument->key);
         add_string(&request, ": ");
@@ -211,14 +218,14 @@ static bool read_option(struct options *options, int *at, int count, char **word
     }
     for (; *letters != '\0'; letters++) {
         switch (*letters) {
-        case 'A': if (letters != named) wrong("is not an option", word); print_actions(); exit(WORKED);
+        case 'A': if (letters != named) wrong("is not an option", word); print_actions(); exit(end_output(WORKED));
         case 'h': *help = true; break;
         case 'j': options->json = true; break;
         case 'r': options->read_only = true; break;
         case 't': options->as_table = true; break;
         case 'V':
             printf(NAME " %s, library %s\n", SYSADM_IOCAGE_VERSION, sysadm_iocage_version());
-            exit(WORKED);
+            exit(end_output(WORKED));
         case 'c':
         case 'o':
             if (value == NULL && letters != named && letters[1] != '\0')
@@ -271,7 +278,7 @@ void read_arguments(struct options *options, int count, char **words)
             print_help();
         else
             print_action_help(action);
-        exit(WORKED);
+        exit(end_output(WORKED));
     }
     if (options->action == NULL && options->request == NULL) {
         if (!options->json)

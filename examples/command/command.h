@@ -46,6 +46,7 @@ char *copy(const char *string);
 void add(struct text *text, const char *bytes, size_t length);
 void add_string(struct text *text, const char *string);
 void set(struct text *text, const char *string);
+bool is_one_of(const char *word, const char *words);
 
 enum keep { NOTHING, LINES };
 void start_text(void);
@@ -54,8 +55,9 @@ size_t width_of(const char *string);
 size_t fitting(const char *string, size_t columns, bool at_words);
 void complain(const char *action, const char *format, ...);
 
-/* Of an output: whether it is a terminal, its size, whether it moves its cursor and has colours. */
+/* Of an output: whether it is a terminal and this one's turn, its size, whether it moves its cursor and has colours. */
 bool is_terminal(FILE *stream);
+bool is_in_foreground(FILE *stream);
 size_t terminal_columns(FILE *stream);
 size_t terminal_lines(FILE *stream);
 bool moves_cursor(void);
@@ -161,6 +163,7 @@ void complete(sysadm_iocage *(*open)(const char *config), int count, char **word
 /* signals.c */
 void catch_signals(const char *action, enum how how);
 int caught_signal(void);
+bool was_continued(void);
 const char *signal_name(int number);
 void die_by(int number);
 int end_output(int code);

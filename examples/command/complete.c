@@ -73,17 +73,6 @@ static void offer_from(sysadm_iocage *instance, const char *request, const char 
     json_free(json);
 }
 
-static bool is_one_of(const char *word, const char *words)
-{
-    size_t length = strlen(word);
-
-    for (const char *at = words; (at = strstr(at, word)) != NULL; at++) {
-        if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
-            return true;
-    }
-    return false;
-}
-
 static void offer_jails(sysadm_iocage *instance, const char *action, const char *before)
 {
     if (is_one_of(action, "startjail clonejail renamejail exportjail"))

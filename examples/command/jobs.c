@@ -27,7 +27,7 @@ struct jobs {
     size_t count;
     time_t since;
     size_t drawn;               /* lines of the terminal that have bars */
-    bool bars, json;
+    bool json;
 };
 
 static void add_job(struct jobs *jobs, const char *id, bool is_ours)
@@ -150,65 +150,89 @@ static const char *short_name(const char *id)
     return strncmp(id, PREFIX, strlen(PREFIX)) == 0 ? id + strlen(PREFIX) : id;
 }
 
-/* Prints what fits of a text into what is left of a line. */
-static void print_fitting(const char *string, size_t *left)
+/* Adds what fits of a text into what is left of a line. */
+static void add_fitting(struct text *frame, const char *string, size_t *left)
 {
     size_t bytes = *left == 0 ? 0 : fitting(string, *left, false);
     char *part = memory(bytes + 1, 1);
 
     memcpy(part, string, bytes);
     if (width_of(part) <= *left) {
-        fputs(part, stderr);
+        add_string(frame, part);
         *left -= width_of(part);
     }
     free(part);
 }
 
-static void draw_job(const struct jobs *jobs, const struct job *job, size_t columns)
+static void add_bar(struct text *frame, const struct jobs *jobs, const struct job *job, size_t columns)
 {
     char *name = harmless(short_name(job->id), strlen(short_name(job->id)), NOTHING), number[32];
     long passed = (long)(time(NULL) - jobs->since);
     size_t left = columns - 1; /* with the last column, some terminals go on to the next line */
+    size_t kept;
 
-    print_fitting(name, &left);
-    if (job->percent >= 0) {
-        if (left > BAR + 8) {
-            char bar[BAR + 4] = " [";
-            int done = job->percent > 100 ? BAR : job->percent * BAR / 100;
-
-            for (int i = 0; i < BAR; i++)
-                bar[2 + i] = i < done ? '=' : i == done ? '>' : ' ';
-            bar[BAR + 2] = ']';
-            print_fitting(bar, &left);
-        }
+    if (job->percent >= 0)
         snprintf(number, sizeof number, " %3d%%", job->percent);
-    } else {
+    else
         snprintf(number, sizeof number, " %ld:%02ld", passed / 60, passed % 60);
+    /* The end of a name is lost first. */
+    kept = left > strlen(number) + 3 ? strlen(number) : 0;
+    left -= kept;
+    add_fitting(frame, name, &left);
+    left += kept;
+    if (job->percent >= 0 && left > BAR + 8) {
+        char bar[BAR + 4] = " [";
+        int done = job->percent > 100 ? BAR : job->percent * BAR / 100;
+
+        for (int i = 0; i < BAR; i++)
+            bar[2 + i] = i < done ? '=' : i == done ? '>' : ' ';
+        bar[BAR + 2] = ']';
+        add_fitting(frame, bar, &left);
     }
-    print_fitting(number, &left);
+    add_fitting(frame, number, &left);
     if (job->what.length > 0 && left > 10) {
-        print_fitting("  ", &left);
-        print_fitting(job->what.bytes, &left);
+        add_fitting(frame, "  ", &left);
+        add_fitting(frame, job->what.bytes, &left);
     }
-    fputs("\033[K\n", stderr);
+    add_string(frame, "\033[K\n");
     free(name);
+}
+
+/*
+ * Whether bars are drawn now: not on the terminal of a shell that has this in the background. There, and
+ * after a stop, what is above the cursor is no bar any more.
+ */
+static bool has_bars(struct jobs *jobs)
+{
+    bool foreground = is_terminal(stderr) && moves_cursor() && is_in_foreground(stderr);
+
+    if (was_continued() || !foreground)
+        jobs->drawn = 0;
+    return foreground;
 }
 
 static void erase(struct jobs *jobs)
 {
+    has_bars(jobs);
     if (jobs->drawn > 0)
         fprintf(stderr, "\033[%zuA\033[J", jobs->drawn);
     jobs->drawn = 0;
     fflush(stderr);
 }
 
-/* A line for each job that runs, as far as the terminal has lines. */
+/* A line for each job that runs, as far as the terminal has lines. All in one, or a stop could come amid. */
 static void draw(struct jobs *jobs)
 {
     size_t lines = terminal_lines(stderr), columns = terminal_columns(stderr), hidden = 0;
+    struct text frame = {0};
+    char words[64];
 
-    if (jobs->drawn > 0)
-        fprintf(stderr, "\033[%zuA", jobs->drawn);
+    if (!has_bars(jobs))
+        return;
+    if (jobs->drawn > 0) {
+        snprintf(words, sizeof words, "\033[%zuA", jobs->drawn);
+        add_string(&frame, words);
+    }
     jobs->drawn = 0;
     for (size_t i = 0; i < jobs->count; i++) {
         if (jobs->all[i].has_ended)
@@ -217,15 +241,17 @@ static void draw(struct jobs *jobs)
             hidden++;
             continue;
         }
-        draw_job(jobs, &jobs->all[i], columns < 2 ? 2 : columns);
+        add_bar(&frame, jobs, &jobs->all[i], columns < 2 ? 2 : columns);
         jobs->drawn++;
     }
     if (hidden > 0) {
-        fprintf(stderr, "and %zu more\033[K\n", hidden);
+        snprintf(words, sizeof words, "and %zu more\033[K\n", hidden);
+        add_string(&frame, words);
         jobs->drawn++;
     }
-    fputs("\033[J", stderr);
-    fflush(stderr);
+    add_string(&frame, "\033[J");
+    fputs(frame.bytes, stderr);
+    free(frame.bytes);
 }
 
 /* Where there are no bars: a line when a job does something else, or has come further by a tenth. */
@@ -309,15 +335,16 @@ static void end_jobs(struct jobs *jobs)
 int wait_for_jobs(sysadm_iocage *instance, const char *action, const struct json *answer, const struct options *options)
 {
     const struct timespec moment = {0, 200 * 1000 * 1000};
-    struct jobs jobs = {instance, action, NULL, 0, time(NULL), 0, false, options->json};
+    struct jobs jobs = {instance, action, NULL, 0, time(NULL), 0, options->json};
     size_t running;
+    bool bars;
     int code = WORKED;
 
     add_jobs(&jobs, json_member(answer, "started_dispatcher_id"), true);
     add_jobs(&jobs, json_member(answer, "already_running"), false);
-    jobs.bars = is_terminal(stderr) && moves_cursor();
     do {
         running = 0;
+        bars = has_bars(&jobs);
         for (size_t i = 0; i < jobs.count && caught_signal() == 0; i++) {
             struct job *job = &jobs.all[i];
 
@@ -325,7 +352,7 @@ int wait_for_jobs(sysadm_iocage *instance, const char *action, const struct json
                 continue;
             look(&jobs, job);
             running += !job->has_ended;
-            if (!job->has_ended && !jobs.bars)
+            if (!job->has_ended && !bars)
                 tell(job);
             if (job->has_ended) {
                 erase(&jobs);
@@ -333,7 +360,7 @@ int wait_for_jobs(sysadm_iocage *instance, const char *action, const struct json
                 code = job->has_worked ? code : FAILED;
             }
         }
-        if (running > 0 && jobs.bars)
+        if (running > 0 && bars)
             draw(&jobs);
         if (running > 0 && caught_signal() == 0)
             nanosleep(&moment, NULL);

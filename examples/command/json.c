@@ -240,7 +240,7 @@ static struct json *read_value(struct reader *reader)
 /* Reads a text that is one value; NULL if it is not. */
 struct json *json_read(const char *bytes)
 {
-    struct reader reader = {bytes, 0};
+    struct reader reader = {bytes == NULL ? "" : bytes, 0};
     struct json *value = read_value(&reader);
 
     skip_space(&reader);

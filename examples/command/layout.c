@@ -252,6 +252,16 @@ static bool is_of_one(const struct table *table)
     return table->rows > 1 && strcmp(table->columns[0].key, "jail") == 0;
 }
 
+/* How many columns may be shown at once: all of the table, or those that are chosen, each as often as it is. */
+static size_t most_columns(const struct table *table, const char *chosen)
+{
+    size_t count = 1;
+
+    for (; chosen != NULL && *chosen != '\0'; chosen++)
+        count += *chosen == ',';
+    return count > table->count ? count : table->count;
+}
+
 static void choose(const struct table *table, struct layout *layout, const char *chosen)
 {
     size_t length;
@@ -266,7 +276,7 @@ static void choose(const struct table *table, struct layout *layout, const char 
         }
         return;
     }
-    for (; layout->count < table->count; chosen += length + 1) {
+    for (;; chosen += length + 1) {
         length = strcspn(chosen, ",");
         layout->columns[layout->count++] = table_column(table->columns, table->count, chosen, length);
         if (chosen[length] == '\0')
@@ -277,14 +287,14 @@ static void choose(const struct table *table, struct layout *layout, const char 
 void table_print(const struct table *table, const struct options *options)
 {
     struct layout layout = {0};
-    const char **values = memory(table->count, sizeof *values);
-    size_t columns = terminal_columns(stdout);
-    char (*rooms)[32] = memory(table->count, sizeof *rooms);
+    size_t most = most_columns(table, options->columns), columns = terminal_columns(stdout);
+    const char **values = memory(most, sizeof *values);
+    char (*rooms)[32] = memory(most, sizeof *rooms);
 
     layout.people = options->as_table || is_terminal(stdout);
     layout.colours = has_colours(stdout);
-    layout.columns = memory(table->count, sizeof *layout.columns);
-    layout.widths = memory(table->count, sizeof *layout.widths);
+    layout.columns = memory(most, sizeof *layout.columns);
+    layout.widths = memory(most, sizeof *layout.widths);
     choose(table, &layout, options->columns);
     if (layout.people && table->rows == 0) {
         printf("There are no %s.\n", table->what);

@@ -6,22 +6,35 @@
 #include "command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONFIGURATION "/usr/local/etc/sysadm/iocage.json"
 
+/*
+ * Opens standard input and outputs that are closed, the wrong way round. Whoever uses one still gets an
+ * error, and no file of the library becomes one, to get what is meant for people.
+ */
+static void hold_descriptors(void)
+{
+    for (int number = 0; number <= 2; number++) {
+        if (fcntl(number, F_GETFD) == -1 && open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY) != number)
+            exit(USAGE);
+    }
+}
+
 /* The configuration's text; NULL for the defaults, or if it cannot be read: then `why` says why. */
 static char *read_configuration(const char *chosen, const char **file, const char **why)
 {
     const char *of_environment = getenv("SYSADM_IOCAGE_CONFIG");
-    bool has_to_be = chosen != NULL || of_environment != NULL;
+    bool is_named = of_environment != NULL && *of_environment != '\0', has_to_be = chosen != NULL || is_named;
     FILE *stream;
     char *text;
 
     *why = NULL;
-    *file = chosen != NULL ? chosen : of_environment != NULL ? of_environment : CONFIGURATION;
+    *file = chosen != NULL ? chosen : is_named ? of_environment : CONFIGURATION;
     stream = fopen(*file, "r");
     if (stream == NULL) {
         if (errno != ENOENT || has_to_be)
@@ -39,15 +52,19 @@ static char *read_configuration(const char *chosen, const char **file, const cha
 static sysadm_iocage *open_instance(const char *chosen, bool silent)
 {
     const char *file, *why;
-    char *error = NULL, *configuration = read_configuration(chosen, &file, &why);
+    char *error = NULL, *configuration;
     sysadm_iocage *instance = NULL;
 
-    if (sysadm_iocage_abi_version() != SYSADM_IOCAGE_ABI_VERSION)
-        why = "the library has another interface than this command";
+    if (sysadm_iocage_abi_version() != SYSADM_IOCAGE_ABI_VERSION) {
+        if (!silent)
+            complain(NULL, "the library has another interface than this command");
+        return NULL;
+    }
+    configuration = read_configuration(chosen, &file, &why);
     if (why == NULL)
         instance = sysadm_iocage_open(configuration, NULL, &error);
     if (instance == NULL && !silent)
-        complain(NULL, "%s: %s", file, why != NULL ? why : error == NULL ? "there is no instance" : error);
+        complain(NULL, "%s: %s", *file == '\0' ? "\"\"" : file, why != NULL ? why : error == NULL ? "there is no instance" : error);
     sysadm_iocage_free(error);
     free(configuration);
     return instance;
@@ -80,7 +97,7 @@ static int ask(sysadm_iocage *instance, const struct options *options, const cha
 
     if (failed != WORKED && status == 400)
         failed = USAGE;
-    if (options->json)
+    if (options->json && reply != NULL)
         print_reply(reply);
     else if (failed != WORKED)
         complain(options->action, "%s (%s)", message, code);
@@ -114,6 +131,7 @@ int main(int count, char **words)
     sysadm_iocage *instance;
     int code = USAGE;
 
+    hold_descriptors();
     start_text();
     if (count > 1 && strcmp(words[1], "--complete") == 0) {
         complete(open_silently, count - 2, words + 2);

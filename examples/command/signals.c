@@ -18,12 +18,18 @@
 #include <unistd.h>
 
 static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-static volatile sig_atomic_t caught, waits;
+static volatile sig_atomic_t caught, waits, continued;
 static char first_words[256], last_words[256];
 
 static void nothing(int number)
 {
     (void)number;
+}
+
+static void on_continue(int number)
+{
+    (void)number;
+    continued = 1;
 }
 
 static void say(const char *words)
@@ -56,6 +62,8 @@ void catch_signals(const char *action, enum how how)
     sigaction(SIGPIPE, &act, NULL);
     if (how == LOOKS)
         return;
+    act.sa_handler = on_continue;
+    sigaction(SIGCONT, &act, NULL);
     waits = strcmp(action, "execjail") != 0;
     if (how == CHANGES)
         snprintf(first_words, sizeof first_words,
@@ -75,6 +83,15 @@ void catch_signals(const char *action, enum how how)
 int caught_signal(void)
 {
     return (int)caught;
+}
+
+/* Whether this was stopped and goes on, since it was asked last. */
+bool was_continued(void)
+{
+    bool was = continued;
+
+    continued = 0;
+    return was;
 }
 
 const char *signal_name(int number)

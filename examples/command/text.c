@@ -56,6 +56,18 @@ void add_string(struct text *text, const char *string)
     add(text, string, strlen(string));
 }
 
+/* Whether this is one of words with spaces between them. */
+bool is_one_of(const char *word, const char *words)
+{
+    size_t length = strlen(word);
+
+    for (const char *at = words; (at = strstr(at, word)) != NULL; at++) {
+        if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 /* Makes a text the same as this string. */
 void set(struct text *text, const char *string)
 {
@@ -94,11 +106,27 @@ static size_t first_character(const char *string, wchar_t *found)
     return character(string, strnlen(string, MB_LEN_MAX), found);
 }
 
-/* What turns the direction of a line around, joins, or is seen nowhere: a name could hide behind it. */
+/*
+ * What turns the direction of a line around, joins, or is seen nowhere: a name could hide behind it.
+ * These are Unicode's "default ignorable" characters (DerivedCoreProperties.txt), line and paragraph
+ * separators, marks of annotations, and the braille pattern without a dot.
+ */
 static bool deceives(wchar_t c)
 {
-    return (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
-        c == 0xfeff || c == 0x00ad || c == 0x061c || c == 0x180e || (c >= 0xe0000 && c <= 0xe007f);
+    static const struct {
+        wchar_t first, last;
+    } ranges[] = {
+        {0x00ad, 0x00ad}, {0x034f, 0x034f}, {0x061c, 0x061c}, {0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180f},
+        {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0x2800, 0x2800}, {0x3164, 0x3164}, {0xfe00, 0xfe0f},
+        {0xfeff, 0xfeff}, {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+        {0xe0000, 0xe0fff},
+    };
+
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        if (c >= ranges[i].first && c <= ranges[i].last)
+            return true;
+    }
+    return false;
 }
 
 /*
@@ -218,6 +246,14 @@ void complain(const char *action, const char *format, ...)
 bool is_terminal(FILE *stream)
 {
     return isatty(fileno(stream)) == 1;
+}
+
+/* Whether the shell of this terminal has it wait for this program. */
+bool is_in_foreground(FILE *stream)
+{
+    pid_t group = tcgetpgrp(fileno(stream));
+
+    return group == getpgrp() || group == -1; /* -1: another session's terminal */
 }
 
 /* Whether the terminal knows more than the ends of lines. */

@@ -7,6 +7,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::eventually;
 
@@ -98,6 +99,22 @@ impl Terminal {
     pub fn signal(&self, number: i32) {
         // SAFETY: the process is a child that nobody has waited for.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, number) }, 0);
+    }
+
+    /// Stops the program, and gives how much the terminal got until then.
+    pub fn stop(&self) -> usize {
+        self.signal(libc::SIGSTOP);
+        let (process, mut status) = (self.child.id() as i32, 0);
+        // SAFETY: the pointer is that of the status.
+        let stopped = unsafe { libc::waitpid(process, &raw mut status, libc::WUNTRACED) };
+        assert!(stopped == process && libc::WIFSTOPPED(status));
+        let mut before = 0;
+        eventually("all is read that it has written", || {
+            let had = std::mem::replace(&mut before, self.shown().len());
+            std::thread::sleep(Duration::from_millis(500));
+            had == self.shown().len()
+        });
+        before
     }
 
     /// How the program ended, and all that the terminal got.

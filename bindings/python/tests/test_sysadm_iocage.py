@@ -325,6 +325,8 @@ class Opening(unittest.TestCase):
         missing = mock.patch.object(sysadm_iocage, "CONFIGURATION_FILE", "/nowhere.json")
         with without("SYSADM_IOCAGE_CONFIG"), missing:
             Instance().close()
+        with mock.patch.dict(os.environ, SYSADM_IOCAGE_CONFIG=""), missing:
+            Instance().close()
 
     def test_a_bad_library_is_refused(self):
         libc = ctypes.util.find_library("c")

@@ -206,7 +206,7 @@ def _configuration(config: Union[str, Mapping[str, Any], None]) -> bytes:
         with open(path, encoding="utf-8") as file:
             return _text(file.read())
     except FileNotFoundError as error:
-        if chosen is None:
+        if not chosen:
             return b"{}"
         raise ConfigurationError("500", f"{path}: {error.strerror}") from error
     except (OSError, ValueError) as error:
