@@ -61,7 +61,7 @@ bool is_one_of(const char *word, const char *words)
 {
     size_t length = strlen(word);
 
-    for (const char *at = words; (at = strstr(at, word)) != NULL; at++) {
+    for (const char *at = words; length > 0 && (at = strstr(at, word)) != NULL; at++) {
         if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
             return true;
     }
