@@ -54,7 +54,12 @@ impl<'a> Model<'a> {
                 if let Some(release) = self.text("release") {
                     let units = ["releases", "download"]
                         .map(|family| format!("{}/{release}", self.family(family)));
-                    self.of_doom(&units, self.flag("force"), self.flag("recursive"), &mut rules);
+                    self.of_doom(
+                        &units,
+                        self.flag("force"),
+                        self.flag("recursive"),
+                        &mut rules,
+                    );
                 }
             }
             _ => {}
