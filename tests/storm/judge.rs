@@ -118,6 +118,18 @@ impl Judged<'_> {
                 ));
             }
         }
+        // A switch that fails is undone, or it says that this could not be.
+        let marks = self.own.iter().find(|change| change.kind == "mark");
+        let is_said = ["nothing was undone", "undoing it failed"];
+        let is_said = is_said.iter().any(|claim| text.contains(claim));
+        let is_switch = self.model.action == "activatepool" && !self.is_shared && !is_said;
+        if let Some(mark) = marks.filter(|_| is_switch) {
+            if self.model.before.active != self.after.active {
+                return Err(format!(
+                    "a switch has failed, and yet {mark:?}: {code}: {text}"
+                ));
+            }
+        }
         let is_alone = !self.is_troubled && !self.is_shared && !self.are_orphans;
         if let (Must::Refuse(why), Some(change), true) =
             (self.model.must(), self.own.first(), is_alone)
