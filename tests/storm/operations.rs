@@ -293,6 +293,8 @@ pub fn by_hand() -> BoxedStrategy<Operation> {
         "mount {0}/iocage",
         "mount {0}/iocage/jails",
         "hold keep {0}/iocage/jails/JAIL/root@SNAPSHOT",
+        // That one is there from the beginning.
+        "hold keep {0}/iocage/jails/a/root@s1",
         "release keep {0}/iocage/jails/JAIL/root@SNAPSHOT",
         "create {0}/iocage/jails/JAIL/root/data",
         "destroy -r {0}/iocage/jails/JAIL/root/data",
