@@ -248,8 +248,7 @@ impl World {
                 Harm::Garbage => fs::write(&path, b"\xff{{"),
                 // To a file of the storm's own: as root, one that follows the link writes it.
                 Harm::Link => {
-                    let elsewhere = std::env::temp_dir()
-                        .join(format!("sysadm-iocage-elsewhere-{}", std::process::id()));
+                    let elsewhere = self.home.join("another-file");
                     fs::write(&elsewhere, "root:*:0:0::/root:/bin/sh\n")
                         .and_then(|()| symlink(&elsewhere, &path))
                 }
