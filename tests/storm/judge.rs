@@ -92,27 +92,19 @@ impl Judged<'_> {
     }
 
     fn judge_error(&self, code: &str, text: &str) -> Outcome {
-        const CODES: [&str; 8] = [
+        const REFUSALS: [&str; 5] = [
             "invalid_argument",
             "not_found",
             "not_active",
             "conflict",
             "in_use",
-            "timeout",
-            "unavailable",
-            "failed",
         ];
-        if !CODES.contains(&code) || text.is_empty() || text.chars().any(char::is_control) {
+        const OTHERS: [&str; 3] = ["timeout", "unavailable", "failed"];
+        let is_known = REFUSALS.contains(&code) || OTHERS.contains(&code);
+        if !is_known || text.is_empty() || text.chars().any(char::is_control) {
             return Err(format!("an odd error: {code}: {text}"));
         }
-        let is_refusal = [
-            "invalid_argument",
-            "not_found",
-            "not_active",
-            "conflict",
-            "in_use",
-        ]
-        .contains(&code);
+        let is_refusal = REFUSALS.contains(&code);
         if is_refusal && !self.is_troubled && !self.are_orphans {
             if let Some(change) = self.own.first() {
                 return Err(format!(
