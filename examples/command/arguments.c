@@ -18,7 +18,7 @@ static void wrong(const char *what, const char *which)
     if (which == NULL)
         complain(NULL, "%s", what);
     else
-        complain(NULL, "%s: %s", *which == '\0' ? "\"\"" : which, what);
+        complain(NULL, "%s: %s", visible(which), what);
     print_usage();
     fprintf(stderr, "       " NAME " --help has more\n");
     exit(USAGE);

@@ -47,6 +47,7 @@ void add(struct text *text, const char *bytes, size_t length);
 void add_string(struct text *text, const char *string);
 void set(struct text *text, const char *string);
 bool is_one_of(const char *word, const char *words);
+const char *visible(const char *word);
 
 enum keep { NOTHING, LINES };
 void start_text(void);

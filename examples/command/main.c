@@ -64,7 +64,7 @@ static sysadm_iocage *open_instance(const char *chosen, bool silent)
     if (why == NULL)
         instance = sysadm_iocage_open(configuration, NULL, &error);
     if (instance == NULL && !silent)
-        complain(NULL, "%s: %s", *file == '\0' ? "\"\"" : file, why != NULL ? why : error == NULL ? "there is no instance" : error);
+        complain(NULL, "%s: %s", visible(file), why != NULL ? why : error == NULL ? "there is no instance" : error);
     sysadm_iocage_free(error);
     free(configuration);
     return instance;

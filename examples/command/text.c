@@ -68,6 +68,12 @@ bool is_one_of(const char *word, const char *words)
     return false;
 }
 
+/* A word as people see it, an empty one too. */
+const char *visible(const char *word)
+{
+    return *word == '\0' ? "\"\"" : word;
+}
+
 /* Makes a text the same as this string. */
 void set(struct text *text, const char *string)
 {
