@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use common::{empty, files, install, installed_as, make, plist, run, source};
+#[cfg(target_os = "linux")]
+use common::make;
+use common::{empty, files, install, installed_as, plist, run, source};
 
 const PORT: &str = "port/sysutils/sysadm-iocage";
 
