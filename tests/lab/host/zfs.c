@@ -40,6 +40,7 @@ int main(int argc, char **argv)
 	/* As zfs-fuse itself. */
 	setpriority(PRIO_PROCESS, 0, -15);
 	setenv("LD_PRELOAD", below(path, lab, "preload.so"), 1);
+	setenv("LD_LIBRARY_PATH", below(path, lab, "lib"), 1);
 	setenv("LAB_ZFS_FUSE", below(path, lab, "zfs-fuse"), 1);
 	if (argc < 2 || (strcmp(argv[1], "list") != 0 && strcmp(argv[1], "get") != 0)) {
 		/* The lock and the alarm stay with the real command. */

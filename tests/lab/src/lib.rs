@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{json, Value};
 
 const JANITOR: &str = include_str!("../host/janitor");
-const RECORD: &str = include_str!("../host/record");
 const JLS: &str = include_str!("../host/jls");
 const GIT: &str = include_str!("../host/git");
 const FETCH: &str = include_str!("../host/fetch");
@@ -43,9 +42,11 @@ const HOST: [(&str, &str); 8] = [
     ("commands", include_str!("../host/commands")),
 ];
 const FREEBSD_VERSION: &str = include_str!("../host/freebsd-version");
-/// For zfs-fuse, both built by build.rs.
-const PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload"));
+/// What build.rs builds: what stands before each command, and three for zfs-fuse.
+const RECORD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/record"));
 const ZFS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/zfs"));
+const PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload"));
+const UNUSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/unused"));
 
 /// iocage's own plugin repository, as a folder name.
 pub const INDEX_CLONE: &str = ".plugins/github_com_freenas_iocage-ix-plugins_git";
@@ -70,11 +71,14 @@ impl Lab {
         let io = |error: std::io::Error| format!("{}: {error}", dir.display());
         fs::create_dir_all(&dir).map_err(io)?;
         let dir = dir.canonicalize().map_err(io)?;
-        for part in ["bin", "real", "host", "faults", "habits", "mnt"] {
+        for part in ["bin", "real", "host", "faults", "habits", "mnt", "lib"] {
             fs::create_dir(dir.join(part)).map_err(io)?;
         }
         fs::write(dir.join("preload.so"), PRELOAD).map_err(io)?;
-        executable(&dir.join("janitor"), JANITOR);
+        for library in ["libcrypto.so.3", "libgssapi_krb5.so.2"] {
+            fs::write(dir.join("lib").join(library), UNUSED).map_err(io)?;
+        }
+        executables(&dir, &[("janitor", JANITOR.as_bytes())]);
         let mut janitor = Command::new(dir.join("janitor"))
             .arg(&dir)
             .current_dir("/")
@@ -123,17 +127,21 @@ impl Lab {
         for (name, content) in HOST {
             self.file(&format!("host/{name}"), content);
         }
-        executable(&self.dir.join("host/running"), RUNNING);
-        executable(&self.dir.join("real/jls"), JLS);
-        executable(&self.dir.join("real/jexec"), JEXEC);
-        executable(&self.dir.join("real/rctl"), RCTL);
-        executable(&self.dir.join("real/iocage"), IOCAGE);
-        executable(&self.dir.join("real/freebsd-version"), FREEBSD_VERSION);
-        executable(&self.dir.join("real/fetch"), FETCH);
-        executable(&self.dir.join("real/git"), GIT);
+        executables(&self.dir.join("host"), &[("running", RUNNING.as_bytes())]);
         let real = self.dir.join("real");
+        let scripts = [
+            ("jls", JLS),
+            ("jexec", JEXEC),
+            ("rctl", RCTL),
+            ("iocage", IOCAGE),
+            ("freebsd-version", FREEBSD_VERSION),
+            ("fetch", FETCH),
+            ("git", GIT),
+        ];
+        let mut programs: Vec<(&str, &[u8])> =
+            scripts.map(|(name, text)| (name, text.as_bytes())).into();
         if self.dir.join("zfs-fuse").exists() {
-            executable(&real.join("zfs"), ZFS);
+            programs.push(("zfs", ZFS));
             symlink("zfs", real.join("zpool")).unwrap();
         } else {
             for name in ["zfs", "zpool"] {
@@ -145,10 +153,11 @@ impl Lab {
                 symlink(installed, real.join(name)).unwrap();
             }
         }
-        for name in [
-            "zfs", "zpool", "jls", "jexec", "rctl", "iocage", "fetch", "git",
-        ] {
-            executable(&self.dir.join("bin").join(name), RECORD);
+        executables(&real, &programs);
+        let bin = self.dir.join("bin");
+        executables(&bin, &[("zfs", RECORD)]);
+        for name in ["zpool", "jls", "jexec", "rctl", "fetch", "git"] {
+            fs::hard_link(bin.join("zfs"), bin.join(name)).unwrap();
         }
         self.file("pools", &(self.pools.join("\n") + "\n"));
         self.set_network("up");
@@ -642,21 +651,19 @@ impl Lab {
     /// Says which iocage is installed.
     pub fn set_iocage_version(&self, version: &str) {
         self.file("iocage-version", version);
-        // Another iocage is a different file.
-        executable(
-            &self.dir.join("bin/iocage"),
-            format!("{RECORD}# {version}\n"),
-        );
+        self.record_anew("iocage", version);
     }
 
     /// Says which FreeBSD this is, as `freebsd-version` prints it.
     pub fn set_userland(&self, version: &str) {
         self.file("userland", &format!("{version}\n"));
-        // Another FreeBSD has another file.
-        executable(
-            &self.dir.join("bin/freebsd-version"),
-            format!("{RECORD}# {version}\n"),
-        );
+        self.record_anew("freebsd-version", version);
+    }
+
+    /// Another version of a command is another file. (What comes after a program's end is nothing to it.)
+    fn record_anew(&self, name: &str, version: &str) {
+        let program = [RECORD, version.as_bytes()].concat();
+        executables(&self.dir.join("bin"), &[(name, &program)]);
     }
 
     /// Says how the network is: `up`, `down`, `hanging`, `garbled` or `endless`.
@@ -716,21 +723,23 @@ impl Drop for Lab {
     }
 }
 
-/// Makes an executable file. Another process copies it into place: as long as this one had it
-/// open for writing, a child that another thread forks would have it open too, and running it
-/// would fail with "text file busy".
-fn executable(path: &Path, content: impl AsRef<[u8]>) {
-    let draft = path.with_extension("draft");
-    fs::write(&draft, content).unwrap_or_else(|error| panic!("{}: {error}", draft.display()));
-    let status = Command::new("install")
-        .args(["-m", "755"])
-        .arg(&draft)
-        .arg(path)
-        .status();
+/// Makes executable files in a folder. Another process copies them into place: as long as this one had one
+/// open for writing, a child that another thread forks would have it open too, and running it would
+/// fail with "text file busy".
+fn executables(folder: &Path, files: &[(&str, &[u8])]) {
+    let drafts = folder.join("drafts");
+    fs::create_dir(&drafts).unwrap_or_else(|error| panic!("{}: {error}", drafts.display()));
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]);
+    for (name, content) in files {
+        fs::write(drafts.join(name), content).unwrap();
+        install.arg(drafts.join(name));
+    }
+    let status = install.arg(folder).status();
     assert!(
         status.is_ok_and(|status| status.success()),
         "{}",
-        path.display()
+        folder.display()
     );
-    fs::remove_file(draft).unwrap();
+    fs::remove_dir_all(drafts).unwrap();
 }
