@@ -165,6 +165,10 @@ fn change_jail(
     label: &Label,
 ) -> (String, Result<Object>) {
     let mut name = label.as_str().to_string();
+    if change.moves {
+        // What a jail was cloned from can have become something else without a trace (`zfs promote`).
+        context.known.memory.note_change();
+    }
     let outcome = context.members_shared().and_then(|members| {
         let member = members.find(label)?;
         name.clone_from(&member.jail.name);
@@ -186,7 +190,8 @@ fn change_jail(
         // It may have gone, or become another, while this was waiting.
         let now = context.members_shared()?;
         let again = now.find(label)?;
-        if again.dataset() != member.dataset() {
+        let is_same = again.dataset() == member.dataset();
+        if !is_same || change.moves && again.origin() != member.origin() {
             let message = format!("{} has become another meanwhile", member.place());
             return Err(Error::new(Code::Conflict, message));
         }

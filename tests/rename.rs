@@ -203,6 +203,20 @@ fn the_snapshot_of_a_template_or_jail_gets_the_new_name_too() {
 }
 
 #[test]
+fn what_it_was_cloned_from_is_asked_again() {
+    let Some(scene) = Scene::new() else { return };
+    scene.plugin.ask_for("listjails");
+    scene.lab.zfs(&["promote", &scene.name("jails/db/root")]);
+    let reply = scene.rename_patiently("db", "data");
+    assert_eq!(reply, json!({"success": "jail db renamed to data."}));
+    let all = scene.all();
+    // Its own snapshot now; the one of the template is no longer its.
+    for snapshot in ["jails/data/root@db", "templates/base@db"] {
+        assert!(all.iter().any(|name| name == snapshot), "{all:#?}");
+    }
+}
+
+#[test]
 fn a_template_gets_another_name_and_its_jails_know_it() {
     let Some(scene) = Scene::new() else { return };
     let answer = scene.rename_patiently("base", "ground");

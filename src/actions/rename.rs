@@ -149,7 +149,7 @@ fn pool<'a>(chosen: &'a Chosen) -> &'a crate::names::PoolName {
 
 /// The snapshot that a jail was made from.
 fn origin(member: &Member) -> Option<Origin> {
-    Origin::of(&member.listing.pool, member.listing.origin(member.jail)?)
+    Origin::of(&member.listing.pool, member.origin()?)
 }
 
 fn success(member: &Member, old: &str, new: &str, warnings: Vec<String>) -> Object {

@@ -173,6 +173,11 @@ impl Member<'_> {
             .member_dataset(&listing.pool, &self.jail.name)
     }
 
+    /// The snapshot that its root is a clone of.
+    pub fn origin(&self) -> Option<&str> {
+        self.listing.origin(self.jail)
+    }
+
     /// Its name as the kernel has it, whatever it may be; [`JailName::in_kernel`].
     pub fn in_kernel(&self) -> String {
         self.jail.name.replace('.', "_")
