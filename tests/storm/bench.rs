@@ -21,7 +21,7 @@ use super::footprints::{rules_of_job, what_is_missing};
 use super::job::Job;
 use super::judge::Judged;
 use super::leaks::{threads, wait_for_threads, Counts};
-use super::model::{Model, LOOKS};
+use super::model::{find, Found, Model, LOOKS};
 use super::operations::{Operation, Trouble, Wrong};
 use super::picture::{Change, Picture, Rule};
 use super::second::Second;
@@ -154,6 +154,7 @@ impl Bench {
     /// Does one step, and sees whether all is well.
     pub fn step(&mut self, operation: &Operation) -> Outcome {
         self.tell(|| format!("{operation:?}"));
+        let operation = &self.named(operation);
         match operation {
             Operation::Ask(client, args, trouble) => self.ask(*client, args, trouble.clone()),
             Operation::Job(index, steps) => self.advance(*index, Some(*steps)),
@@ -278,6 +279,50 @@ impl Bench {
     }
 
     // Requests.
+
+    /// An operation with names that there are: `{snapshot:3}` is that of a snapshot of the jail, or of the
+    /// dataset before the `@`, and `{taken:3}` that of any.
+    fn named(&self, operation: &Operation) -> Operation {
+        let of_line = |line: &String| {
+            let mut words: Vec<String> = Vec::new();
+            for word in line.split(' ') {
+                let of = || match word.split_once('@') {
+                    Some((dataset, _)) => self.world.placed(dataset),
+                    None => self.dataset_of(line.rsplit(' ').next().unwrap_or_default()),
+                };
+                words.push(self.now.with_names(word, of));
+            }
+            words.join(" ")
+        };
+        match operation {
+            Operation::Zfs(line) => Operation::Zfs(of_line(line)),
+            Operation::Iocage(line) => Operation::Iocage(of_line(line)),
+            Operation::Ask(client, args, trouble) => {
+                let jail = args["jail"].as_str().or(args["jail_uuid"].as_str());
+                let of = || self.dataset_of(jail.unwrap_or_default());
+                let mut named = args.clone();
+                for (_, value) in named.as_object_mut().into_iter().flatten() {
+                    if let Value::String(text) = value {
+                        *text = self.now.with_names(text, of);
+                    }
+                }
+                let mut trouble = trouble.clone();
+                if let Some(Wrong::Meanwhile(hand)) = trouble.as_mut().map(|one| &mut one.what) {
+                    **hand = self.named(hand);
+                }
+                Operation::Ask(*client, named, trouble)
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// That of a jail; of all if there is none.
+    fn dataset_of(&self, label: &str) -> String {
+        match find(&self.now, label) {
+            Found::One(jail) => jail.dataset,
+            _ => String::new(),
+        }
+    }
 
     fn placed(&self, value: &Value) -> Value {
         match value {
@@ -406,6 +451,7 @@ impl Bench {
         let judged = Judged {
             model: &models[0],
             own: &own,
+            attempts: &came.attempts,
             rules: &rules,
             after: &after,
             reply: reply.as_ref(),

@@ -10,6 +10,8 @@ use super::picture::{may, Change, Picture, Rule};
 pub struct Judged<'a> {
     pub model: &'a Model<'a>,
     pub own: &'a [Change],
+    /// Its commands that were to change something.
+    pub attempts: &'a [String],
     pub rules: &'a [Rule],
     pub after: &'a Picture,
     pub reply: Option<&'a Value>,
@@ -74,8 +76,13 @@ impl Judged<'_> {
         if !self.is_shared && worked {
             // What would be done may be what would have been done before.
             let is_known = !(self.model.is_dry() && self.stale);
-            if let (Must::Refuse(why), true) = (self.model.must(), is_known) {
+            if let (Must::Refuse(why), true, false) =
+                (self.model.must(), is_known, self.model.is_dry())
+            {
                 return Err(format!("it should have been refused, for {why}: {answer}"));
+            }
+            if self.model.is_dry() && is_known && !self.is_troubled {
+                self.judge_dry(answer)?;
             }
             if let Some(lie) = self.model.lie(self.after, answer) {
                 return Err(format!("it is a lie, for {lie}: {answer}"));
@@ -89,6 +96,22 @@ impl Judged<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether what is asked for would be refused, or would work, as a dry run says.
+    fn judge_dry(&self, answer: &Value) -> Outcome {
+        let Some(refused) = answer["would_refuse"].as_array() else {
+            return Ok(());
+        };
+        match (self.model.must(), refused.is_empty()) {
+            (Must::Refuse(why), true) => {
+                Err(format!("it would be refused, for {why}, and says: {answer}"))
+            }
+            (Must::Work(why), false) => {
+                Err(format!("it would work, for {why}, and says: {answer}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn judge_error(&self, code: &str, text: &str) -> Outcome {
@@ -125,12 +148,18 @@ impl Judged<'_> {
             }
         }
         let is_alone = !self.is_troubled && !self.is_shared && !self.are_orphans;
-        if let (Must::Refuse(why), Some(change), true) =
-            (self.model.must(), self.own.first(), is_alone)
-        {
-            return Err(format!(
-                "it should have been refused, for {why}, and yet {change:?}: {text}"
-            ));
+        if let (Must::Refuse(why), true) = (self.model.must(), is_alone) {
+            if let Some(change) = self.own.first() {
+                return Err(format!(
+                    "it should have been refused, for {why}, and yet {change:?}: {text}"
+                ));
+            }
+            // That ZFS or iocage refuses it is luck.
+            if let Some(attempt) = self.attempts.first() {
+                return Err(format!(
+                    "it should have been refused, for {why}, and yet was tried: {attempt}: {text}"
+                ));
+            }
         }
         if let (Must::Work(why), false) = (self.model.must(), self.is_troubled) {
             // The rules of arguments are the library's own.

@@ -74,6 +74,9 @@ pub enum Harm {
 pub const JAILS: [&str; 7] = ["a", "b", "ab", "c.d", "c_d", "base", "t"];
 const NEW: [&str; 6] = ["n", "n2", "a", "c_d", "x", "t2"];
 const SNAPSHOTS: [&str; 5] = ["s1", "s2", "s3", "n", "a"];
+/// Names that there are: [`super::picture::Picture::with_names`].
+const THEIRS: [&str; 4] = ["{snapshot:0}", "{snapshot:1}", "{snapshot:2}", "{snapshot:3}"];
+const TAKEN: [&str; 6] = ["{taken:0}", "{taken:1}", "{taken:2}", "{taken:3}", "{taken:4}", "{taken:5}"];
 const RELEASES: [&str; 4] = [
     "12.4-RELEASE",
     "13.2-RELEASE",
@@ -133,7 +136,7 @@ fn values(action: &str, field: &str) -> BoxedStrategy<Value> {
         "jails" => vec(jail(), 1..3).prop_map(Value::from).boxed(),
         "name" => match action {
             "renamejail" | "clonejail" | "createjail" => prop_oneof![
-                4 => select(&NEW[..]), 1 => select(&JAILS[..]),
+                8 => select(&NEW[..]), 2 => select(&JAILS[..]), 3 => select(&TAKEN[..]),
             ]
             .prop_map(Value::from)
             .boxed(),
@@ -145,7 +148,11 @@ fn values(action: &str, field: &str) -> BoxedStrategy<Value> {
         .prop_map(Value::from)
         .boxed(),
         "template" => one_of(&["t", "t2", "a", "zz"]),
-        "snapshot" => one_of(&SNAPSHOTS),
+        "snapshot" if action == "snapshotjail" => prop_oneof![
+            8 => one_of(&SNAPSHOTS), 1 => one_of(&THEIRS), 1 => one_of(&TAKEN),
+        ]
+        .boxed(),
+        "snapshot" => prop_oneof![1 => one_of(&SNAPSHOTS), 2 => one_of(&THEIRS)].boxed(),
         "force" | "recursive" => truth(),
         "dryrun" => prop_oneof![2 => Just(json!(true)), 1 => Just(json!(false))].boxed(),
         "empty" | "basejail" | "thick" | "boot" | "dhcp" | "detail" | "keep_mac" | "soft"
@@ -261,8 +268,8 @@ fn words(lines: &'static [&'static str]) -> BoxedStrategy<String> {
     (
         select(lines),
         select(&JAILS[..]),
-        select(&SNAPSHOTS[..]),
-        select(&NEW[..]),
+        prop_oneof![2 => select(&SNAPSHOTS[..]), 3 => select(&THEIRS[..])],
+        prop_oneof![3 => select(&NEW[..]), 1 => select(&TAKEN[..])],
     )
         .prop_map(|(line, jail, snapshot, new)| {
             let line = line.replace("JAIL", jail).replace("SNAPSHOT", snapshot);
@@ -276,7 +283,11 @@ pub fn by_hand() -> BoxedStrategy<Operation> {
         "snapshot {0}/iocage/jails/JAIL/root@SNAPSHOT",
         "snapshot -r {0}/iocage/jails/JAIL@SNAPSHOT",
         "snapshot {0}/iocage/releases/13.2-RELEASE/root@NEW",
+        "snapshot -r {0}/iocage/releases@NEW",
+        "snapshot {0}/iocage/templates/t/root@NEW",
+        "destroy {0}/iocage/jails/JAIL@SNAPSHOT",
         "destroy {0}/iocage/jails/JAIL/root@SNAPSHOT",
+        "destroy -r {0}/iocage/jails/JAIL",
         "clone {0}/iocage/jails/JAIL/root@SNAPSHOT {0}/data",
         "clone {0}/iocage/jails/JAIL/root@SNAPSHOT {0}/iocage/mine",
         "destroy -r {0}/data",
@@ -332,7 +343,8 @@ pub fn by_hand() -> BoxedStrategy<Operation> {
     ];
     let file = (
         select(&JAILS[..]),
-        select(&["config.json", "config.json", "fstab"][..]),
+        // The last two are what programs in a jail write.
+        select(&["config.json", "config.json", "fstab", "root/etc/motd", "root/data/file"][..]),
         harm,
     );
     prop_oneof![
@@ -381,6 +393,10 @@ pub fn operation() -> BoxedStrategy<Operation> {
 pub fn tame() -> BoxedStrategy<Operation> {
     let lines = words(&[
         "snapshot -r {0}/iocage/jails/JAIL@SNAPSHOT",
+        "snapshot -r {0}/iocage/releases@NEW",
+        "snapshot {0}/iocage/templates/t/root@NEW",
+        "destroy {0}/iocage/jails/JAIL@SNAPSHOT",
+        "destroy -r {0}/iocage/jails/JAIL",
         "destroy {0}/iocage/jails/JAIL/root@SNAPSHOT",
         "clone {0}/iocage/jails/JAIL/root@SNAPSHOT {0}/data",
         "promote {0}/data",

@@ -217,6 +217,35 @@ impl Picture {
             .filter(move |other| is_below(other, name))
     }
 
+    /// A text in which `{snapshot:3}` stands for the name of a snapshot of a dataset and what is below it,
+    /// and `{taken:3}` for that of any: those that there are, in turn.
+    pub fn with_names(&self, text: &str, of: impl Fn() -> String) -> String {
+        for kind in ["{snapshot:", "{taken:"] {
+            let Some((start, rest)) = text.split_once(kind) else {
+                continue;
+            };
+            let Some((number, end)) = rest.split_once('}') else {
+                continue;
+            };
+            let below = match kind {
+                "{snapshot:" => of(),
+                _ => String::new(),
+            };
+            // Those with a time in their names are others in another world.
+            let names: BTreeSet<&str> = self
+                .snapshots
+                .keys()
+                .filter(|name| below.is_empty() || is_below(name, &below))
+                .filter_map(|name| Some(name.split_once('@')?.1))
+                .filter(|name| !name.starts_with("ioc") && !name.starts_with("20"))
+                .collect();
+            let at = number.parse::<usize>().unwrap_or(0) % names.len().max(1);
+            let name = names.into_iter().nth(at).unwrap_or("s1");
+            return format!("{start}{name}{end}");
+        }
+        text.into()
+    }
+
     /// What was cloned from a snapshot.
     pub fn clones_of<'a>(&'a self, snapshot: &'a str) -> impl Iterator<Item = &'a String> {
         let all = self.datasets.iter();

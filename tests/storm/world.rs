@@ -52,6 +52,8 @@ pub struct Plan {
     pub later: Vec<Order>,
     pub had_mark: bool,
     pub commands: Vec<String>,
+    /// Those that were to change something.
+    pub attempts: Vec<String>,
     pub lied: Option<String>,
 }
 
@@ -61,6 +63,7 @@ pub struct Came {
     pub meanwhile: Vec<Picture>,
     pub later: Vec<Order>,
     pub commands: Vec<String>,
+    pub attempts: Vec<String>,
     /// The command that has lied.
     pub lied: Option<String>,
 }
@@ -473,6 +476,7 @@ impl World {
             meanwhile: plan.meanwhile,
             later: plan.later,
             commands: plan.commands,
+            attempts: plan.attempts,
         }
     }
 
@@ -556,6 +560,9 @@ impl World {
         }
         let mut plan = self.plan.lock().unwrap();
         plan.commands.push(order.shown.clone());
+        if Self::changes(order.program, &order.argv[1..]) {
+            plan.attempts.push(order.shown.clone());
+        }
         let at = plan.count;
         plan.count += 1;
         let trouble = plan.trouble.clone().filter(|trouble| trouble.at == at)?;

@@ -165,9 +165,6 @@ impl<'a> Model<'a> {
     }
 
     fn must_clean(&self, families: &[&str], clones: bool) -> Must {
-        if self.is_dry() {
-            return Either;
-        }
         let meant = self.whole(families);
         if let Some(why) = self.in_the_way(&meant, clones, self.flag("force"), true) {
             return refuse(why);
@@ -227,7 +224,7 @@ impl<'a> Model<'a> {
     }
 
     fn must_destroy_release(&self) -> Must {
-        if self.is_dry() || !self.labels().is_empty() {
+        if !self.labels().is_empty() {
             return Either;
         }
         let release = self.text("release").unwrap_or_default();
@@ -432,9 +429,6 @@ impl<'a> Model<'a> {
     }
 
     fn must_roll_back(&self, jail: &Jail) -> Must {
-        if self.is_dry() {
-            return Either;
-        }
         let name = self.text("snapshot").unwrap_or_default();
         if jail.is_up() {
             return refuse("it is running");
@@ -499,6 +493,19 @@ impl<'a> Model<'a> {
                 return refuse(format!("{dataset}@{new} is there already"));
             }
         }
+        // That of a template or a jail the library renames, before iocage is run.
+        let origin = jail.origin.as_deref().filter(|_| !self.is_stale);
+        if let Some((root, _)) = origin
+            .and_then(|origin| origin.split_once('@'))
+            .filter(|(_, snapshot)| *snapshot == jail.name)
+        {
+            for of in [Some(root), root.strip_suffix("/root")].into_iter().flatten() {
+                let has = |name: &str| self.before.snapshots.contains_key(&format!("{of}@{name}"));
+                if has(&jail.name) && has(new) {
+                    return refuse(format!("{of}@{new} is there already"));
+                }
+            }
+        }
         let folder = jail.folder.clone().unwrap_or_default();
         for other in self
             .before
@@ -543,7 +550,7 @@ impl<'a> Model<'a> {
     fn must_destroy(&self, jail: &Jail, calm: bool) -> Must {
         let others = ["jail", "jail_uuid", "jails"];
         let is_given = |key: &str| !self.args[key].is_null();
-        if self.is_dry() || (is_given("template") && others.into_iter().any(is_given)) {
+        if is_given("template") && others.into_iter().any(is_given) {
             return Either;
         }
         let meant = [jail.dataset.clone()];
