@@ -21,6 +21,10 @@ pub fn take(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Result
         None => named_by_time()?,
     };
     let holders = of.look()?;
+    if holders.is_empty() {
+        let message = format!("{} is gone", of.words);
+        return Err(Error::new(Code::NotFound, message));
+    }
     holders
         .have_room(&name)
         .map_err(|why| wrong("snapshot", &why))?;

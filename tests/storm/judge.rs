@@ -104,9 +104,9 @@ impl Judged<'_> {
             return Ok(());
         };
         match (self.model.must(), refused.is_empty()) {
-            (Must::Refuse(why), true) => {
-                Err(format!("it would be refused, for {why}, and says: {answer}"))
-            }
+            (Must::Refuse(why), true) => Err(format!(
+                "it would be refused, for {why}, and says: {answer}"
+            )),
             (Must::Work(why), false) => {
                 Err(format!("it would work, for {why}, and says: {answer}"))
             }

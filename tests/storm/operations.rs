@@ -75,8 +75,20 @@ pub const JAILS: [&str; 7] = ["a", "b", "ab", "c.d", "c_d", "base", "t"];
 const NEW: [&str; 6] = ["n", "n2", "a", "c_d", "x", "t2"];
 const SNAPSHOTS: [&str; 5] = ["s1", "s2", "s3", "n", "a"];
 /// Names that there are: [`super::picture::Picture::with_names`].
-const THEIRS: [&str; 4] = ["{snapshot:0}", "{snapshot:1}", "{snapshot:2}", "{snapshot:3}"];
-const TAKEN: [&str; 6] = ["{taken:0}", "{taken:1}", "{taken:2}", "{taken:3}", "{taken:4}", "{taken:5}"];
+const THEIRS: [&str; 4] = [
+    "{snapshot:0}",
+    "{snapshot:1}",
+    "{snapshot:2}",
+    "{snapshot:3}",
+];
+const TAKEN: [&str; 6] = [
+    "{taken:0}",
+    "{taken:1}",
+    "{taken:2}",
+    "{taken:3}",
+    "{taken:4}",
+    "{taken:5}",
+];
 const RELEASES: [&str; 4] = [
     "12.4-RELEASE",
     "13.2-RELEASE",
@@ -171,7 +183,12 @@ fn values(action: &str, field: &str) -> BoxedStrategy<Value> {
         "source" => one_of(&[
             "/",
             "/nonexistent",
+            "{root}/jails/a/root",
+            "{root}/jails/ab/root/etc",
             "{root}/jails/b/root",
+            "{root}/jails/c.d/root",
+            "{root}/jails/n/root",
+            "{root}/templates/t/root",
             "{root}/releases/13.2-RELEASE/root",
         ]),
         "destination" => one_of(&["/mnt", "mnt/x", "/etc", "{root}/jails/a/root/mnt", "../x"]),
@@ -344,7 +361,15 @@ pub fn by_hand() -> BoxedStrategy<Operation> {
     let file = (
         select(&JAILS[..]),
         // The last two are what programs in a jail write.
-        select(&["config.json", "config.json", "fstab", "root/etc/motd", "root/data/file"][..]),
+        select(
+            &[
+                "config.json",
+                "config.json",
+                "fstab",
+                "root/etc/motd",
+                "root/data/file",
+            ][..],
+        ),
         harm,
     );
     prop_oneof![

@@ -499,7 +499,10 @@ impl<'a> Model<'a> {
             .and_then(|origin| origin.split_once('@'))
             .filter(|(_, snapshot)| *snapshot == jail.name)
         {
-            for of in [Some(root), root.strip_suffix("/root")].into_iter().flatten() {
+            for of in [Some(root), root.strip_suffix("/root")]
+                .into_iter()
+                .flatten()
+            {
                 let has = |name: &str| self.before.snapshots.contains_key(&format!("{of}@{name}"));
                 if has(&jail.name) && has(new) {
                     return refuse(format!("{of}@{new} is there already"));
