@@ -373,8 +373,28 @@ fn a_jail_that_others_use_keeps_its_name() {
 }
 
 #[test]
+fn a_snapshot_of_its_name_above_another_is_in_the_way() {
+    let Some(scene) = Scene::new() else { return };
+    let above = scene.name("releases@web");
+    scene.lab.zfs(&["snapshot", &above]);
+    let before = scene.all();
+    scene.lab.forget_commands();
+    let answer = scene.rename("web", "www");
+    let (code, message) = error_of(&answer);
+    assert_eq!(code, "conflict", "{message}");
+    assert!(message.contains(&above), "{message}");
+    assert_eq!((scene.tries(), scene.all()), (0, before));
+    scene.lab.zfs(&["destroy", &above]);
+    assert!(scene.rename_patiently("web", "www")["success"].is_string());
+}
+
+#[test]
 fn if_iocage_fails_all_is_as_it_was() {
     let Some(scene) = Scene::new() else { return };
+    // A jail of that name was made from it once.
+    scene.lab.add_release(scene.lab.pool(0), "12.4-RELEASE");
+    let other = scene.name("releases/12.4-RELEASE/root@web");
+    scene.lab.zfs(&["snapshot", &other]);
     let before = scene.all();
     for (jail, script, part) in [
         // It renames the release's snapshot, and cannot rename the dataset.
@@ -383,6 +403,13 @@ fn if_iocage_fails_all_is_as_it_was() {
             "\"$lab/real/zfs\" rename -r $pool/iocage/releases/13.2-RELEASE/root@web @www || exit 9
              echo 'dataset is busy' >&2; exit 1",
             "dataset is busy",
+        ),
+        // It renames one release's, and then another's whose name is in its way meanwhile.
+        (
+            "web",
+            "\"$lab/real/zfs\" rename -r $pool/iocage/releases/12.4-RELEASE/root@web @www || exit 9
+             echo 'no, not the second' >&2; exit 1",
+            "no, not the second",
         ),
         ("web", "echo nothing; exit 0", "iocage said nothing"),
         ("db", "echo 'no, not that' >&2; exit 1", "no, not that"),

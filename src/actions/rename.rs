@@ -16,7 +16,7 @@ use crate::iocage::command;
 use crate::iocage::datasets::Family;
 use crate::iocage::mounting::{self, Reach, Targets};
 use crate::iocage::remains::Roots;
-use crate::iocage::renaming::{self, Moved, Origin};
+use crate::iocage::renaming::{self, Moved, Origin, Snapshots};
 use crate::iocage::selection::Members;
 use crate::iocage::settings::{self, Key, Settings};
 use crate::names::JailName;
@@ -66,7 +66,7 @@ pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
     }
     chosen.members.require_free(&new, Some(member))?;
     let before = origin(&member);
-    renaming::require_free(&context.system, pool(chosen), before.as_ref(), &name, &new)?;
+    let snapshots = Snapshots::look(&context.system, pool(chosen), before.as_ref(), &name, &new)?;
     require_unused(context, chosen)?;
     // iocage stops what runs under the old name, whosever it is; and who looks takes what runs under
     // the new one for this jail.
@@ -137,7 +137,13 @@ pub fn rename(context: &Context, arguments: &Arguments, chosen: &Chosen) -> Resu
                 warnings.into_iter().flatten().collect(),
             ))
         }
-        (Some(still), None) => Err(why(&undo(context, still, given.is_some(), &name, &new))),
+        (Some(_), None) => {
+            let undone = snapshots.give_back(&context.system, &name, &new);
+            Err(why(&match undone {
+                Ok(()) => "all is as it was".into(),
+                Err(error) => format!("but {error}; ask again to go on"),
+            }))
+        }
         (Some(_), Some(_)) => Err(why(&format!("there are {name} and {new} now"))),
         (None, None) => Err(why(&format!("there is neither {name} nor {new} now"))),
     }
@@ -261,25 +267,6 @@ fn finish_only(context: &Context, chosen: &Chosen, new: &JailName) -> Result<Obj
     finish(context, member, &old)?;
     let warnings = still_named(chosen.members, &old).into_iter().collect();
     Ok(success(&member, &old, new, warnings))
-}
-
-/// Gives the snapshot that the jail was made from its old name back, if it had it, and says how all
-/// is then.
-fn undo(
-    context: &Context,
-    still: Member,
-    had_name: bool,
-    old: &JailName,
-    new: &JailName,
-) -> String {
-    let renamed = origin(&still).filter(|origin| had_name && origin.snapshot == **new);
-    let undone = renamed.map(|origin| origin.rename(&context.system, new, old));
-    match undone {
-        None | Some(Ok(())) => "all is as it was".into(),
-        Some(Err(error)) => format!(
-            "but the snapshot that it was made from is called {new} now ({error}); ask again to go on"
-        ),
-    }
 }
 
 /// Those that want the jail by its old name.

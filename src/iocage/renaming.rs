@@ -75,44 +75,113 @@ impl Origin {
     }
 }
 
-/// What stands in the way of a snapshot with the name `to`, which iocage gives those called `from`
-/// on every release (`iocage.py`, rename), and the library the one that the jail was made from.
-///
-/// # Errors
-/// `Conflict`, naming it, and where ZFS does not say.
-pub fn require_free(
-    system: &System,
-    pool: &PoolName,
-    origin: Option<&Origin>,
-    from: &str,
-    to: &str,
-) -> Result<()> {
-    let mut rows = datasets::list(
-        system,
-        &Family::Releases.dataset(pool),
-        "snapshot",
-        None,
-        "name",
-    )?;
-    // If a rename was cut short, the jail's own snapshot has the new name already.
-    let other = origin.filter(|origin| origin.snapshot != to);
-    if let Some(parent) = other.and_then(|origin| Dataset::printed(origin.parent())) {
-        rows.extend(datasets::list(system, &parent, "snapshot", None, "name")?);
+/// The snapshots with the old name of a jail that get its new one when it is renamed: by iocage those of
+/// that name on any release (`iocage.py`, rename), by the library the one that the jail was made from.
+pub struct Snapshots {
+    /// Where they may be.
+    places: Vec<Dataset>,
+    /// The datasets that have one.
+    holders: Vec<String>,
+}
+
+impl Snapshots {
+    /// Looks for them, and makes sure that they can get the new name.
+    ///
+    /// # Errors
+    /// `Conflict`, naming what is in the way, and where ZFS does not say.
+    pub fn look(
+        system: &System,
+        pool: &PoolName,
+        origin: Option<&Origin>,
+        from: &str,
+        to: &str,
+    ) -> Result<Self> {
+        let releases = Family::Releases.dataset(pool);
+        // If a rename was cut short, the jail's own snapshot has the new name already.
+        let other = origin.filter(|origin| origin.snapshot != to);
+        let mut places = vec![releases.clone()];
+        let parent = other.and_then(|origin| Dataset::printed(origin.parent()));
+        places.extend(parent.filter(|parent| !is_below(parent, &releases)));
+        let rows = listed(system, &places)?;
+        let old = holders(&rows, from);
+        let is_origins = |dataset: &str| {
+            other.is_some_and(|origin| *dataset == *origin.root || *dataset == *origin.parent())
+        };
+        let gets_it = |dataset: &&String| is_origins(dataset) || old.contains(dataset);
+        if let Some(dataset) = holders(&rows, to).iter().find(gets_it) {
+            let message = format!("argument \"name\": the snapshot {dataset}@{to} exists already");
+            return Err(Error::new(Code::Conflict, message));
+        }
+        // With the first iocage renames the second too, and then fails at that.
+        let of_releases = || old.iter().filter(|one| is_below(one, &releases));
+        let within =
+            |above: &&String| of_releases().any(|one| one != *above && is_below(one, above));
+        if let Some(above) = of_releases().find(within) {
+            let message = format!(
+                "the snapshot {above}@{from} is in the way, for iocage cannot rename one below another; \
+                 rename or destroy it"
+            );
+            return Err(Error::new(Code::Conflict, message));
+        }
+        Ok(Snapshots {
+            places,
+            holders: old,
+        })
     }
-    let named = |row: &[String]| {
-        let (dataset, name) = row[0].split_once('@')?;
-        (name == to).then(|| dataset.to_string())
-    };
-    let is_in_the_way = |dataset: &String| {
-        let is_origins =
-            other.is_some_and(|origin| *dataset == *origin.root || *dataset == origin.parent());
-        is_origins || rows.iter().any(|row| row[0] == format!("{dataset}@{from}"))
-    };
-    if let Some(dataset) = rows.iter().filter_map(|row| named(row)).find(is_in_the_way) {
-        let message = format!("argument \"name\": the snapshot {dataset}@{to} exists already");
-        return Err(Error::new(Code::Conflict, message));
+
+    /// Gives each its old name back that has the new one, and makes sure of it.
+    ///
+    /// # Errors
+    /// Which one has it still, and why.
+    pub fn give_back(&self, system: &System, from: &str, to: &str) -> Result<()> {
+        let mut why = None;
+        for dataset in self.renamed(system, to)? {
+            let names = [to, from].map(|name| Dataset::printed(&format!("{dataset}@{name}")));
+            let [Some(now), Some(before)] = names else {
+                continue;
+            };
+            let line = CommandLine::new(Program::Zfs).word("rename");
+            let output = system.run(&line.value(&now).value(&before));
+            why = output.and_then(|output| output.success()).err().or(why);
+        }
+        match (self.renamed(system, to)?.first(), why) {
+            (None, _) => Ok(()),
+            (Some(dataset), why) => {
+                let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                let message = format!("the snapshot {dataset}@{to} has the new name{why}");
+                Err(Error::new(Code::Failed, message))
+            }
+        }
     }
-    Ok(())
+
+    /// The datasets that had one of the old name and have one of the new.
+    fn renamed(&self, system: &System, to: &str) -> Result<Vec<String>> {
+        let mut now = holders(&listed(system, &self.places)?, to);
+        now.retain(|dataset| self.holders.contains(dataset));
+        Ok(now)
+    }
+}
+
+/// The snapshots of some datasets and what is below them.
+fn listed(system: &System, places: &[Dataset]) -> Result<Vec<Vec<String>>> {
+    let mut rows = Vec::new();
+    for place in places {
+        rows.extend(datasets::list(system, place, "snapshot", None, "name")?);
+    }
+    Ok(rows)
+}
+
+/// The datasets that have a snapshot of this name.
+fn holders(rows: &[Vec<String>], name: &str) -> Vec<String> {
+    let named = rows.iter().filter_map(|row| row[0].split_once('@'));
+    let named = named.filter(|(_, snapshot)| *snapshot == name);
+    named.map(|(dataset, _)| dataset.to_string()).collect()
+}
+
+/// Whether a dataset is another one or below it.
+fn is_below(dataset: &str, above: &str) -> bool {
+    let rest = dataset.strip_prefix(above);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The files of a jail that has another name now.

@@ -420,7 +420,6 @@ impl Bench {
             .flat_map(|one| one.names.clone())
             .collect();
         let unsettled = self.jobs.iter().any(|one| !one.is_settled);
-        let is_stale = self.stale[client];
         let rollback_lied = came.lied.is_some_and(|line| line.contains("zfs rollback"));
         let model = |before, meant| Model {
             before,
@@ -430,7 +429,6 @@ impl Bench {
             jobs_run: unsettled || are_orphans,
             meant,
             rollback_lied,
-            is_stale,
         };
         let mut models = vec![model(&before, Vec::new())];
         let meant: Vec<String> = models[0]

@@ -135,6 +135,10 @@ impl Judged<'_> {
                 ));
             }
         }
+        let is_lie = text.contains("all is as it was") && !self.is_troubled && !self.is_shared;
+        if let Some(change) = self.own.first().filter(|_| is_lie && !self.are_orphans) {
+            return Err(format!("it is a lie, for {change:?}: {code}: {text}"));
+        }
         // A switch that fails is undone, or it says that this could not be.
         let marks = self.own.iter().find(|change| change.kind == "mark");
         let is_said = ["nothing was undone", "undoing it failed"];

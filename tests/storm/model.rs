@@ -37,8 +37,6 @@ pub struct Model<'a> {
     /// Where this is the host after somebody has done something by hand while it was carried out: the
     /// names of the jails that were meant before.
     pub meant: Vec<String>,
-    /// Whether something may have changed in the last half minute that left no trace.
-    pub is_stale: bool,
     /// Whether a `zfs rollback` has lied. ZFS has nothing that could be asked then.
     pub rollback_lied: bool,
 }

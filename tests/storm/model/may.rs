@@ -224,12 +224,6 @@ impl<'a> Model<'a> {
                         rules.push(may("snapshot-", snapshot));
                     }
                 }
-                // Where its origin is another since, what it was made from is known still.
-                for family in ["jails", "templates"].iter().filter(|_| self.is_stale) {
-                    let of = |name: &str| format!("{}/*@{name}", self.family(family));
-                    rules.push(may("snapshot-", of(name)));
-                    rules.push(may("snapshot+", of(new)));
-                }
                 for one in self.before.below(dataset) {
                     for (other, of) in &self.before.datasets {
                         if of

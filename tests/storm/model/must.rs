@@ -358,6 +358,8 @@ impl<'a> Model<'a> {
             },
             "stopjail" => match jail.family {
                 "templates" => refuse("it is a template"),
+                // It was one, and has gone back to a snapshot of then.
+                _ if jail.get("type").as_deref() == Some("template") => Either,
                 _ => work(
                     calm && (jail.is_down() || self.flag("force")),
                     "it can be stopped",
@@ -492,9 +494,20 @@ impl<'a> Model<'a> {
             if has(&jail.name) && has(new) {
                 return refuse(format!("{dataset}@{new} is there already"));
             }
+            // iocage renames the first with all below it, and then the second.
+            let mut others = self.before.below(dataset).filter(|one| *one != dataset);
+            let named = |one: &&String| {
+                let name = format!("{one}@{}", jail.name);
+                self.before.snapshots.contains_key(&name)
+            };
+            if let Some(below) = others.find(named).filter(|_| has(&jail.name)) {
+                return refuse(format!(
+                    "{below} has a snapshot of its name, as {dataset} has"
+                ));
+            }
         }
         // That of a template or a jail the library renames, before iocage is run.
-        let origin = jail.origin.as_deref().filter(|_| !self.is_stale);
+        let origin = jail.origin.as_deref();
         if let Some((root, _)) = origin
             .and_then(|origin| origin.split_once('@'))
             .filter(|(_, snapshot)| *snapshot == jail.name)
