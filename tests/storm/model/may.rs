@@ -210,8 +210,9 @@ impl<'a> Model<'a> {
                     .as_deref()
                     .and_then(|origin| origin.split_once('@'))
                 {
-                    sources.push(root.into());
-                    sources.extend(root.strip_suffix("/root").map(String::from));
+                    // What is below it was cloned too, and stays one with it.
+                    let source = root.strip_suffix("/root").unwrap_or(root);
+                    sources.extend(self.before.below(source).cloned());
                 }
                 for source in sources {
                     rules.push(may("snapshot+", format!("{source}@{new}")));

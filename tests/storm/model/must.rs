@@ -523,17 +523,17 @@ impl<'a> Model<'a> {
             }
         }
         let folder = jail.folder.clone().unwrap_or_default();
+        let is_of_it = |place: &str| {
+            let rest = place.strip_prefix(&*folder);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         for other in self
             .before
             .jails()
             .iter()
             .filter(|other| other.place() != jail.place())
         {
-            let mounts = |source: &String| {
-                source
-                    .strip_prefix(&*folder)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            };
+            let mounts = |source: &String| is_of_it(source);
             if !folder.is_empty() && other.sources().unwrap_or_default().iter().any(mounts) {
                 return refuse(format!("{} mounts something of it", other.place()));
             }
@@ -557,6 +557,8 @@ impl<'a> Model<'a> {
             && !self.is_folder_left(new)
             && self.are_all_sound()
             && jail.family == "jails"
+            // What is still mounted in it keeps ZFS from unmounting it.
+            && !self.before.mounts.iter().any(|place| is_of_it(place))
         {
             true => Work("the new name is free".into()),
             false => Either,
