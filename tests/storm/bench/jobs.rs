@@ -1,5 +1,6 @@
 //! Jobs: how they go on, who sees to their ends, and whether they change what is their own.
 
+use super::super::picture::Jail;
 use super::*;
 
 impl Bench {
@@ -123,7 +124,14 @@ impl Bench {
         let id = self.jobs[at].id.clone();
         self.tell(|| format!("  job {id}: {changes:?} {event:?}"));
         let started = &self.jobs[at];
-        let is_moved = started.before.active != self.now.active;
+        // Somebody has made a template of its jail, or a jail of its template, or another pool active.
+        let now = self.now.jails();
+        let is_elsewhere = |before: &Jail| {
+            let mut named = now.iter().filter(|one| one.name == before.name);
+            started.names.contains(&before.name) && named.any(|one| one.family != before.family)
+        };
+        let is_moved = started.before.active != self.now.active
+            || started.before.jails().iter().any(is_elsewhere);
         if !is_moved {
             for change in &changes {
                 if !started.rules.iter().any(|rule| rule.allows(change)) {
