@@ -224,6 +224,18 @@ impl<'a> Model<'a> {
                         rules.extend(clones.map(|clone| may("origin", clone)));
                         rules.push(may("snapshot-", snapshot));
                     }
+                    // Its own may have the new name already, which is given back if iocage fails.
+                    let origin = jail
+                        .origin
+                        .as_deref()
+                        .and_then(|origin| origin.split_once('@'));
+                    if origin.is_some_and(|(_, snapshot)| snapshot == new) {
+                        let now = format!("{source}@{new}");
+                        let clones = self.before.clones_of(&now);
+                        rules.extend(clones.map(|clone| may("origin", clone)));
+                        rules.push(may("snapshot+", format!("{source}@{name}")));
+                        rules.push(may("snapshot-", now));
+                    }
                 }
                 for one in self.before.below(dataset) {
                     for (other, of) in &self.before.datasets {
