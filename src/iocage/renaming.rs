@@ -81,7 +81,7 @@ pub struct Snapshots {
     /// Where they may be.
     places: Vec<Dataset>,
     /// The datasets that have one.
-    holders: Vec<String>,
+    holders: Vec<Dataset>,
 }
 
 impl Snapshots {
@@ -101,21 +101,20 @@ impl Snapshots {
         let other = origin.filter(|origin| origin.snapshot != to);
         let mut places = vec![releases.clone()];
         let parent = other.and_then(|origin| Dataset::printed(origin.parent()));
-        places.extend(parent.filter(|parent| !is_below(parent, &releases)));
+        places.extend(parent.filter(|parent| !parent.is_in(&releases)));
         let rows = listed(system, &places)?;
         let old = holders(&rows, from);
-        let is_origins = |dataset: &str| {
-            other.is_some_and(|origin| *dataset == *origin.root || *dataset == *origin.parent())
+        let is_origins = |dataset: &Dataset| {
+            other.is_some_and(|origin| *dataset == origin.root || **dataset == *origin.parent())
         };
-        let gets_it = |dataset: &&String| is_origins(dataset) || old.contains(dataset);
+        let gets_it = |dataset: &&Dataset| is_origins(dataset) || old.contains(dataset);
         if let Some(dataset) = holders(&rows, to).iter().find(gets_it) {
             let message = format!("argument \"name\": the snapshot {dataset}@{to} exists already");
             return Err(Error::new(Code::Conflict, message));
         }
         // With the first iocage renames the second too, and then fails at that.
-        let of_releases = || old.iter().filter(|one| is_below(one, &releases));
-        let within =
-            |above: &&String| of_releases().any(|one| one != *above && is_below(one, above));
+        let of_releases = || old.iter().filter(|one| one.is_in(&releases));
+        let within = |above: &&Dataset| of_releases().any(|one| one != *above && one.is_in(above));
         if let Some(above) = of_releases().find(within) {
             let message = format!(
                 "the snapshot {above}@{from} is in the way, for iocage cannot rename one below another; \
@@ -155,7 +154,7 @@ impl Snapshots {
     }
 
     /// The datasets that had one of the old name and have one of the new.
-    fn renamed(&self, system: &System, to: &str) -> Result<Vec<String>> {
+    fn renamed(&self, system: &System, to: &str) -> Result<Vec<Dataset>> {
         let mut now = holders(&listed(system, &self.places)?, to);
         now.retain(|dataset| self.holders.contains(dataset));
         Ok(now)
@@ -172,16 +171,12 @@ fn listed(system: &System, places: &[Dataset]) -> Result<Vec<Vec<String>>> {
 }
 
 /// The datasets that have a snapshot of this name.
-fn holders(rows: &[Vec<String>], name: &str) -> Vec<String> {
+fn holders(rows: &[Vec<String>], name: &str) -> Vec<Dataset> {
     let named = rows.iter().filter_map(|row| row[0].split_once('@'));
     let named = named.filter(|(_, snapshot)| *snapshot == name);
-    named.map(|(dataset, _)| dataset.to_string()).collect()
-}
-
-/// Whether a dataset is another one or below it.
-fn is_below(dataset: &str, above: &str) -> bool {
-    let rest = dataset.strip_prefix(above);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    named
+        .filter_map(|(dataset, _)| Dataset::printed(dataset))
+        .collect()
 }
 
 /// The files of a jail that has another name now.

@@ -483,24 +483,22 @@ impl<'a> Model<'a> {
         if let Some(name) = names.iter().find(|name| running.contains_key(*name)) {
             return refuse(format!("another jail runs as {name}"));
         }
+        let has = |dataset: &str, name: &str| {
+            let snapshot = format!("{dataset}@{name}");
+            self.before.snapshots.contains_key(&snapshot)
+        };
         // On a release, where iocage renames all that are called like the jail; and where it is from.
         let releases = self.family("releases");
         for dataset in self.before.below(&releases) {
-            let has = |name: &str| {
-                self.before
-                    .snapshots
-                    .contains_key(&format!("{dataset}@{name}"))
-            };
-            if has(&jail.name) && has(new) {
+            if !has(dataset, &jail.name) {
+                continue;
+            }
+            if has(dataset, new) {
                 return refuse(format!("{dataset}@{new} is there already"));
             }
             // iocage renames the first with all below it, and then the second.
             let mut others = self.before.below(dataset).filter(|one| *one != dataset);
-            let named = |one: &&String| {
-                let name = format!("{one}@{}", jail.name);
-                self.before.snapshots.contains_key(&name)
-            };
-            if let Some(below) = others.find(named).filter(|_| has(&jail.name)) {
+            if let Some(below) = others.find(|one| has(one, &jail.name)) {
                 return refuse(format!(
                     "{below} has a snapshot of its name, as {dataset} has"
                 ));
@@ -512,12 +510,11 @@ impl<'a> Model<'a> {
             .and_then(|origin| origin.split_once('@'))
             .filter(|(_, snapshot)| *snapshot == jail.name)
         {
-            for of in [Some(root), root.strip_suffix("/root")]
+            let places = [Some(root), root.strip_suffix("/root")]
                 .into_iter()
-                .flatten()
-            {
-                let has = |name: &str| self.before.snapshots.contains_key(&format!("{of}@{name}"));
-                if has(&jail.name) && has(new) {
+                .flatten();
+            for of in places {
+                if has(of, &jail.name) && has(of, new) {
                     return refuse(format!("{of}@{new} is there already"));
                 }
             }
